@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// What the shim and the keeper say to each other.
+//
+// Every process of a program's tree has a channel of its own to the keeper: a
+// SOCK_SEQPACKET socket pair, one message a packet, each behind a WireHeader.
+// Its end in the program is close-on-exec, so that the end of the channel
+// means: this process has ended or become another program.
+//
+//   program -> keeper
+//     start       first message ever, by the shim's constructor or `udpcr run`
+//                 (StartMessage; fds: the shared page)
+//     hello       by the shim's constructor: who the program is (HelloMessage,
+//                 then executable, arguments, each with its NUL; fds: stderr,
+//                 where there is one)
+//     forked      by a parent's channel in the child of fork
+//                 (fds: the keeper's end of the child's channel).  From then on
+//                 the child talks on its own.
+//     checkpoint  by the signal handler (CheckpointMessage, then FdEntry for
+//                 each fd; fds: those).  Several parts when there are many;
+//                 the last one has `last` set.  stderr, where it is still the
+//                 file that it was at start, is the extra last fd of the last
+//                 part (`has_stderr`).
+//     claim       at bind or connect: entry K of the table (ClaimMessage)
+//     release     entry K shall be closed, the program needs its port
+//                 (ClaimMessage)
+//
+//   keeper -> program
+//     ready       answer to hello (ReadyMessage; fds: the table, if `entries`;
+//                 with UDPCR_FDS=inherit follow `inherited` fds in messages of
+//                 type inherit).  Only awaited when an image stands there.
+//     inherit     InheritMessage: fd numbers; fds: the sockets
+//     claimed     answer to claim and release (ClaimedMessage; fds: the socket)
+//
+// During a checkpoint the keeper answers through the shared page alone: a
+// handler needs sendmsg, poll and futex, nothing else.  The keeper reads
+// nothing from the page that it would have to trust.
+#pragma once
+
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "settings.h"
+
+namespace udpcr::wire {
+
+constexpr uint32_t kVersion = 1;
+
+// SCM_MAX_FD of include/net/scm.h, Linux 6.1.
+constexpr unsigned kMaxFds = 253;
+// FdEntry records a message: room for stderr beside them.
+constexpr unsigned kFdsPerPart = 250;
+// Largest packet, header included.
+constexpr unsigned kMaxPacket = 96 * 1024;
+
+enum class Type : uint32_t {
+  start = 1,
+  hello,
+  forked,
+  checkpoint,
+  claim,
+  release,
+  ready,
+  inherit,
+  claimed,
+};
+
+struct WireHeader {
+  Type type;
+  uint32_t version;  // kVersion
+};
+
+struct StartMessage {
+  WireHeader header;
+  Settings settings;
+};
+
+struct HelloMessage {
+  WireHeader header;
+  uint32_t has_stderr;
+  uint32_t executable_size;  // bytes that follow, NUL included
+  uint32_t arguments_size;   // bytes that follow; cut at 64 KiB
+  uint32_t arguments_cut;    // 1: arguments were longer
+  uint64_t executable_hash;  // udpcr_identity_hash
+  uint64_t arguments_hash;   // of all arguments
+};
+
+struct ForkedMessage {
+  WireHeader header;
+  int32_t pid;  // as the program sees it; the keeper goes by SCM_CREDENTIALS
+};
+
+struct CheckpointMessage {
+  WireHeader header;
+  uint32_t epoch;  // of the shared page
+  uint32_t count;  // FdEntry records that follow
+  uint32_t last;
+  uint32_t has_stderr;
+};
+
+// What the shim recorded of a socket's life, in FdEntry::flags.
+constexpr uint32_t kFdOriginKnown = 1U << 0;   // seen since socket(2)
+constexpr uint32_t kFdBound = 1U << 1;         // bind(2) succeeded
+constexpr uint32_t kFdBoundPort = 1U << 2;     // with a port that is not 0
+constexpr uint32_t kFdBoundAddress = 1U << 3;  // with an address that is not the wildcard
+constexpr uint32_t kFdCloexec = 1U << 4;       // as far as seen
+
+struct FdEntry {
+  int32_t fd;
+  uint32_t flags;
+  uint64_t inode;
+};
+
+struct ClaimMessage {
+  WireHeader header;
+  uint32_t entry;
+};
+
+struct ReadyMessage {
+  WireHeader header;
+  uint32_t entries;    // of the table
+  uint32_t inherited;  // fds that follow in `inherit` messages
+  uint32_t abort;      // 1: UDPCR_ON_ERROR=abort, and something was not restored
+};
+
+struct InheritMessage {
+  WireHeader header;
+  uint32_t count;
+  struct {
+    int32_t fd;
+    uint32_t cloexec;
+  } fds[kFdsPerPart];
+};
+
+struct ClaimedMessage {
+  WireHeader header;
+  int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
+};
+
+// The shared page: a memfd sealed against shrinking, made by whoever starts
+// the keeper, mapped by every process of the tree.
+enum class PageState : uint32_t { idle = 0, freezing = 1 };
+enum class Verdict : uint32_t { resume = 0, exit_ = 1 };
+
+struct SharedPage {
+  uint32_t version;  // kVersion
+  // Number of the checkpoint going on or, when idle, the next.  Handlers wait
+  // on it (futex) until it grows.
+  uint32_t epoch;
+  PageState state;
+  Verdict verdict;     // valid when `epoch` has grown
+  uint32_t parked[2];  // threads that wait in their handler, by epoch's lowest bit
+  int32_t keeper_pid;  // as the keeper sees itself; for messages only
+};
+constexpr unsigned kPageSize = 4096;
+
+// The keeper's signal to a thread: rt_tgsigqueueinfo with SI_QUEUE and this
+// value, which no kill(1) sends, and the epoch in the lower half.
+constexpr uint32_t kSignalMagic = 0x75647063;  // "udpc"
+
+// The table of restored sockets (UDPCR_FDS=adopt): a sealed memfd, written by
+// the keeper.  Entries stand in the order of the image, so that among equal
+// ones the first that is not taken is the right one.
+enum class EntryState : uint32_t { held = 0, taken = 1, gone = 2 };
+
+struct TableEntry {
+  EntryState state;  // the keeper's word; shim reads it atomically
+  uint16_t family;
+  uint16_t protocol;
+  uint16_t local_port;  // host order; the port asked for: 0 when bound to port 0
+  uint16_t peer_port;   // host order; 0: not connected
+  uint32_t flags;       // kFdBound*: how it was bound
+  uint32_t local_scope;
+  uint32_t peer_scope;
+  uint16_t actual_port;  // host order: the port that it holds
+  uint16_t pad;
+  uint8_t local_address[16];
+  uint8_t peer_address[16];
+  char device[16];
+};
+
+struct Table {
+  uint32_t version;  // kVersion
+  uint32_t entries;
+  TableEntry entry[];
+};
+
+}  // namespace udpcr::wire
