@@ -54,6 +54,13 @@ void check_file(const struct stat& status, const std::string& display, ImageOwne
 
 // A file may shrink or grow meanwhile: what was read is what counts.
 Bytes read_all(int fd, std::size_t size, const std::string& display) {
+  // A large file that is not even an image must not cost its size in memory.
+  char magic[sizeof udpcr_image_header::magic] = {};
+  const std::size_t known = std::min(size, sizeof magic);
+  if (::pread(fd, magic, known, 0) != static_cast<ssize_t>(known) ||
+      std::memcmp(magic, UDPCR_IMAGE_MAGIC, known) != 0) {
+    size = known;
+  }
   Bytes content(size);
   std::size_t have = 0;
   while (have < size) {
