@@ -78,9 +78,8 @@ bool is_udp_socket(int fd) noexcept {
 
 const FreshSocket& FreshSockets::like(int family, int protocol) {
   const auto now = std::chrono::steady_clock::now();
-  known_.remove_if([&](const FreshSocket& fresh) {
-    return now - fresh.read_at > std::chrono::seconds(1);
-  });
+  known_.remove_if(
+      [&](const FreshSocket& fresh) { return now - fresh.read_at > std::chrono::seconds(1); });
   for (const FreshSocket& fresh : known_) {
     if (fresh.family == family && fresh.protocol == protocol) return fresh;
   }
@@ -153,8 +152,8 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
                     ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
                 EPROTOTYPE);
   }
-  const FreshSocket& fresh =
-      fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN), *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
+  const FreshSocket& fresh = fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN),
+                                         *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
@@ -187,9 +186,10 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
          "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
   }
   if (walk.empties_unsure) {
-    state.losses.push_back({"empty datagrams",
-                            "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
-                            "the kernel module will keep it"});
+    state.losses.push_back(
+        {"empty datagrams",
+         "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
+         "the kernel module will keep it"});
   }
   if (walk.error != 0) {
     state.losses.push_back({"pending error",
