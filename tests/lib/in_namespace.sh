@@ -8,5 +8,6 @@
 ip link set lo up || exit 1
 cd "$1" || exit 1
 shift
+export TEST_ISOLATED=1
 "$@" &
 wait $!
