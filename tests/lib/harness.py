@@ -109,7 +109,7 @@ class Program:
     running = []
 
     def __init__(self, argv, how="preload", name="program", settings=None, environment=None,
-                 user=None, home=BUILD, preexec=None):
+                 user=None, home=BUILD, before=()):
         self.out, self.err = Path(f"{name}.out").absolute(), Path(f"{name}.err").absolute()
         self.tool = home / "bin" / "udpcr"
         env = {key: value for key, value in os.environ.items() if not key.startswith("UDPCR_")}
@@ -121,12 +121,14 @@ class Program:
             argv = ["env", f"LD_PRELOAD={home / 'lib' / 'libudpcr_shim.so'}", *argv]
         elif how == "run":
             argv = [str(self.tool), "run", "--", *argv]
+        # What is to run between the change of user and the program.
+        argv = [*before, *argv]
         if user:
             argv = ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}",
                     "--clear-groups", *argv]
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                            env=env, preexec_fn=preexec)
+                                            env=env)
         self.pid = self.process.pid
         Program.running.append(self)
 
@@ -277,6 +279,12 @@ def read_lines(program):
     """What a server of tests/programs/apps has read: (address, port, payload)."""
     rows = [line.split() for line in program.lines() if line.startswith("read ")]
     return [(row[1], int(row[2]), row[3]) for row in rows]
+
+
+def all_read(program, sent):
+    """Everything came, once, in order on each socket, from its true sender."""
+    until(f"the reading of {len(sent)} datagrams", lambda: len(read_lines(program)) >= len(sent))
+    equal(by_family(read_lines(program)), by_family(sent), "datagrams read")
 
 
 def by_family(rows):
