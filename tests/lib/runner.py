@@ -188,6 +188,7 @@ PARTS = {
     "engine": part_engine,
     "fuzz": part_fuzz,
     "shim": part_scripts("shim"),
+    "package": part_scripts("package"),
     "programs": part_scripts("programs"),
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),
