@@ -31,6 +31,8 @@ struct Image {
   // Identity of the program: what decides who may take the image.
   std::string executable;
   std::vector<std::string> arguments;
+  // arguments_hash() of all of them, where `arguments` had to be cut short.
+  std::optional<std::uint64_t> full_arguments_hash;
 
   std::string host;
   std::string kernel;
@@ -66,14 +68,19 @@ class ImageFile {
 
   // Makes sure that a file of `bytes` can be written by the next write().
   void reserve(std::uint64_t bytes);
+  // The earlier image stays as it is when this throws.
   void write(ByteView content);
 
  private:
+  void create();
+  void discard() noexcept;
+  [[noreturn]] void fail(const char* operation, int error_number);
+
   int folder_;
   std::string name_;
   std::string display_;
   std::string temporary_;
-  UniqueFd reserved_;
+  UniqueFd reserved_;  // the temporary file
 };
 
 struct ImageOwner {

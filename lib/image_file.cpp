@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Writing an image whole or not at all.
+#include "image_file.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <udpcr/image.hpp>
+
+namespace udpcr {
+namespace {
+
+std::string remedy(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+      return "free some space there or let UDPCR_IMAGE name a place with more";
+    case ENOENT:
+    case ENOTDIR:
+      return "create its folder or let UDPCR_IMAGE name one that exists";
+    case EACCES:
+    case EPERM:
+      return "make the folder and the file accessible to uid " + std::to_string(geteuid()) +
+             " or let UDPCR_IMAGE name others";
+    case EROFS:
+      return "let UDPCR_IMAGE name a place on a writable file system";
+    case EISDIR:
+      return "move the folder of that name away or let UDPCR_IMAGE name a file";
+    case EFBIG:
+      return "raise the file size limit (ulimit -f) or checkpoint without queues "
+             "(UDPCR_QUEUES=none)";
+    case EMFILE:
+    case ENFILE:
+      return "raise the limit of open files (ulimit -n)";
+    case ENAMETOOLONG:
+      return "let UDPCR_IMAGE name a shorter one";
+    case ENOMEM:
+      return "free some memory";
+    case EIO:
+      return "check the disk";
+    default:
+      return "let UDPCR_IMAGE name another place";
+  }
+}
+
+// A write beyond RLIMIT_FSIZE would send SIGXFSZ to the caller.
+bool beyond_size_limit(std::uint64_t bytes) noexcept {
+  rlimit limit{};
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         bytes > limit.rlim_cur;
+}
+
+int write_all(int fd, ByteView content) noexcept {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return errno;
+    }
+    content = content.subspan(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+// The descriptor may be O_PATH, which fsync(2) refuses, and its folder one
+// that may be written but not read; then all of its file system is synced.
+int sync_folder(int folder, int file) noexcept {
+  if (fsync(folder) == 0 || errno == EINVAL) return 0;  // EINVAL: it has nothing to sync
+  if (errno != EBADF) return errno;
+  const UniqueFd readable(openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (readable) return fsync(readable.get()) == 0 || errno == EINVAL ? 0 : errno;
+  return syncfs(file) == 0 ? 0 : errno;
+}
+
+// A new file of mode 0600 under a name that nobody can foresee; `name` receives it.
+UniqueFd create_temporary(int folder, std::string& name) noexcept(false) {
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    std::uint64_t random = 0;
+    if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
+    char text[64];
+    std::snprintf(text, sizeof text, ".udpcr-%d-%016llx.tmp", static_cast<int>(getpid()),
+                  static_cast<unsigned long long>(random));
+    UniqueFd fd(openat(folder, text, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (fd) {
+      name = text;
+      return fd;
+    }
+    if (errno != EEXIST && errno != EINTR) break;
+  }
+  return UniqueFd();
+}
+
+}  // namespace
+
+void throw_image_error(const char* operation, const std::string& display, int error_number) {
+  throw Error(std::string("cannot ") + operation + " image " + display + ": " +
+                  std::strerror(error_number) + "; " + remedy(error_number),
+              error_number);
+}
+
+void check_image_name(const std::string& name, const std::string& display) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos) {
+    throw Error("cannot use image " + display + ": \"" + name +
+                    "\" is no file name; let UDPCR_IMAGE name a file in a folder",
+                EINVAL);
+  }
+}
+
+ImageFile::ImageFile(int folder, std::string name, std::string display)
+    : folder_(folder), name_(std::move(name)), display_(std::move(display)) {
+  check_image_name(name_, display_);
+}
+
+ImageFile::~ImageFile() { discard(); }
+
+void ImageFile::discard() noexcept {
+  reserved_.reset();
+  if (!temporary_.empty()) unlinkat(folder_, temporary_.c_str(), 0);
+  temporary_.clear();
+}
+
+void ImageFile::fail(const char* operation, int error_number) {
+  discard();
+  throw_image_error(operation, display_, error_number);
+}
+
+void ImageFile::create() {
+  if (reserved_) return;
+  reserved_ = create_temporary(folder_, temporary_);
+  if (!reserved_) fail("create a temporary file for", errno);
+  // Whatever the umask took away.
+  if (fchmod(reserved_.get(), 0600) != 0) fail("set the mode of", errno);
+}
+
+void ImageFile::reserve(std::uint64_t bytes) {
+  create();
+  if (bytes == 0) return;
+  if (beyond_size_limit(bytes)) fail("reserve space for", EFBIG);
+  if (bytes > static_cast<std::uint64_t>(INT64_MAX)) fail("reserve space for", EFBIG);
+  int error = 0;
+  do {
+    // Writes zeros where the file system has no fallocate(2).
+    error = posix_fallocate(reserved_.get(), 0, static_cast<off_t>(bytes));
+  } while (error == EINTR);
+  if (error != 0) fail("reserve space for", error);
+}
+
+void ImageFile::write(ByteView content) {
+  create();
+  if (beyond_size_limit(content.size())) fail("write", EFBIG);
+  const int fd = reserved_.get();
+  if (const int error = write_all(fd, content); error != 0) fail("write", error);
+  if (ftruncate(fd, static_cast<off_t>(content.size())) != 0) fail("cut to its length", errno);
+  if (fsync(fd) != 0) fail("sync", errno);
+  if (renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0) {
+    fail("put in place", errno);
+  }
+  temporary_.clear();
+  const UniqueFd file = std::move(reserved_);
+  if (const int error = sync_folder(folder_, file.get()); error != 0) {
+    fail("sync the folder of", error);
+  }
+}
+
+}  // namespace udpcr

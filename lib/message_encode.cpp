@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Records and datagrams as generic netlink messages.
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+#include <netlink/msg.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include <udpcr/udpcr.hpp>
+
+namespace udpcr {
+namespace {
+
+// All attributes of a record but device and options, or all of a datagram but
+// its payload, with room to spare.
+constexpr std::size_t kFixedRoom = 512;
+
+struct MessageDeleter {
+  void operator()(nl_msg* message) const noexcept { nlmsg_free(message); }
+};
+
+class Encoder {
+ public:
+  // `room`: bytes of variable length, headers and padding included.
+  Encoder(std::uint8_t command, std::size_t room) : message_(nlmsg_alloc_size(kFixedRoom + room)) {
+    if (!message_ || !genlmsg_put(message_.get(), 0, 0, 0, 0, 0, command, UDPCR_GENL_VERSION)) {
+      throw Error("cannot encode a message of up to " + std::to_string(kFixedRoom + room) +
+                      " bytes: out of memory; free some memory",
+                  ENOMEM);
+    }
+  }
+
+  void u8(int type, std::uint8_t value) { put(type, &value, sizeof value); }
+  void u16(int type, std::uint16_t value) { put(type, &value, sizeof value); }
+  void u32(int type, std::uint32_t value) { put(type, &value, sizeof value); }
+  void u64(int type, std::uint64_t value) { put(type, &value, sizeof value); }
+  void binary(int type, ByteView value) { put(type, value.data(), value.size()); }
+  void string(int type, const std::string& value) { put(type, value.c_str(), value.size() + 1); }
+
+  void address(int address_type, int port_type, const Address& address) {
+    if (address.family != AF_INET && address.family != AF_INET6) {
+      throw Error("cannot encode an address of family " + std::to_string(address.family) +
+                  ": only AF_INET and AF_INET6 exist for UDP; leave it out");
+    }
+    put(address_type, address.bytes, address.family == AF_INET ? 4 : 16);
+    u16(port_type, htons(address.port));
+  }
+
+  void option(const SocketOption& option) {
+    nlattr* const nest = nla_nest_start(message_.get(), UDPCR_A_OPTION);
+    if (!nest) refuse(UDPCR_A_OPTION, option.value.size());
+    u32(UDPCR_OPT_LEVEL, static_cast<std::uint32_t>(option.level));
+    u32(UDPCR_OPT_NAME, static_cast<std::uint32_t>(option.name));
+    binary(UDPCR_OPT_VALUE, option.value);
+    if (nla_nest_end(message_.get(), nest) < 0) refuse(UDPCR_A_OPTION, option.value.size());
+  }
+
+  // The message from genlmsghdr on, without its last `padding` bytes.
+  [[nodiscard]] Bytes bytes(std::size_t padding = 0) const {
+    nlmsghdr* const header = nlmsg_hdr(message_.get());
+    const auto* const begin = static_cast<const std::uint8_t*>(nlmsg_data(header));
+    return {begin, begin + nlmsg_datalen(header) - padding};
+  }
+
+ private:
+  void put(int type, const void* data, std::size_t size) {
+    // nla_len is 16 bits wide and counts the attribute's header.
+    if (size > UINT16_MAX - NLA_HDRLEN ||
+        nla_put(message_.get(), type, static_cast<int>(size), data) < 0) {
+      refuse(type, size);
+    }
+  }
+
+  [[noreturn]] static void refuse(int type, std::size_t size) {
+    throw Error("cannot encode attribute " + std::to_string(type) + " of " + std::to_string(size) +
+                " bytes: a netlink attribute holds at most " +
+                std::to_string(UINT16_MAX - NLA_HDRLEN) + "; shorten it");
+  }
+
+  std::unique_ptr<nl_msg, MessageDeleter> message_;
+};
+
+}  // namespace
+
+Bytes encode_record(const SocketRecord& record) {
+  std::size_t room = record.device.size();
+  for (const SocketOption& option : record.options) {
+    room += static_cast<std::size_t>(4 * NLA_HDRLEN) + 2 * sizeof(std::uint32_t) +
+            static_cast<std::size_t>(NLA_ALIGN(option.value.size()));
+  }
+  Encoder encoder(UDPCR_CMD_SOCKET, room);
+  encoder.u64(UDPCR_A_INO, record.inode);
+  encoder.u64(UDPCR_A_COOKIE, record.cookie);
+  encoder.u16(UDPCR_A_FAMILY, record.family);
+  encoder.u16(UDPCR_A_PROTOCOL, record.protocol);
+  encoder.u32(UDPCR_A_SOCK_FLAGS, record.flags);
+  if (record.local.family != AF_UNSPEC) {
+    encoder.address(UDPCR_A_LOCAL_ADDR, UDPCR_A_LOCAL_PORT, record.local);
+    if (record.local.scope != 0) encoder.u32(UDPCR_A_LOCAL_SCOPE, record.local.scope);
+  }
+  if (record.peer) {
+    encoder.address(UDPCR_A_PEER_ADDR, UDPCR_A_PEER_PORT, *record.peer);
+    if (record.peer->scope != 0) encoder.u32(UDPCR_A_PEER_SCOPE, record.peer->scope);
+  }
+  if (!record.device.empty()) encoder.string(UDPCR_A_DEVICE, record.device);
+  encoder.u32(UDPCR_A_UID, record.uid);
+  encoder.u32(UDPCR_A_FILE_FLAGS, record.file_flags);
+  encoder.u32(UDPCR_A_DROPS, record.drops);
+  encoder.u32(UDPCR_A_RMEM, record.rmem);
+  encoder.u32(UDPCR_A_QUEUE_COUNT, record.queue_count);
+  for (const SocketOption& option : record.options) encoder.option(option);
+  return encoder.bytes();
+}
+
+Bytes encode_datagram(const Datagram& datagram) {
+  const std::size_t size = datagram.payload.size();
+  if (size > UDPCR_MAX_PAYLOAD) {
+    throw Error("cannot encode a datagram of " + std::to_string(size) +
+                " bytes: UDP carries at most " + std::to_string(UDPCR_MAX_PAYLOAD) +
+                "; split it as its sender would have to");
+  }
+  Encoder encoder(UDPCR_CMD_DATAGRAM, size);
+  if (datagram.source) {
+    encoder.address(UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, *datagram.source);
+    if (datagram.source->scope != 0) encoder.u32(UDPCR_A_SRC_SCOPE, datagram.source->scope);
+  }
+  if (datagram.destination) {
+    encoder.address(UDPCR_A_DST_ADDR, UDPCR_A_DST_PORT, *datagram.destination);
+  }
+  if (datagram.ifindex) encoder.u32(UDPCR_A_IFINDEX, *datagram.ifindex);
+  if (datagram.timestamp) encoder.u64(UDPCR_A_TSTAMP, *datagram.timestamp);
+  if (datagram.tos) encoder.u8(UDPCR_A_TOS, *datagram.tos);
+  if (datagram.ttl) encoder.u8(UDPCR_A_TTL, *datagram.ttl);
+  if (datagram.mark) encoder.u32(UDPCR_A_MARK, *datagram.mark);
+  if (datagram.gso_size) encoder.u16(UDPCR_A_GSO_SIZE, *datagram.gso_size);
+  // Last and without its padding: that keeps a datagram with everything known
+  // within 128 bytes of its payload's size.
+  encoder.binary(UDPCR_A_PAYLOAD, datagram.payload);
+  return encoder.bytes(static_cast<std::size_t>(nla_padlen(static_cast<int>(size))));
+}
+
+}  // namespace udpcr

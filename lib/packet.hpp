@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// IP packets made by hand, for raw sockets that take the IP header with the
+// data (IP_HDRINCL, IPV6_HDRINCL).
+#pragma once
+
+#include <udpcr/udpcr.hpp>
+
+namespace udpcr {
+
+// Marks by which a socket filter knows our packets.
+struct PacketMark {
+  std::uint16_t ipv4_id = 0;      // not 0: the kernel would choose
+  std::uint32_t flow_label = 0;   // 20 bits
+};
+
+struct PacketPlan {
+  Address source;  // of one family with destination
+  Address destination;
+  std::uint8_t protocol = IPPROTO_UDP;
+  std::uint8_t tos = 0;
+  std::uint8_t ttl = 64;
+  unsigned mtu = 65536;  // of the interface it leaves by
+  PacketMark mark;
+};
+
+// The packets of one datagram: more than one when it must be fragmented.
+std::vector<Bytes> make_packets(const PacketPlan& plan, ByteView payload);
+
+}  // namespace udpcr

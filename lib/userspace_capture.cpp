@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <net/if.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "errors.hpp"
+#include "kernel_numbers.hpp"
+#include "userspace_engine.hpp"
+
+namespace udpcr {
+namespace {
+
+// A queue longer than can be walked in this time is kept in part.
+constexpr std::chrono::seconds kWalkLimit{10};
+// Longer than a datagram takes from the filter to the queue.
+constexpr std::chrono::milliseconds kInFlight{2};
+
+// Rounds without a datagram, should the memory never be given back.
+constexpr int kPatience = 50;
+
+std::string fd_name(int fd) { return "fd " + std::to_string(fd); }
+
+std::uint64_t read_u64(int fd, int name) {
+  std::uint64_t value = 0;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : 0;
+}
+
+std::uint16_t local_port(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return 0;
+  return Address::from_sockaddr(name).port;
+}
+
+// From here on nothing more gets into the queue.
+void refuse_datagrams(int fd) {
+  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{1, &nothing};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) return;
+  // SO_LOCK_FILTER is set, or the memory for filters is used up
+  // (net.core.optmem_max).  A connected socket takes datagrams of its peer
+  // only: give it one that never speaks.
+  const int family = read_number(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
+  Address nobody;
+  nobody.family = static_cast<std::uint16_t>(family);
+  nobody.port = 9;  // discard
+  if (family == AF_INET) {
+    nobody.bytes[0] = 127;
+    nobody.bytes[1] = nobody.bytes[2] = nobody.bytes[3] = 254;
+  } else {
+    nobody.bytes[15] = 1;
+  }
+  socklen_t size = 0;
+  const sockaddr_storage name = nobody.to_sockaddr(size);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0) {
+    fail("stop " + fd_name(fd) + " from receiving while its queue is taken", errno,
+         "its filter is locked (SO_LOCK_FILTER); use UDPCR_AFTER=continue for this program");
+  }
+}
+
+}  // namespace
+
+bool is_udp_socket(int fd) noexcept {
+  const int family = read_number(fd, SOL_SOCKET, SO_DOMAIN).value_or(0);
+  const int type = read_number(fd, SOL_SOCKET, SO_TYPE).value_or(0);
+  const int protocol = read_number(fd, SOL_SOCKET, SO_PROTOCOL).value_or(0);
+  return (family == AF_INET || family == AF_INET6) && type == SOCK_DGRAM &&
+         (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
+}
+
+const FreshSocket& FreshSockets::like(int family, int protocol) {
+  const auto now = std::chrono::steady_clock::now();
+  known_.remove_if([&](const FreshSocket& fresh) {
+    return now - fresh.read_at > std::chrono::seconds(1);
+  });
+  for (const FreshSocket& fresh : known_) {
+    if (fresh.family == family && fresh.protocol == protocol) return fresh;
+  }
+  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, protocol));
+  if (!fd) {
+    fail(std::string("create an ") + (family == AF_INET ? "IPv4" : "IPv6") +
+             (protocol == IPPROTO_UDPLITE ? " UDP-Lite" : " UDP") + " socket",
+         errno,
+         errno == EMFILE || errno == ENFILE ? "raise the limit of open files (RLIMIT_NOFILE)"
+                                            : "the kernel must support this protocol");
+  }
+  FreshSocket fresh{family, protocol, now, read_u64(fd.get(), kSoNetnsCookie), {}};
+  for (const OptionRow& row : option_table()) {
+    if (!applies(row, family, protocol)) continue;
+    fresh.values.emplace_back(&row, read_option(fd.get(), row.level, row.name));
+  }
+  known_.push_back(std::move(fresh));
+  return known_.back();
+}
+
+SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& fresh) {
+  SocketRecord record;
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) fail("read the inode of " + fd_name(fd), errno, "");
+  record.inode = status.st_ino;
+  record.uid = status.st_uid;
+  record.cookie = read_u64(fd, kSoCookie);
+  record.family = static_cast<std::uint16_t>(fresh.family);
+  record.protocol = static_cast<std::uint16_t>(fresh.protocol);
+  record.file_flags = static_cast<std::uint32_t>(std::max(0, ::fcntl(fd, F_GETFL)));
+
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+    fail("read the local address of " + fd_name(fd), errno, "");
+  }
+  record.local = Address::from_sockaddr(name);
+  size = sizeof name;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
+    record.peer = Address::from_sockaddr(name);
+    record.flags |= UDPCR_SOCK_CONNECTED;
+  }
+  char device[IF_NAMESIZE] = {};
+  size = sizeof device;
+  if (::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) == 0) record.device = device;
+
+  if ((origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0) {
+    record.flags |= origin_flags;
+  } else if (record.local.port != 0) {
+    // The kernel does not tell.  A connected socket has a local address, asked
+    // for or not; the port is taken to have been asked for.
+    record.flags |= UDPCR_SOCK_BOUND | UDPCR_SOCK_BOUND_PORT;
+    if (!record.local.is_wildcard() && !record.peer) record.flags |= UDPCR_SOCK_BOUND_ADDR;
+  }
+
+  const QueueMemory memory = queue_memory(fd);
+  record.rmem = memory.rmem;
+  record.drops = memory.drops;
+  for (const auto& [row, usual] : fresh.values) {
+    auto value = read_option(fd, row->level, row->name);
+    if (!value || value == usual) continue;
+    record.options.push_back({row->level, row->name, std::move(*value)});
+  }
+  return record;
+}
+
+SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
+  if (!is_udp_socket(fd)) {
+    throw Error("cannot capture " + fd_name(fd) +
+                    ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
+                EPROTOTYPE);
+  }
+  const FreshSocket& fresh =
+      fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN), *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
+  SocketState state;
+  state.record = read_record(fd, options.origin_flags, fresh);
+  SocketRecord& record = state.record;
+  find_losses(fd, record, memberships_, state.losses);
+  if (const std::uint64_t netns = read_u64(fd, kSoNetnsCookie); netns != fresh.netns) {
+    state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
+                            "checkpoint and restart inside that namespace"});
+  }
+  const bool wanted = options.queues == Queues::both || options.queues == Queues::receive;
+  if (record.rmem == 0) return state;
+  if (!wanted) {
+    state.losses.push_back({"receive queue",
+                            std::to_string(record.rmem) + " bytes of memory are held by datagrams",
+                            "set UDPCR_QUEUES=both to keep them"});
+    return state;
+  }
+
+  Walk walk;
+  {
+    const ReadingOptions reading(fd, record.family);
+    walk = reader_.walk(fd, record.cookie, record.local.port, kWalkLimit);
+  }
+  record.queue_count = static_cast<std::uint32_t>(walk.datagrams.count());
+  state.receive_queue = std::move(walk.datagrams);
+  if (!walk.complete) {
+    state.losses.push_back(
+        {"receive queue",
+         "only the first " + std::to_string(record.queue_count) + " datagrams could be read in " +
+             std::to_string(kWalkLimit.count()) + " s",
+         "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
+  }
+  if (walk.empties_unsure) {
+    state.losses.push_back({"empty datagrams",
+                            "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
+                            "the kernel module will keep it"});
+  }
+  if (walk.error != 0) {
+    state.losses.push_back({"pending error",
+                            "reading the queue took the error \"" + errno_text(walk.error) + "\"",
+                            "the kernel module will keep it"});
+  }
+  return state;
+}
+
+MessageStream UserspaceEngine::take_rest(int fd, std::size_t already) {
+  if (!is_udp_socket(fd)) {
+    throw Error("cannot take the queue of " + fd_name(fd) + ": it is not a UDP socket", EPROTOTYPE);
+  }
+  refuse_datagrams(fd);
+  write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
+  const ReadingOptions reading(fd, *read_number(fd, SOL_SOCKET, SO_DOMAIN));
+  const std::uint16_t port = local_port(fd);
+  MessageStream rest;
+  std::size_t taken = 0;
+  const auto take = [&](const Datagram& datagram) {
+    if (taken++ >= already) rest.append(encode_datagram(datagram));
+  };
+  for (int idle = 0; idle < kPatience;) {
+    const std::size_t before = taken;
+    reader_.drain(fd, port, take);
+    std::this_thread::sleep_for(kInFlight);
+    if (queue_memory(fd).rmem == 0) break;
+    idle = taken == before ? idle + 1 : 0;
+  }
+  return rest;
+}
+
+std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
+
+Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
+  const SocketRecord& record = state.record;
+  return restore_socket(state, options, fresh_.like(record.family, record.protocol));
+}
+
+std::unique_ptr<Engine> make_userspace_engine() { return std::make_unique<UserspaceEngine>(); }
+
+}  // namespace udpcr

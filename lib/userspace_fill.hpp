@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Refilling a receive queue through a private port.
+#pragma once
+
+#include <udpcr/udpcr.hpp>
+
+namespace udpcr {
+
+struct Filled {
+  std::size_t datagrams = 0;  // counted in the queue
+  std::vector<Loss> losses;
+};
+
+// `fd`: a new socket, neither bound nor connected, with a receive buffer that
+// has room.  It is neither afterwards.
+Filled fill_queue(int fd, const SocketState& state);
+
+}  // namespace udpcr

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <sys/socket.h>
+#include <sys/utsname.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "kernel_numbers.hpp"
+#include "options.hpp"
+#include "userspace_engine.hpp"
+
+namespace udpcr {
+namespace {
+
+long sysctl(const char* path) {
+  long value = 0;
+  std::ifstream(path) >> value;
+  return value;
+}
+
+bool has(int family, int level, int name) {
+  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd && read_number(fd.get(), level, name).has_value();
+}
+
+// CAP_NET_ADMIN by what it allows: SO_RCVBUFFORCE.
+bool may_administer() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd && write_number(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 65536) == 0;
+}
+
+}  // namespace
+
+bool may_send_raw() noexcept {
+  return static_cast<bool>(UniqueFd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)));
+}
+
+std::vector<Loss> userspace_limits() {
+  constexpr const char* kModule = "load the kernel module";
+  std::vector<Loss> limits;
+  if (!may_send_raw()) {
+    limits.push_back({"source address",
+                      "this user may not open raw sockets: queued IPv4 datagrams come back from an "
+                      "address of this machine, IPv6 ones from ports below 1024 as well",
+                      "run with CAP_NET_RAW"});
+    limits.push_back({"destination address",
+                      "without raw sockets, that of multicast and broadcast datagrams becomes the "
+                      "loopback address",
+                      "run with CAP_NET_RAW"});
+  }
+  if (!may_administer()) {
+    limits.push_back({"buffer size",
+                      "this user may not set receive buffers above net.core.rmem_max (" +
+                          std::to_string(sysctl("/proc/sys/net/core/rmem_max")) +
+                          " bytes) or send buffers above net.core.wmem_max (" +
+                          std::to_string(sysctl("/proc/sys/net/core/wmem_max")) + " bytes)",
+                      "run with CAP_NET_ADMIN"});
+    limits.push_back({"SO_MARK and other privileged options",
+                      "this user may not set them", "run with CAP_NET_ADMIN"});
+  }
+  if (!has(AF_INET, SOL_IP, kIpLocalPortRange)) {
+    limits.push_back({"automatic port",
+                      "this kernel cannot give a chosen port as its own choice (IP_LOCAL_PORT_RANGE)",
+                      "use Linux 6.3 or newer"});
+  }
+  if (!has(AF_INET, SOL_SOCKET, kSoBufLock)) {
+    limits.push_back({"buffer lock", "this kernel does not tell SO_BUF_LOCK",
+                      "use Linux 5.14 or newer"});
+  }
+  limits.push_back({"arrival time", "datagrams that come back carry the time of the restore", kModule});
+  limits.push_back({"arrival interface",
+                    "datagrams that come back arrive by the interface that owns their destination, "
+                    "multicast and broadcast ones by the loopback interface",
+                    kModule});
+  limits.push_back({"flow label, firewall mark, IP options, original destination port",
+                    "datagrams that come back carry others", kModule});
+  limits.push_back({"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
+  limits.push_back({"corked data", "its bytes cannot be read", kModule});
+  limits.push_back({"pending errors and error queue", "they cannot be read without being taken", kModule});
+  limits.push_back({"drop counter", "it cannot be set", kModule});
+  limits.push_back({"multicast memberships, BPF filters, shutdown, UDP_ENCAP, F_SETOWN",
+                    "they are found and named, but not restored yet", "let the program set them again"});
+  limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, flow label leases",
+                    "the kernel does not tell them", kModule});
+  limits.push_back({"bind by number or by choice",
+                    "the kernel does not tell which; a port is taken to have been asked for",
+                    "run the program with the shim, which sees it"});
+  return limits;
+}
+
+}  // namespace udpcr

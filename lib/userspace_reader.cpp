@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "userspace_reader.hpp"
+
+#include <linux/errqueue.h>
+#include <linux/net_tstamp.h>
+#include <linux/udp.h>
+#include <sys/socket.h>
+#include <udpcr/image_header.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "errors.hpp"
+#include "kernel_numbers.hpp"
+#include "options.hpp"
+
+namespace udpcr {
+namespace {
+
+struct LevelAndName {
+  int level;
+  int name;
+};
+
+// What ReadingOptions changes.  IPv4's apply to IPv6 sockets too, for the IPv4
+// datagrams that those receive.  SO_TIMESTAMPING and not SO_TIMESTAMPNS: it can
+// be undone without a trace, and gives no time that was not taken on arrival.
+constexpr LevelAndName kChanged[] = {
+    {SOL_SOCKET, SO_PEEK_OFF},      {SOL_SOCKET, SO_TIMESTAMPING},  {SOL_IP, IP_PKTINFO},
+    {SOL_IP, IP_RECVTOS},           {SOL_IP, IP_RECVTTL},           {SOL_IPV6, IPV6_RECVPKTINFO},
+    {SOL_IPV6, IPV6_RECVTCLASS},    {SOL_IPV6, IPV6_RECVHOPLIMIT},
+};
+
+constexpr unsigned kBatch = 32;
+constexpr std::size_t kPayloadRoom = 65536;
+constexpr std::size_t kControlRoom = 1024;
+
+template <typename T>
+T load(const void* from) noexcept {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// IPv4 addresses inside IPv6 ones (RFC 4291, 2.5.5.2) become plain IPv4 ones.
+Address unmapped(const Address& address) noexcept {
+  static constexpr std::uint8_t kPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  if (address.family != AF_INET6 || !std::equal(kPrefix, kPrefix + 12, address.bytes)) {
+    return address;
+  }
+  Address v4;
+  v4.family = AF_INET;
+  v4.port = address.port;
+  std::copy_n(address.bytes + 12, 4, v4.bytes);
+  return v4;
+}
+
+std::optional<std::uint64_t> nanoseconds(const timespec& time) noexcept {
+  if (time.tv_sec == 0 && time.tv_nsec == 0) return std::nullopt;
+  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000U +
+         static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+void take_ipv4(Datagram& datagram, const cmsghdr& header, const unsigned char* data) {
+  if (header.cmsg_type == IP_PKTINFO) {
+    const auto info = load<in_pktinfo>(data);
+    Address destination;
+    destination.family = AF_INET;
+    std::memcpy(destination.bytes, &info.ipi_addr, 4);
+    datagram.destination = destination;
+    datagram.ifindex = static_cast<std::uint32_t>(info.ipi_ifindex);
+  } else if (header.cmsg_type == IP_TOS) {
+    datagram.tos = *data;
+  } else if (header.cmsg_type == IP_TTL) {
+    datagram.ttl = static_cast<std::uint8_t>(load<int>(data));
+  }
+}
+
+void take_ipv6(Datagram& datagram, const cmsghdr& header, const unsigned char* data) {
+  if (header.cmsg_type == IPV6_PKTINFO) {
+    if (datagram.destination) return;  // IPv4 datagram: IP_PKTINFO says more
+    const auto info = load<in6_pktinfo>(data);
+    Address destination;
+    destination.family = AF_INET6;
+    std::memcpy(destination.bytes, &info.ipi6_addr, 16);
+    if (IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) destination.scope = info.ipi6_ifindex;
+    datagram.destination = unmapped(destination);
+    datagram.ifindex = info.ipi6_ifindex;
+  } else if (header.cmsg_type == IPV6_TCLASS) {
+    datagram.tos = static_cast<std::uint8_t>(load<int>(data));
+  } else if (header.cmsg_type == IPV6_HOPLIMIT) {
+    datagram.ttl = static_cast<std::uint8_t>(load<int>(data));
+  }
+}
+
+void take_socket(Datagram& datagram, const cmsghdr& header, const unsigned char* data) {
+  if (header.cmsg_type == SO_TIMESTAMPING) {
+    datagram.timestamp = nanoseconds(load<scm_timestamping>(data).ts[0]);
+  } else if (header.cmsg_type == SO_TIMESTAMPNS && !datagram.timestamp) {
+    datagram.timestamp = nanoseconds(load<timespec>(data));
+  } else if (header.cmsg_type == SO_MARK) {
+    datagram.mark = load<std::uint32_t>(data);
+  }
+}
+
+}  // namespace
+
+QueueMemory queue_memory(int fd) {
+  std::uint32_t info[kMeminfoCount] = {};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size) != 0) {
+    fail("read SO_MEMINFO of fd " + std::to_string(fd), errno, "use Linux 4.12 or newer");
+  }
+  return {info[kMeminfoRmem], info[kMeminfoDrops]};
+}
+
+ReadingState::ReadingState(int fd) : fd_(fd) {
+  for (const LevelAndName& option : kChanged) {
+    if (auto value = read_option(fd, option.level, option.name)) {
+      saved_.push_back({option.level, option.name, std::move(*value)});
+    }
+  }
+}
+
+void ReadingState::restore() const noexcept {
+  for (const SocketOption& option : saved_) {
+    write_option(fd_, option.level, option.name, option.value);
+  }
+}
+
+ReadingOptions::ReadingOptions(int fd, int family) : state_(fd) {
+  write_number(fd, SOL_SOCKET, SO_TIMESTAMPING,
+               read_number(fd, SOL_SOCKET, SO_TIMESTAMPING).value_or(0) |
+                   SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+  write_number(fd, SOL_IP, IP_PKTINFO, 1);
+  write_number(fd, SOL_IP, IP_RECVTOS, 1);
+  write_number(fd, SOL_IP, IP_RECVTTL, 1);
+  if (family != AF_INET6) return;
+  write_number(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
+  write_number(fd, SOL_IPV6, IPV6_RECVTCLASS, 1);
+  write_number(fd, SOL_IPV6, IPV6_RECVHOPLIMIT, 1);
+}
+
+ReadingOptions::~ReadingOptions() { state_.restore(); }
+
+struct ReceiveBatch::Slots {
+  mmsghdr messages[kBatch];
+  iovec vectors[kBatch];
+  sockaddr_storage names[kBatch];
+  alignas(cmsghdr) unsigned char controls[kBatch][kControlRoom];
+  // Not initialised: most of it is never touched.
+  std::unique_ptr<std::uint8_t[]> payloads{new std::uint8_t[kBatch * kPayloadRoom]};
+};
+
+ReceiveBatch::ReceiveBatch() : slots_(std::make_unique<Slots>()) {
+  for (unsigned i = 0; i < kBatch; ++i) {
+    slots_->vectors[i] = {slots_->payloads.get() + i * kPayloadRoom, kPayloadRoom};
+  }
+}
+
+ReceiveBatch::~ReceiveBatch() = default;
+
+int ReceiveBatch::receive(int fd, int flags, unsigned limit) {
+  const unsigned count = std::min(limit, kBatch);
+  for (unsigned i = 0; i < count; ++i) {
+    msghdr& header = slots_->messages[i].msg_hdr;
+    header = {};
+    header.msg_name = &slots_->names[i];
+    header.msg_namelen = sizeof slots_->names[i];
+    header.msg_iov = &slots_->vectors[i];
+    header.msg_iovlen = 1;
+    header.msg_control = slots_->controls[i];
+    header.msg_controllen = kControlRoom;
+  }
+  for (;;) {
+    const int got = ::recvmmsg(fd, slots_->messages, count, flags | MSG_DONTWAIT, nullptr);
+    if (got >= 0) return got;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+Datagram ReceiveBatch::datagram(unsigned index, std::uint16_t local_port) const {
+  msghdr& header = slots_->messages[index].msg_hdr;
+  Datagram datagram;
+  const Address source = unmapped(Address::from_sockaddr(slots_->names[index]));
+  if (header.msg_namelen != 0 && source.family != AF_UNSPEC) datagram.source = source;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&header); control != nullptr;
+       control = CMSG_NXTHDR(&header, control)) {
+    const unsigned char* data = CMSG_DATA(control);
+    if (control->cmsg_level == SOL_IP) take_ipv4(datagram, *control, data);
+    if (control->cmsg_level == SOL_IPV6) take_ipv6(datagram, *control, data);
+    if (control->cmsg_level == SOL_SOCKET) take_socket(datagram, *control, data);
+    if (control->cmsg_level == SOL_UDP && control->cmsg_type == kUdpGro) {
+      datagram.gso_size = static_cast<std::uint16_t>(load<int>(data));
+    }
+  }
+  if (datagram.destination) datagram.destination->port = local_port;
+  const std::uint8_t* payload = slots_->payloads.get() + index * kPayloadRoom;
+  datagram.payload.assign(payload, payload + slots_->messages[index].msg_len);
+  return datagram;
+}
+
+Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
+                       std::chrono::milliseconds limit) {
+  const auto deadline = std::chrono::steady_clock::now() + limit;
+  Walk walk;
+  walk.empties_unsure = read_number(fd, SOL_SOCKET, SO_PEEK_OFF).value_or(-1) >= 0;
+  bool any_empty = false;
+  const auto take = [&](unsigned index) {
+    const Datagram datagram = batch_.datagram(index, local_port);
+    walk.bytes += datagram.payload.size();
+    any_empty = any_empty || datagram.payload.empty();
+    walk.datagrams.append(encode_datagram(datagram));
+    return datagram.payload.empty();
+  };
+  // recvmmsg(2) gives a pending error once, and clears it.
+  const auto receive = [&](unsigned most) {
+    int got = batch_.receive(fd, MSG_PEEK, most);
+    for (int attempt = 0; got < 0 && got != -EAGAIN && attempt < 16; ++attempt) {
+      walk.error = -got;
+      got = batch_.receive(fd, MSG_PEEK, most);
+    }
+    return got;
+  };
+
+  // Without an offset the kernel gives the head, whatever was peeked before.
+  write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
+  const bool head_is_empty = receive(1) == 1 && batch_.datagram(0, local_port).payload.empty();
+  if (head_is_empty) take(0);
+  write_number(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
+  for (int got = 0; (got = receive(kBatch)) > 0;) {
+    for (int i = 0; i < got; ++i) take(static_cast<unsigned>(i));
+    if (std::chrono::steady_clock::now() > deadline) {
+      walk.complete = false;
+      break;
+    }
+  }
+
+  const auto history = histories_.find(cookie);
+  if (history == histories_.end() && !any_empty) return walk;
+  std::vector<Seen> now;
+  std::vector<Bytes> messages;
+  std::vector<std::uint16_t> unknown;
+  for (std::size_t offset = 0;;) {
+    const ByteView message = walk.datagrams.next(offset);
+    if (message.empty()) break;
+    Seen seen{udpcr_identity_hash(UDPCR_HASH_START, message.data(), message.size()), {}};
+    messages.emplace_back(message.begin(), message.end());
+    if (decode_datagram(message, unknown).payload.empty()) seen.empty_message = messages.back();
+    now.push_back(std::move(seen));
+  }
+  if (history != histories_.end()) {
+    if (!recall(history->second, now, messages, head_is_empty)) walk.empties_unsure = true;
+    walk.datagrams = {};
+    for (const Bytes& message : messages) walk.datagrams.append(message);
+  }
+  const auto is_empty = [](const Seen& seen) { return !seen.empty_message.empty(); };
+  if (std::any_of(now.begin(), now.end(), is_empty)) {
+    histories_[cookie] = std::move(now);
+  } else {
+    histories_.erase(cookie);
+  }
+  return walk;
+}
+
+bool QueueReader::recall(const History& history, std::vector<Seen>& now,
+                         std::vector<Bytes>& messages, bool head_is_empty) {
+  const auto is_empty = [](const Seen& seen) { return !seen.empty_message.empty(); };
+  // Do the datagrams now in the queue begin with what is left of the history
+  // from `first` on?  `now` has of its empty ones at most the head.
+  const auto fits = [&](std::size_t first) {
+    if (now.empty() || now[0].digest != history[first].digest) return false;
+    std::size_t at = head_is_empty ? 1 : 0;
+    for (std::size_t i = first + (head_is_empty ? 1 : 0); i < history.size(); ++i) {
+      if (is_empty(history[i])) continue;
+      if (at == now.size() || now[at].digest != history[i].digest) return false;
+      ++at;
+    }
+    return true;
+  };
+  std::optional<std::size_t> first;
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    if (!fits(i)) continue;
+    if (!first) first = i;
+    last = i;
+  }
+  if (!first) return true;  // all that was there has been read
+  std::size_t at = 0;
+  for (std::size_t i = *first; i < history.size(); ++i, ++at) {
+    if (!is_empty(history[i]) || (i == *first && head_is_empty)) continue;
+    now.insert(now.begin() + static_cast<std::ptrdiff_t>(at), history[i]);
+    messages.insert(messages.begin() + static_cast<std::ptrdiff_t>(at), history[i].empty_message);
+  }
+  // Several places fit: it matters only if they disagree about empty datagrams.
+  const auto begin = history.begin();
+  return std::none_of(begin + static_cast<std::ptrdiff_t>(*first),
+                      begin + static_cast<std::ptrdiff_t>(last), is_empty);
+}
+
+void QueueReader::drain(int fd, std::uint16_t local_port,
+                        const std::function<void(const Datagram&)>& take) {
+  for (int errors = 0; errors < 16;) {
+    const int got = batch_.receive(fd, 0, kBatch);
+    if (got == 0 || got == -EAGAIN) return;
+    if (got < 0) {
+      ++errors;  // a pending error: the next call gets past it
+      continue;
+    }
+    for (int i = 0; i < got; ++i) take(batch_.datagram(static_cast<unsigned>(i), local_port));
+  }
+  fail("drain the receive queue of fd " + std::to_string(fd), EIO,
+       "the socket reports one error after the other");
+}
+
+}  // namespace udpcr

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// One socket, step by step: create it, fill its queue while it is nobody's,
+// give it device and options, bind it, connect it.  Each step is an ordinary
+// call, so that the kernel checks values and rights.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "errors.hpp"
+#include "kernel_numbers.hpp"
+#include "userspace_engine.hpp"
+#include "userspace_fill.hpp"
+
+namespace udpcr {
+namespace {
+
+constexpr int kOnFile = O_NONBLOCK | O_NOATIME;
+
+const SocketOption* find(const SocketRecord& record, int level, int name) {
+  for (const SocketOption& option : record.options) {
+    if (option.level == level && option.name == name) return &option;
+  }
+  return nullptr;
+}
+
+// Without these the address itself may not be had again.
+bool decides_bind(const OptionRow& row) noexcept {
+  if (row.level == SOL_SOCKET) return row.name == SO_REUSEADDR || row.name == SO_REUSEPORT;
+  if (row.level == SOL_IP) return row.name == IP_FREEBIND || row.name == IP_TRANSPARENT;
+  return row.level == SOL_IPV6 && (row.name == kIpv6Freebind || row.name == IPV6_TRANSPARENT);
+}
+
+std::string hex(ByteView bytes) {
+  if (bytes.size() == sizeof(int)) {
+    int number = 0;
+    std::memcpy(&number, bytes.data(), sizeof number);
+    return std::to_string(number);
+  }
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "0x";
+  for (const std::uint8_t byte : bytes) {
+    text += kDigits[byte >> 4U];
+    text += kDigits[byte & 0xfU];
+  }
+  return text;
+}
+
+class Restorer {
+ public:
+  Restorer(const SocketState& state, const RestoreOptions& options, const FreshSocket& fresh)
+      : state_(state), record_(state.record), options_(options), fresh_(fresh) {}
+
+  Restored run();
+
+ private:
+  void create();
+  void fill();
+  void set_device();
+  void set_options(SetWhen when);
+  void check_options();
+  void bind();
+  bool bind_automatic_port(const Address& address);
+  int bind_to(const Address& address);
+  void connect();
+  void set_file_flags();
+  void lose(std::string what, std::string why, std::string remedy) {
+    restored_.losses.push_back({std::move(what), std::move(why), std::move(remedy)});
+  }
+  [[nodiscard]] Address local_now() const;
+
+  const SocketState& state_;
+  const SocketRecord& record_;
+  const RestoreOptions& options_;
+  const FreshSocket& fresh_;
+  Restored restored_;
+  int fd_ = -1;
+};
+
+void Restorer::create() {
+  if (record_.family != AF_INET && record_.family != AF_INET6) {
+    throw Error("cannot restore a socket of address family " + std::to_string(record_.family) +
+                ": only IPv4 (2) and IPv6 (10) are known; use a newer udpcr");
+  }
+  restored_.fd = UniqueFd(::socket(record_.family, SOCK_DGRAM | SOCK_CLOEXEC, record_.protocol));
+  fd_ = restored_.fd.get();
+  if (fd_ < 0) {
+    fail("create the socket for " + to_string(record_.local), errno,
+         "raise RLIMIT_NOFILE or use a kernel that has this protocol");
+  }
+  // Decides what the queue may hold.
+  if (const SocketOption* only = find(record_, SOL_IPV6, IPV6_V6ONLY)) {
+    write_option(fd_, SOL_IPV6, IPV6_V6ONLY, only->value);
+  }
+}
+
+void Restorer::fill() {
+  if (!options_.restore_queues || state_.receive_queue.empty()) return;
+  const Bytes buffer = *read_option(fd_, SOL_SOCKET, SO_RCVBUF);
+  const auto lock = read_number(fd_, SOL_SOCKET, kSoBufLock);
+  // Room for each datagram's bytes twice and for the kernel's own structures.
+  const std::uint64_t need = 2 * state_.receive_queue.bytes().size() +
+                             8192 * std::uint64_t{state_.receive_queue.count()} + record_.rmem;
+  const int half = static_cast<int>(std::min<std::uint64_t>(need, 1U << 30U) / 2 + 65536);
+  if (write_number(fd_, SOL_SOCKET, SO_RCVBUFFORCE, half) != 0) {
+    write_number(fd_, SOL_SOCKET, SO_RCVBUF, half);
+  }
+  Filled filled = fill_queue(fd_, state_);
+  restored_.datagrams = filled.datagrams;
+  std::move(filled.losses.begin(), filled.losses.end(), std::back_inserter(restored_.losses));
+  // What a new socket has; set_options() knows what the old one had.
+  put_back(fd_, *find_option(SOL_SOCKET, SO_RCVBUF), buffer);
+  if (lock) write_number(fd_, SOL_SOCKET, kSoBufLock, *lock);
+}
+
+void Restorer::set_device() {
+  if (record_.device.empty()) return;
+  if (::setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, record_.device.c_str(),
+                   static_cast<socklen_t>(record_.device.size() + 1)) == 0) {
+    return;
+  }
+  const int error = errno;
+  fail("bind the socket of " + to_string(record_.local) + " to device \"" + record_.device + "\"",
+       error, error == ENODEV ? "create that interface first" : "run with CAP_NET_RAW");
+}
+
+void Restorer::set_options(SetWhen when) {
+  for (const OptionRow& row : option_table()) {
+    if (row.when != when || (!options_.restore_options && !decides_bind(row))) continue;
+    const SocketOption* option = find(record_, row.level, row.name);
+    // What cannot be set is found by check_options().
+    if (option != nullptr) put_back(fd_, row, option->value);
+  }
+}
+
+// Reads all back: one option may have changed another, and some values are cut
+// by the kernel without a word.
+void Restorer::check_options() {
+  if (!options_.restore_options) return;
+  for (const auto& [row, usual] : fresh_.values) {
+    const SocketOption* option = find(record_, row->level, row->name);
+    if (option == nullptr && !usual) continue;
+    const Bytes& wanted = option != nullptr ? option->value : *usual;
+    if (read_option(fd_, row->level, row->name) == wanted) continue;
+    const int error = put_back(fd_, *row, wanted);
+    const auto now = read_option(fd_, row->level, row->name);
+    if (now == wanted) continue;
+    lose(row->text,
+         "it was " + hex(wanted) + " and is " + (now ? hex(*now) : "not known to this kernel") +
+             (error != 0 ? " (" + errno_text(error) + ")" : ""),
+         error == EPERM ? "run with CAP_NET_ADMIN" : "");
+  }
+  for (const SocketOption& option : record_.options) {
+    if (find_option(option.level, option.name) != nullptr) continue;
+    lose("option " + std::to_string(option.level) + "/" + std::to_string(option.name),
+         "this version does not know it; its value was " + hex(option.value), "use a newer udpcr");
+  }
+}
+
+int Restorer::bind_to(const Address& address) {
+  socklen_t size = 0;
+  const sockaddr_storage name = address.to_sockaddr(size);
+  return ::bind(fd_, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
+}
+
+// A port that the kernel had chosen is had again from a range of one, so that
+// the kernel goes on to treat it as its own choice (no SOCK_BINDPORT_LOCK).
+bool Restorer::bind_automatic_port(const Address& address) {
+  const std::uint32_t port = record_.local.port;
+  const int before = read_number(fd_, SOL_IP, kIpLocalPortRange).value_or(0);
+  if (write_number(fd_, SOL_IP, kIpLocalPortRange, static_cast<int>(port << 16U | port)) != 0) {
+    return false;
+  }
+  Address choice = address;
+  choice.port = 0;
+  const bool bound = bind_to(choice) == 0;
+  write_number(fd_, SOL_IP, kIpLocalPortRange, before);
+  if (!bound || local_now().port == port) return bound;
+  // Outside net.ipv4.ip_local_port_range the kernel takes its own range.
+  sockaddr none{};
+  none.sa_family = AF_UNSPEC;
+  ::connect(fd_, &none, sizeof none);
+  set_device();
+  return false;
+}
+
+void Restorer::bind() {
+  if (record_.local.port == 0) return;
+  const bool known = (record_.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0;
+  const bool automatic_port = known && (record_.flags & UDPCR_SOCK_BOUND_PORT) == 0;
+  const bool automatic_address = known && (record_.flags & UDPCR_SOCK_BOUND_ADDR) == 0;
+  Address address = record_.local;
+  // The kernel chooses the address again when the socket is connected.
+  if (automatic_address && record_.peer) {
+    std::fill(std::begin(address.bytes), std::end(address.bytes), std::uint8_t{0});
+    address.scope = 0;
+  }
+  if (automatic_port) {
+    if (bind_automatic_port(address)) return;
+    lose("automatic port",
+         "port " + std::to_string(record_.local.port) + " is now bound as if asked for",
+         "use Linux 6.3 or newer and the same net.ipv4.ip_local_port_range");
+  }
+  const int error = bind_to(address);
+  if (error == 0) return;
+  std::string remedy;
+  if (error == EADDRINUSE) {
+    remedy = "end the program that has this port (ss -ulnp), or let both set SO_REUSEPORT";
+  } else if (error == EADDRNOTAVAIL) {
+    remedy = "add the address to an interface of this machine, or map it with UDPCR_MAP";
+  } else if (error == EACCES) {
+    remedy = "ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE";
+  } else if (error == EINVAL && address.scope != 0) {
+    remedy = "the interface of a link-local address must exist (index " +
+             std::to_string(address.scope) + ")";
+  }
+  fail("bind " + to_string(address), error, remedy);
+}
+
+void Restorer::connect() {
+  if (!record_.peer) return;
+  const auto attempt = [&] {
+    socklen_t size = 0;
+    const sockaddr_storage name = record_.peer->to_sockaddr(size);
+    return ::connect(fd_, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
+  };
+  const int error = attempt();
+  if (error != 0) {
+    fail("connect " + to_string(record_.local) + " to its peer " + to_string(*record_.peer), error,
+         error == ENETUNREACH || error == EHOSTUNREACH ? "add a route to the peer first" : "");
+  }
+  const Address now = local_now();
+  if (record_.local.is_wildcard() || now == record_.local) return;
+  lose("local address",
+       "connected to " + to_string(*record_.peer) + " the socket now has " + to_string(now) +
+           " instead of " + to_string(record_.local),
+       "give this machine the same addresses and routes");
+}
+
+void Restorer::set_file_flags() {
+  const int wanted = static_cast<int>(record_.file_flags) & kOnFile;
+  if (wanted != 0) ::fcntl(fd_, F_SETFL, wanted);
+}
+
+Address Restorer::local_now() const {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  ::getsockname(fd_, reinterpret_cast<sockaddr*>(&name), &size);
+  return Address::from_sockaddr(name);
+}
+
+Restored Restorer::run() {
+  create();
+  fill();
+  set_device();
+  set_options(SetWhen::before_bind);
+  bind();
+  connect();
+  set_options(SetWhen::after_bind);
+  check_options();
+  set_file_flags();
+  return std::move(restored_);
+}
+
+}  // namespace
+
+Restored restore_socket(const SocketState& state, const RestoreOptions& options,
+                        const FreshSocket& fresh) {
+  return Restorer(state, options, fresh).run();
+}
+
+}  // namespace udpcr

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Two ways to make a datagram arrive at a socket of this machine.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <udpcr/udpcr.hpp>
+
+#include "packet.hpp"
+#include "route.hpp"
+
+struct sock_fprog;
+
+namespace udpcr {
+
+// What of a datagram arrives as it was.
+struct Kept {
+  bool source = true;
+  bool destination = true;
+  bool interface = true;
+  bool ttl = true;
+};
+
+struct SendTarget {
+  int family = AF_INET;
+  int protocol = IPPROTO_UDP;
+  std::uint16_t port = 0;          // of any address of this machine
+  bool interface_matters = false;  // the program can see the arrival interface
+};
+
+// Datagrams are collected by add() and go out, in order, with flush(): at most
+// kMost of them, and only while there is room.
+class Sender {
+ public:
+  static constexpr unsigned kMost = 128;
+
+  virtual ~Sender() = default;
+  // False: flush() must come first.
+  [[nodiscard]] virtual bool has_room_for(const Datagram& datagram) const = 0;
+  // `payload`: of this datagram, or one segment of it.
+  virtual Kept add(const Datagram& datagram, ByteView payload) = 0;
+  // True when the datagram added last goes out in fragments.
+  [[nodiscard]] virtual bool fragmented() const noexcept = 0;
+  // Returns 0, or the errno of the first that was refused; the others are sent.
+  virtual int flush() = 0;
+  // The port that the datagrams go to.
+  void aim(std::uint16_t port) noexcept { target_.port = port; }
+  // Lets nothing but this sender's datagrams into `fd`.
+  virtual void admit_only_mine(int fd) const = 0;
+
+ protected:
+  explicit Sender(const SendTarget& target) : target_(target) {}
+  SendTarget target_;
+};
+
+// Any source: raw sockets (CAP_NET_RAW).
+std::unique_ptr<Sender> make_raw_sender(const SendTarget& target);
+// Sources that can be bound: IPv6 ones by IPV6_FREEBIND, local ones while free.
+std::unique_ptr<Sender> make_plain_sender(const SendTarget& target);
+
+// The index of the loopback interface (include/uapi/linux/if.h does not say it,
+// net/core/net_namespace.c and include/net/flow.h, LOOPBACK_IFINDEX, do).
+constexpr unsigned kLoopback = 1;
+
+Address loopback_address(int family) noexcept;
+
+}  // namespace udpcr

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// An image as a table that a person reads.
+#include <udpcr/udpcr_netlink.h>
+
+#include <algorithm>
+
+#include "show.hpp"
+
+namespace udpcr::tool {
+namespace {
+
+using Row = std::vector<std::string>;
+
+// Columns as wide as they have to be, two blanks between them; the columns
+// from `first_number` to `last_number` are aligned to the right.
+std::string columns(const std::vector<Row>& rows, std::size_t first_number, std::size_t last_number,
+                    const std::string& indent = "") {
+  std::vector<std::size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    std::string line = indent;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string padding(widths[i] - row[i].size(), ' ');
+      const bool right = i >= first_number && i <= last_number;
+      line += (i == 0 ? "" : "  ") + (right ? padding + row[i] : row[i] + padding);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  return text;
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+std::string address(const std::optional<Address>& address) {
+  return address ? to_string(*address) : "-";
+}
+
+std::string plural(std::size_t count, const std::string& what, const std::string& ending = "s") {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : ending);
+}
+
+std::string fds(const ShownSocket& socket, bool with_pids) {
+  std::string text;
+  for (const auto& [pid, number] : socket.fds) {
+    text += (text.empty() ? "" : ",") + std::to_string(number);
+    if (with_pids) text += "@" + std::to_string(pid);
+  }
+  return or_dash(text);
+}
+
+std::string local(const SocketRecord& record) {
+  return record.local.port == 0 && record.local.is_wildcard() ? "-" : to_string(record.local);
+}
+
+// What bind(2) was told, as far as it is known.
+std::string bound(const SocketRecord& record) {
+  const std::uint32_t flags = record.flags;
+  if ((flags & UDPCR_SOCK_BOUND) == 0) return record.local.port == 0 ? "no" : "auto";
+  std::string text = (flags & UDPCR_SOCK_BOUND_ADDR) != 0 ? "address" : "wildcard";
+  text += (flags & UDPCR_SOCK_BOUND_PORT) != 0 ? "+port" : "+any port";
+  return (flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0 ? text : text + "?";
+}
+
+std::string options(const SocketRecord& record) {
+  std::string text;
+  for (const SocketOption& option : record.options) {
+    text += (text.empty() ? "" : ", ") + option_label(option);
+  }
+  return or_dash(text);
+}
+
+std::string header(const Shown& shown) {
+  const Image& image = shown.image;
+  std::string program = printable(image.executable);
+  for (std::size_t i = 1; i < image.arguments.size(); ++i) {
+    program += " " + printable(image.arguments[i]);
+  }
+  if (image.full_arguments_hash) program += " ...";
+  std::string processes = plural(image.processes.size(), "process", "es");
+  for (std::size_t i = 0; i < image.processes.size(); ++i) {
+    processes += (i == 0 ? ": pid " : ", ") + std::to_string(image.processes[i].pid);
+  }
+  std::size_t datagrams = 0;
+  std::uint64_t bytes = 0;
+  for (const ShownSocket& socket : shown.sockets) {
+    datagrams += socket.receive_queue.datagrams + socket.send_queue.datagrams;
+    bytes += socket.receive_queue.bytes + socket.send_queue.bytes;
+  }
+  return columns(
+      {{"image", printable(shown.path)},
+       {"program", program},
+       {"host", printable(image.host) + ", kernel " + printable(image.kernel) + ", boot " +
+                    printable(image.boot_id)},
+       {"written", utc_time(image.created) + ", " + printable(image.engine) + " engine"},
+       {"tree", processes},
+       {"sockets", plural(shown.sockets.size(), "socket") + ", " + plural(datagrams, "datagram") +
+                       " queued (" + plural(bytes, "byte") + ")"}},
+      1, 0);
+}
+
+std::string sockets(const Shown& shown) {
+  if (shown.sockets.empty()) return "";
+  const bool with_pids = shown.image.processes.size() > 1;
+  std::vector<Row> rows{{"#", with_pids ? "FD@PID" : "FD", "PROTO", "LOCAL", "PEER", "DEVICE",
+                         "BOUND", "QUEUED", "BYTES", "UNSENT", "DROPS", "OPTIONS"}};
+  for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
+    const ShownSocket& socket = shown.sockets[i];
+    const SocketRecord& record = socket.record;
+    rows.push_back({std::to_string(i), fds(socket, with_pids),
+                    protocol_name(record.protocol) + (record.family == AF_INET ? "4" : "6"),
+                    local(record), address(record.peer), or_dash(printable(record.device)),
+                    bound(record), std::to_string(socket.receive_queue.datagrams),
+                    std::to_string(socket.receive_queue.bytes),
+                    std::to_string(socket.send_queue.datagrams), std::to_string(record.drops),
+                    options(record)});
+  }
+  return "\n" + columns(rows, 7, 10);
+}
+
+std::string queue(const std::string& title, const ShownQueue& queue) {
+  if (queue.listed.empty()) return "";
+  std::vector<Row> rows{{"#", "SOURCE", "DESTINATION", "SIZE"}};
+  for (std::size_t i = 0; i < queue.listed.size(); ++i) {
+    const ShownDatagram& datagram = queue.listed[i];
+    rows.push_back({std::to_string(i), address(datagram.source), address(datagram.destination),
+                    std::to_string(datagram.size)});
+  }
+  return "\n" + title + "\n" + columns(rows, 3, 3, "  ");
+}
+
+void add_losses(std::string& text, const std::string& whose, const std::vector<Loss>& losses) {
+  for (const Loss& loss : losses) {
+    text += "  " + whose + printable(loss.what) + ": " + printable(loss.why);
+    if (!loss.remedy.empty()) text += "; " + printable(loss.remedy);
+    text += "\n";
+  }
+}
+
+std::string losses(const Shown& shown) {
+  std::string text;
+  add_losses(text, "", shown.image.losses);
+  for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
+    const std::string whose =
+        "socket " + std::to_string(i) + " (" + local(shown.sockets[i].record) + "): ";
+    add_losses(text, whose, shown.image.sockets[i].losses);
+  }
+  for (const std::uint16_t number : shown.unknown) {
+    text += "  attribute " + std::to_string(number) +
+            ": this udpcr does not know it; show the image with the udpcr that wrote it\n";
+  }
+  return text.empty() ? "\nNothing was left out.\n" : "\nNot kept:\n" + text;
+}
+
+}  // namespace
+
+std::string show_table(const Shown& shown) {
+  std::string text = header(shown) + sockets(shown);
+  for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
+    const std::string socket = " of socket " + std::to_string(i) + ":";
+    text += queue("Receive queue" + socket, shown.sockets[i].receive_queue);
+    text += queue("Send queue" + socket, shown.sockets[i].send_queue);
+  }
+  return text + losses(shown);
+}
+
+}  // namespace udpcr::tool
