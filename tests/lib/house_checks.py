@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What must hold of every tracked file: format, licence line, length, no traces of a machine."""
 
+import collections
 import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +32,12 @@ def check_format(source, names):
              if Path(name).suffix in CPP and not NOT_OURS_TO_FORMAT.search(name)]
     result = subprocess.run(["clang-format", "--dry-run", "-Werror", *files], cwd=source,
                             capture_output=True, text=True)
-    return re.findall(r"^(\S+?:\d+):\d+: error", result.stderr, re.MULTILINE) or (
-        [result.stderr.strip()] if result.returncode != 0 else [])
+    places = collections.Counter(re.findall(r"^(\S+?):\d+:\d+: error", result.stderr,
+                                            re.MULTILINE))
+    if result.returncode != 0 and not places:
+        return [result.stderr.strip()]
+    return [f"{name}: {count} places; run clang-format -i {name}"
+            for name, count in sorted(places.items())]
 
 
 def check_spdx(source, names):
@@ -84,7 +89,7 @@ def run(source, build, tally, full):
     for name, check in checks:
         complaints = list(check())
         if complaints:
-            tally.not_ok(f"house/{name}", f"{len(complaints)} places")
+            tally.not_ok(f"house/{name}", f"{len(complaints)} complaints")
             print("".join(f"    | {complaint}\n" for complaint in complaints[:50]), end="")
         else:
             tally.ok(f"house/{name}")
