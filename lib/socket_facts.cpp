@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -69,15 +70,16 @@ std::optional<unsigned> shutdown_state(const SocketRecord& record) {
   request.query.sdiag_protocol = static_cast<std::uint8_t>(record.protocol);
   request.query.idiag_ext = 1U << (INET_DIAG_SHUTDOWN - 1);
   request.query.idiag_states = ~0U;
-  // As udp_dump_one looks a socket up: as if a datagram came from its peer, so
-  // "source" is the local end.
-  request.query.id.idiag_sport = htons(record.local.port);
-  std::memcpy(request.query.id.idiag_src, record.local.bytes, 16);
+  // Looked up as if a datagram came from the peer: "source" is the other end
+  // (net/ipv4/udp_diag.c, udp_dump_one).
+  request.query.id.idiag_dport = htons(record.local.port);
+  std::memcpy(request.query.id.idiag_dst, record.local.bytes, 16);
   if (record.peer) {
-    request.query.id.idiag_dport = htons(record.peer->port);
-    std::memcpy(request.query.id.idiag_dst, record.peer->bytes, 16);
+    request.query.id.idiag_sport = htons(record.peer->port);
+    std::memcpy(request.query.id.idiag_src, record.peer->bytes, 16);
   }
-  request.query.id.idiag_if = record.device.empty() ? record.local.scope : 0;
+  request.query.id.idiag_if =
+      record.device.empty() ? record.local.scope : ::if_nametoindex(record.device.c_str());
   request.query.id.idiag_cookie[0] = static_cast<std::uint32_t>(record.cookie);
   request.query.id.idiag_cookie[1] = static_cast<std::uint32_t>(record.cookie >> 32U);
 

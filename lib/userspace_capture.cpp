@@ -186,10 +186,9 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
          "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
   }
   if (walk.empties_unsure) {
-    state.losses.push_back(
-        {"empty datagrams",
-         "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
-         "the kernel module will keep it"});
+    state.losses.push_back({"empty datagrams",
+                            "some that were peeked at before may stand in the queue unseen",
+                            "the kernel module will keep it"});
   }
   if (walk.error != 0) {
     state.losses.push_back({"pending error",

@@ -144,6 +144,8 @@ void Restorer::check_options() {
   for (const auto& [row, usual] : fresh_.values) {
     const SocketOption* option = find(record_, row->level, row->name);
     if (option == nullptr && !usual) continue;
+    // bind(2) to an IPv6 address sets it (net/ipv6/af_inet6.c, __inet6_bind).
+    if (option == nullptr && row->level == SOL_IPV6 && row->name == IPV6_V6ONLY) continue;
     const Bytes& wanted = option != nullptr ? option->value : *usual;
     if (read_option(fd_, row->level, row->name) == wanted) continue;
     const int error = put_back(fd_, *row, wanted);
