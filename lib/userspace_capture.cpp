@@ -157,7 +157,7 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
-  find_losses(fd, record, memberships_, state.losses);
+  find_losses(fd, record, sources_, state.losses);
   if (const std::uint64_t netns = read_u64(fd, kSoNetnsCookie); netns != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
@@ -225,7 +225,7 @@ std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
 
 Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
   const SocketRecord& record = state.record;
-  return restore_socket(state, options, fresh_.like(record.family, record.protocol));
+  return restore_socket(state, options, fresh_.like(record.family, record.protocol), senders_);
 }
 
 std::unique_ptr<Engine> make_userspace_engine() { return std::make_unique<UserspaceEngine>(); }
