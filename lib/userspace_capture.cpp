@@ -198,11 +198,12 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   return state;
 }
 
-MessageStream UserspaceEngine::take_rest(int fd, std::size_t already) {
+MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd end) {
   if (!is_udp_socket(fd)) {
     throw Error("cannot take the queue of " + fd_name(fd) + ": it is not a UDP socket", EPROTOTYPE);
   }
-  refuse_datagrams(fd);
+  const bool stays_open = end == QueueEnd::stays_open;
+  if (!stays_open) refuse_datagrams(fd);
   write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
   const ReadingOptions reading(fd, *read_number(fd, SOL_SOCKET, SO_DOMAIN));
   const std::uint16_t port = local_port(fd);
@@ -214,6 +215,8 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already) {
   for (int idle = 0; idle < kPatience;) {
     const std::size_t before = taken;
     reader_.drain(fd, port, take);
+    // What comes from here on is for the next time.
+    if (stays_open) break;
     std::this_thread::sleep_for(kInFlight);
     if (queue_memory(fd).rmem == 0) break;
     idle = taken == before ? idle + 1 : 0;

@@ -174,6 +174,8 @@ struct SocketState {
 
 enum class Queues : std::uint8_t { both, receive, send, none };
 
+enum class QueueEnd : std::uint8_t { refuses, stays_open };
+
 struct CaptureOptions {
   Queues queues = Queues::both;
   // What the capturer knows of bind(2) calls that the socket cannot tell:
@@ -202,10 +204,10 @@ class Engine {
   // Consumes nothing; options changed for reading are put back before return.
   virtual SocketState capture(int fd, const CaptureOptions& options) = 0;
 
-  // For a socket whose program has ended: refuses new datagrams from here on,
-  // takes the queue out, and returns what stands behind the first `already`
-  // datagrams. .
-  virtual MessageStream take_rest(int fd, std::size_t already) = 0;
+  // Takes the queue out and returns what stands behind the first `already`
+  // datagrams.  With QueueEnd::refuses, for a socket whose program has ended,
+  // the socket accepts nothing more from here on.
+  virtual MessageStream take_rest(int fd, std::size_t already, QueueEnd end) = 0;
 
   // A new socket in the caller's network namespace.
   virtual Restored restore(const SocketState& state, const RestoreOptions& options) = 0;

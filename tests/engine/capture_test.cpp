@@ -54,7 +54,7 @@ TEST_CASE("capture refuses what is no UDP socket") {
   CHECK_FALSE(is_udp_socket(-1));
   CHECK(is_udp_socket(unbound(AF_INET6).get()));
   CHECK_THROWS_AS(engine->capture(tcp.get(), {}), Error);
-  CHECK_THROWS_AS(engine->take_rest(file.get(), 0), Error);
+  CHECK_THROWS_AS(engine->take_rest(file.get(), 0, QueueEnd::refuses), Error);
 }
 
 TEST_CASE("capture consumes nothing and changes nothing") {

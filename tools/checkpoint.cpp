@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "commands.hpp"
+#include "keeper/control.hpp"
+#include "keeper/worker.hpp"
+
+namespace udpcr {
+
+namespace {
+
+constexpr int kDefaultTimeoutSeconds = 30;
+
+constexpr char kUsage[] =
+    "usage: udpcr checkpoint [--timeout SECONDS] PID\n"
+    "\n"
+    "Writes the UDP sockets of the program that process PID belongs to into its\n"
+    "image (UDPCR_IMAGE of its start) and returns when the image stands.\n"
+    "\n"
+    "  --timeout SECONDS   how long to wait, default 30; 0: without limit\n"
+    "\n"
+    "Exit status: 0 everything is kept; 3 the image stands, but something is not\n"
+    "kept, each named on a line of its own; 1 there is no new image; 2 usage.\n";
+
+bool parse_number(const char* text, int& number) {
+  const char* const end = text + std::strlen(text);
+  const auto [stop, error] = std::from_chars(text, end, number);
+  return error == std::errc{} && stop == end && number >= 0;
+}
+
+int fail(const std::string& why) {
+  std::fprintf(stderr, "udpcr: error: %s\n", why.c_str());
+  return int(keeper::Outcome::failed);
+}
+
+int checkpoint(pid_t pid, int timeout_seconds) {
+  const UniqueFd control = keeper::connect_control(pid);
+  if (send(control.get(), keeper::kControlRequest, sizeof keeper::kControlRequest - 1,
+           MSG_NOSIGNAL) < 0) {
+    return fail("the keeper of process " + std::to_string(pid) + " does not take the request: " +
+                std::strerror(errno) + "; only root and its own user may ask");
+  }
+  pollfd answer{control.get(), POLLIN, 0};
+  if (poll(&answer, 1, timeout_seconds == 0 ? -1 : timeout_seconds * 1000) == 0) {
+    return fail("process " + std::to_string(pid) + " has not been checkpointed after " +
+                std::to_string(timeout_seconds) +
+                " s; if it is stopped, continue it (kill -CONT), or wait longer with --timeout");
+  }
+  keeper::Report report;
+  if (!keeper::Report::receive(control.get(), report)) {
+    return fail("the keeper of process " + std::to_string(pid) +
+                " has ended or refused: only root and its own user may ask; see the program's "
+                "stderr or UDPCR_LOG_FILE");
+  }
+  std::fputs(report.text.c_str(), report.outcome == keeper::Outcome::failed ? stderr : stdout);
+  return int(report.outcome);
+}
+
+}  // namespace
+
+int checkpoint_main(int argc, char** argv) {
+  int timeout_seconds = kDefaultTimeoutSeconds;
+  int pid = 0;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--help") == 0) {
+      std::fputs(kUsage, stdout);
+      return 0;
+    }
+    if (std::strcmp(argv[i], "--timeout") == 0 && i + 1 < argc &&
+        parse_number(argv[i + 1], timeout_seconds)) {
+      ++i;
+    } else if (pid != 0 || !parse_number(argv[i], pid) || pid == 0) {
+      std::fprintf(stderr, "udpcr: error: \"%s\" is not a process id\n\n%s", argv[i], kUsage);
+      return 2;
+    }
+  }
+  if (pid == 0) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  try {
+    return checkpoint(pid, timeout_seconds);
+  } catch (const Error& error) {
+    return fail(error.what());
+  }
+}
+
+}  // namespace udpcr

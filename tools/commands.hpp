@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The commands of `udpcr`.  Each takes its own name as argv[0] and returns the
+// exit status.
+#pragma once
+
+namespace udpcr {
+
+int run_main(int argc, char** argv);
+int checkpoint_main(int argc, char** argv);
+
+}  // namespace udpcr

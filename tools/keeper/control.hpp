@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// How `udpcr checkpoint PID` reaches the keeper of a process: an abstract Unix
+// socket named after the process, in the network namespace that the keeper
+// started in.  One packet asks, one Report answers.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <udpcr/udpcr.hpp>
+
+namespace udpcr::keeper {
+
+constexpr char kControlRequest[] = "checkpoint";
+
+// A listening socket for `pid`; empty when the name is taken.
+UniqueFd listen_for_control(pid_t pid);
+
+// Empty when nobody asks, or somebody who may not: root and the keeper's own
+// user may.
+UniqueFd accept_control(int listener);
+
+// For the tool: a connection to the keeper of `pid`.  Throws Error when there
+// is none, or when the name is held by a user who is neither root, nor us, nor
+// the owner of the process.
+UniqueFd connect_control(pid_t pid);
+
+}  // namespace udpcr::keeper

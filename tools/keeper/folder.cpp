@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "folder.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+namespace udpcr::keeper {
+
+namespace {
+constexpr int kLockPollMs = 10;
+}  // namespace
+
+ImageFolder::ImageFolder(const std::string& path) : path_(path) {
+  const std::size_t slash = path.rfind('/');
+  folder_ = slash == 0 ? "/" : path.substr(0, slash);
+  name_ = path.substr(slash + 1);
+  open_folder();
+}
+
+void ImageFolder::open_folder() const {
+  fd_ = UniqueFd(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+int ImageFolder::fd() const {
+  if (!fd_) open_folder();
+  if (!fd_) {
+    throw Error("image " + path_ + ": folder " + folder_ + " cannot be opened: " +
+                    std::strerror(errno) + "; make it, or name another with UDPCR_IMAGE",
+                errno);
+  }
+  return fd_.get();
+}
+
+UniqueFd ImageFolder::lock_for_completion() const {
+  UniqueFd file(openat(fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!file || flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    throw Error("image " + path_ + " cannot be locked: " + std::strerror(errno) +
+                    "; is another keeper writing it? Give each program its own UDPCR_IMAGE",
+                errno);
+  }
+  return file;
+}
+
+void ImageFolder::await_completion(int patience_ms) const {
+  for (int waited = 0;; waited += kLockPollMs) {
+    const UniqueFd file(
+        openat(fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    struct stat opened {};
+    struct stat named {};
+    if (!file || flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
+      // The file that we hold may have been replaced while we waited.
+      if (!file || fstat(file.get(), &opened) != 0 ||
+          fstatat(fd(), name_.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+          (opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)) {
+        return;
+      }
+    } else if (waited >= patience_ms) {
+      throw Error("image " + path_ + " is still being completed after " +
+                  std::to_string(patience_ms / 1000) +
+                  " s: the program that it was taken of has not ended; end it first");
+    } else {
+      poll(nullptr, 0, kLockPollMs);
+    }
+  }
+}
+
+void ImageFolder::set_aside() const {
+  const std::string aside = name_ + ".restored";
+  if (renameat(fd(), name_.c_str(), fd(), aside.c_str()) != 0) {
+    throw Error("image " + path_ + " cannot be renamed to " + aside + ": " + std::strerror(errno) +
+                    "; remove it by hand, or the next start restores it once more",
+                errno);
+  }
+}
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The folder that the image lives in, and the image's name there; fixed when
+// the keeper starts.
+#pragma once
+
+#include <string>
+#include <udpcr/image.hpp>
+
+namespace udpcr::keeper {
+
+class ImageFolder {
+ public:
+  // `path`: absolute.  A folder that is missing now may appear later.
+  explicit ImageFolder(const std::string& path);
+
+  // Throws Error when the folder cannot be opened.
+  [[nodiscard]] int fd() const;
+  [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  // A handover writes its image in two steps.  The writer locks the image that
+  // it has just put in place until it is done with the second; the reader waits
+  // for that.  The locks are flock(2) on the image file.
+  [[nodiscard]] UniqueFd lock_for_completion() const;
+  // Throws Error when that takes more than `patience_ms`.  No image: no wait.
+  void await_completion(int patience_ms) const;
+
+  // IMAGE -> IMAGE.restored.  Throws Error.
+  void set_aside() const;
+
+ private:
+  void open_folder() const;
+
+  std::string path_;
+  std::string folder_;
+  std::string name_;
+  mutable UniqueFd fd_;
+};
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "held.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <udpcr/udpcr_netlink.h>
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "packet.hpp"
+
+namespace udpcr::keeper {
+
+namespace {
+
+// A handover that is not complete yet: how long a start waits for it.
+constexpr int kCompletionPatienceMs = 10'000;
+
+std::uint64_t age_seconds(const Image& image) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  const std::uint64_t created = image.created / 1'000'000'000;
+  return std::uint64_t(now.tv_sec) > created ? std::uint64_t(now.tv_sec) - created : 0;
+}
+
+bool was_bound(const SocketRecord& record) {
+  if ((record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0) return (record.flags & UDPCR_SOCK_BOUND) != 0;
+  return record.local.port != 0;
+}
+
+// A program names a socket by binding or connecting it.
+bool recognisable(const SocketRecord& record) { return was_bound(record) || record.peer; }
+
+void fill_entry(wire::TableEntry& entry, const SocketRecord& record) {
+  entry.state = wire::EntryState::held;
+  entry.family = record.family;
+  entry.protocol = record.protocol;
+  entry.actual_port = record.local.port;
+  const bool known = (record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0;
+  const bool bound = was_bound(record);
+  const bool port = known ? (record.flags & UDPCR_SOCK_BOUND_PORT) != 0 : bound;
+  const bool address =
+      known ? (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0 : bound && !record.local.is_wildcard();
+  if (bound) entry.flags |= wire::kFdBound;
+  if (port) {
+    entry.flags |= wire::kFdBoundPort;
+    entry.local_port = record.local.port;
+  }
+  if (address) {
+    entry.flags |= wire::kFdBoundAddress;
+    entry.local_scope = record.local.scope;
+    std::memcpy(entry.local_address, record.local.bytes, sizeof entry.local_address);
+  }
+  if (record.peer) {
+    entry.peer_port = record.peer->port;
+    entry.peer_scope = record.peer->scope;
+    std::memcpy(entry.peer_address, record.peer->bytes, sizeof entry.peer_address);
+  }
+  record.device.copy(entry.device, sizeof entry.device - 1);
+}
+
+}  // namespace
+
+HeldSockets::~HeldSockets() {
+  if (table_ != nullptr) munmap(table_, table_size_);
+}
+
+bool HeldSockets::restore(const Identity& program, Engine& engine) {
+  Image image;
+  try {
+    folder_.await_completion(kCompletionPatienceMs);
+    image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});
+  } catch (const Error& error) {
+    if (error.error_number() == ENOENT) return false;
+    log_.error("nothing is restored: " + std::string(error.what()));
+    return settings_.on_error == OnError::abort;
+  }
+  std::string reason;
+  if (!may_take(program, image, settings_.match, reason)) {
+    log_.info("image " + folder_.path() + " is left alone: " + reason);
+    return false;
+  }
+  const bool complete = restore_sockets(image, engine);
+  if (!complete && settings_.on_error == OnError::abort) {
+    entries_.clear();
+    inherited_.clear();
+    return true;
+  }
+  deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.park_seconds);
+  if (settings_.fds == FdMode::adopt && !entries_.empty()) make_table();
+  return false;
+}
+
+bool HeldSockets::restore_sockets(const Image& image, Engine& engine) {
+  RestoreOptions options;
+  options.restore_options = settings_.restore_options;
+  const std::uint64_t age = age_seconds(image);
+  std::size_t too_old = 0;
+  if (settings_.queue_max_age != 0 && age > settings_.queue_max_age) options.restore_queues = false;
+
+  bool complete = true;
+  std::size_t datagrams = 0;
+  std::vector<int> entry_of_socket(image.sockets.size(), -1);
+  for (std::size_t i = 0; i < image.sockets.size(); ++i) {
+    const ImageSocket& socket = image.sockets[i];
+    SocketState state;
+    try {
+      std::vector<std::uint16_t> unknown;
+      state.record = decode_record(socket.record, unknown);
+      for (const std::uint16_t attribute : unknown) {
+        log_.warn("not restored: socket " + to_string(state.record.local) + ": attribute " +
+                  std::to_string(attribute) + " is not known to this version");
+      }
+      if (settings_.fds == FdMode::adopt && !recognisable(state.record)) {
+        log_.warn(
+            "not restored: a socket that was neither bound nor connected cannot be told "
+            "apart; UDPCR_FDS=inherit brings it back");
+        complete = false;
+        continue;
+      }
+      state.receive_queue = socket.receive_queue;
+      state.send_queue = socket.send_queue;
+      if (!options.restore_queues) too_old += socket.receive_queue.count();
+      Restored restored = engine.restore(state, options);
+      for (const Loss& loss : restored.losses) {
+        log_.warn("not restored: " + to_string(state.record.local) + ": " + loss.what + ": " +
+                  loss.why + (loss.remedy.empty() ? "" : "; " + loss.remedy));
+        complete = false;
+      }
+      datagrams += restored.datagrams;
+      entry_of_socket[i] = int(entries_.size());
+      entries_.push_back({std::move(restored.fd), std::move(state.record), restored.datagrams});
+    } catch (const Error& error) {
+      log_.error("not restored: " + std::string(error.what()));
+      complete = false;
+    }
+  }
+  if (too_old > 0) {
+    log_.warn(std::to_string(too_old) + " queued datagrams of image " + folder_.path() +
+              " are not brought back: it is " + std::to_string(age) +
+              " s old, UDPCR_QUEUE_MAX_AGE is " + std::to_string(settings_.queue_max_age) + " s");
+  }
+  if (settings_.fds == FdMode::inherit) choose_inherited(image, entry_of_socket);
+  log_.info("image " + folder_.path() + ": " + std::to_string(entries_.size()) + " of " +
+            std::to_string(image.sockets.size()) + " sockets and " + std::to_string(datagrams) +
+            " queued datagrams are back");
+  return complete;
+}
+
+// The root of the tree inherits its own; what only children had cannot be
+// given to a process that does not exist yet.
+void HeldSockets::choose_inherited(const Image& image, const std::vector<int>& entry_of_socket) {
+  std::vector<bool> given(entries_.size());
+  if (!image.processes.empty()) {
+    for (const ImageFd& fd : image.processes.front().fds) {
+      const int entry = entry_of_socket.at(fd.socket);
+      if (entry < 0) continue;
+      inherited_.push_back({fd.number, (fd.flags & FD_CLOEXEC) != 0, std::size_t(entry)});
+      given[std::size_t(entry)] = true;
+    }
+  }
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (given[i]) continue;
+    log_.warn("not restored: " + to_string(entries_[i].record.local) +
+              " belonged to a child of the program alone; UDPCR_FDS=adopt brings it back");
+    entries_[i].fd.reset();
+  }
+}
+
+void HeldSockets::make_table() {
+  table_size_ = sizeof(wire::Table) + entries_.size() * sizeof(wire::TableEntry);
+  table_fd_ = UniqueFd(memfd_create("udpcr-table", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  void* map = MAP_FAILED;
+  if (table_fd_ && ftruncate(table_fd_.get(), off_t(table_size_)) == 0) {
+    map = mmap(nullptr, table_size_, PROT_READ | PROT_WRITE, MAP_SHARED, table_fd_.get(), 0);
+  }
+  if (map == MAP_FAILED) {
+    log_.error("nothing is restored: no memory for the table of " +
+               std::to_string(entries_.size()) + " sockets");
+    table_fd_.reset();
+    entries_.clear();
+    return;
+  }
+  table_ = static_cast<wire::Table*>(map);
+  table_->version = wire::kVersion;
+  table_->entries = std::uint32_t(entries_.size());
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    fill_entry(table_->entry[i], entries_[i].record);
+  }
+  fcntl(table_fd_.get(), F_ADD_SEALS,
+        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
+}
+
+void HeldSockets::set_state(std::size_t entry, wire::EntryState state) {
+  if (table_ == nullptr) return;
+  std::atomic_ref(table_->entry[entry].state).store(state);
+}
+
+void HeldSockets::first_one_adopted() {
+  if (image_set_aside_ || settings_.keep_image) return;
+  image_set_aside_ = true;
+  try {
+    folder_.set_aside();
+  } catch (const Error& error) {
+    log_.error(error.what());
+  }
+}
+
+void HeldSockets::hand_over_inherited(int channel) {
+  std::size_t next = 0;
+  while (next < inherited_.size()) {
+    wire::InheritMessage message{};
+    message.header = {wire::Type::inherit, wire::kVersion};
+    std::vector<int> fds;
+    while (next < inherited_.size() && fds.size() < wire::kFdsPerPart) {
+      const Inherited& one = inherited_[next++];
+      message.fds[fds.size()] = {one.number, one.cloexec ? 1U : 0U};
+      fds.push_back(entries_[one.entry].fd.get());
+    }
+    message.count = std::uint32_t(fds.size());
+    if (!send_packet(channel, &message, sizeof message, fds)) {
+      log_.error("the program did not take its sockets back; image " + folder_.path() + " stays");
+      break;
+    }
+    first_one_adopted();
+  }
+  close_all();
+}
+
+std::int32_t HeldSockets::claim(std::uint32_t entry, UniqueFd& socket) {
+  if (entry >= entries_.size()) return ENOENT;
+  if (!entries_[entry].fd) return EALREADY;
+  socket = std::move(entries_[entry].fd);
+  set_state(entry, wire::EntryState::taken);
+  first_one_adopted();
+  log_.debug("the program has taken " + to_string(entries_[entry].record.local));
+  return 0;
+}
+
+std::int32_t HeldSockets::release(std::uint32_t entry) {
+  if (entry >= entries_.size()) return ENOENT;
+  if (!entries_[entry].fd) return EALREADY;
+  log_.warn("not restored: " + to_string(entries_[entry].record.local) +
+            " gives way: the program binds its port in another way; " +
+            std::to_string(entries_[entry].datagrams) + " queued datagrams stay in the image");
+  entries_[entry].fd.reset();
+  set_state(entry, wire::EntryState::gone);
+  return 0;
+}
+
+bool HeldSockets::any_held() const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [](const Entry& entry) { return bool(entry.fd); });
+}
+
+int HeldSockets::expire() {
+  if (!any_held()) return -1;
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      deadline_ - std::chrono::steady_clock::now());
+  if (left.count() > 0) return int(std::min<long long>(left.count() + 1, 1'000'000'000));
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (!entries_[i].fd) continue;
+    log_.warn("not restored: " + to_string(entries_[i].record.local) +
+              " is closed: the program did not ask for it within " +
+              std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS); " +
+              std::to_string(entries_[i].datagrams) + " queued datagrams stay in the image");
+    entries_[i].fd.reset();
+    set_state(i, wire::EntryState::gone);
+  }
+  return -1;
+}
+
+void HeldSockets::close_all() {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (!entries_[i].fd) continue;
+    entries_[i].fd.reset();
+    set_state(i, wire::EntryState::gone);
+  }
+}
+
+}  // namespace udpcr::keeper

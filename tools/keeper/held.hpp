@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The sockets that a start has brought back from an image and that the program
+// has not asked for yet.
+#pragma once
+
+#include <chrono>
+#include <udpcr/image.hpp>
+#include <vector>
+
+#include "folder.hpp"
+#include "identity.hpp"
+#include "log.hpp"
+#include "wire.h"
+
+namespace udpcr::keeper {
+
+class HeldSockets {
+ public:
+  HeldSockets(const Settings& settings, const ImageFolder& folder, Log& log)
+      : settings_(settings), folder_(folder), log_(log) {}
+  ~HeldSockets();
+  HeldSockets(const HeldSockets&) = delete;
+  HeldSockets& operator=(const HeldSockets&) = delete;
+
+  // Brings back the sockets of the image, if there is one and `program` may
+  // take it.  Everything that goes wrong is a line in the log.  True when
+  // UDPCR_ON_ERROR=abort asks for the program to end.
+  bool restore(const Identity& program, Engine& engine);
+
+  // UDPCR_FDS=adopt: the table for the shim; -1 when nothing is held.
+  [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
+  [[nodiscard]] std::size_t entries() const noexcept { return entries_.size(); }
+
+  // UDPCR_FDS=inherit: hands all over through `channel`, after `ready`.
+  struct Inherited {
+    std::int32_t number;
+    bool cloexec;
+    std::size_t entry;
+  };
+  [[nodiscard]] const std::vector<Inherited>& inherited() const noexcept { return inherited_; }
+  void hand_over_inherited(int channel);
+
+  // Answers to the shim; the errno of ClaimedMessage.
+  std::int32_t claim(std::uint32_t entry, UniqueFd& socket);
+  std::int32_t release(std::uint32_t entry);
+
+  // Closes what was not claimed in time.  Milliseconds until that is due; -1
+  // when nothing is held.
+  int expire();
+  // The program has ended.
+  void close_all();
+  // In a forked copy of the keeper: these sockets are not its business.
+  void forget() { entries_.clear(); }
+
+ private:
+  struct Entry {
+    UniqueFd fd;
+    SocketRecord record;
+    std::size_t datagrams = 0;
+  };
+
+  bool restore_sockets(const Image& image, Engine& engine);
+  void choose_inherited(const Image& image, const std::vector<int>& entry_of_socket);
+  void make_table();
+  void set_state(std::size_t entry, wire::EntryState state);
+  void first_one_adopted();
+  [[nodiscard]] bool any_held() const;
+
+  const Settings& settings_;
+  const ImageFolder& folder_;
+  Log& log_;
+  std::vector<Entry> entries_;
+  std::vector<Inherited> inherited_;
+  UniqueFd table_fd_;
+  wire::Table* table_ = nullptr;
+  std::size_t table_size_ = 0;
+  std::chrono::steady_clock::time_point deadline_;
+  bool image_set_aside_ = false;
+};
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "keeper.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+
+#include "privileges.hpp"
+
+namespace udpcr::keeper {
+
+namespace {
+
+// While threads are being brought to a stop, how often we look.
+constexpr int kGatheringPollMs = 1;
+// What one process may send for a checkpoint.
+constexpr std::size_t kMostFds = 65536;
+
+std::string image_path(const Packet& start) {
+  const auto message = start.as<wire::StartMessage>();
+  const char* const path = message.settings.image;
+  if (path[0] != '/' || std::memchr(path, '\0', sizeof message.settings.image) == nullptr) {
+    throw Error("the start message carries no absolute image path");
+  }
+  return path;
+}
+
+}  // namespace
+
+Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
+    : settings_(start.as<wire::StartMessage>().settings),
+      folder_(image_path(start)),
+      log_(log),
+      engine_(make_userspace_engine()),
+      held_(settings_, folder_, log_) {
+  settings_.log_file[sizeof settings_.log_file - 1] = '\0';
+  log_.set_level(settings_.log);
+  if (settings_.log_file[0] != '\0') log_.open_file(settings_.log_file);
+  if (start.fds.size() != 1) throw Error("the start message carries no shared page");
+  page_ = std::make_unique<Page>(start.fds.front());
+  if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
+}
+
+bool Keeper::add_process(UniqueFd channel) {
+  Process process;
+  process.pid = channel_owner(channel.get());
+  process.channel = std::move(channel);
+  if (process.pid <= 0) return false;
+  process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
+  process.control = listen_for_control(process.pid);
+  if (!process.control) {
+    log_.info("udpcr checkpoint " + std::to_string(process.pid) +
+              " will not work: its control name is taken");
+  }
+  processes_.push_back(std::move(process));
+  return true;
+}
+
+std::vector<Keeper::Source> Keeper::sources() {
+  std::vector<Source> sources;
+  for (Process& process : processes_) {
+    if (!process.channel_ended) sources.push_back({process.channel.get(), &process, nullptr});
+    if (process.control) sources.push_back({process.control.get(), &process, nullptr});
+  }
+  for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
+  if (worker_channel_) sources.push_back({worker_channel_.get(), nullptr, nullptr});
+  return sources;
+}
+
+int Keeper::patience() {
+  const int expiry = held_.expire();
+  return gathering_ ? kGatheringPollMs : expiry;
+}
+
+void Keeper::run() {
+  while (!processes_.empty()) {
+    const int patience_ms = patience();
+    const std::vector<Source> all = sources();
+    std::vector<pollfd> polled;
+    for (const Source& source : all) polled.push_back({source.fd, POLLIN, 0});
+    if (poll(polled.data(), polled.size(), patience_ms) < 0 && errno != EINTR) {
+      throw Error("poll: " + std::string(std::strerror(errno)), errno);
+    }
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (polled[i].revents == 0) continue;
+      if (all[i].client != nullptr) {
+        read_client(*all[i].client);
+      } else if (all[i].process == nullptr) {
+        end_worker();
+      } else if (all[i].fd == all[i].process->channel.get()) {
+        read_channel(*all[i].process);
+      } else {
+        Client client{accept_control(all[i].fd), false};
+        if (client.fd) clients_.push_back(std::move(client));
+      }
+    }
+    clients_.remove_if([](const Client& client) { return !client.fd; });
+    if (wanted_ && !busy()) begin_checkpoint();
+    if (gathering_) step_gathering();
+    if (!busy()) forget_ended();
+  }
+  held_.close_all();
+}
+
+void Keeper::forget_ended() {
+  processes_.remove_if([](const Process& process) { return process.channel_ended; });
+}
+
+void Keeper::read_channel(Process& process) {
+  for (;;) {
+    Packet packet;
+    try {
+      const Received received = receive_packet(process.channel.get(), packet);
+      if (received == Received::nothing) return;
+      if (received == Received::end) {
+        process.channel_ended = true;
+        return;
+      }
+      handle(process, packet);
+    } catch (const Error& error) {
+      log_.error("process " + std::to_string(process.pid) + ": " + error.what());
+    }
+  }
+}
+
+void Keeper::handle(Process& process, Packet& packet) {
+  switch (packet.type()) {
+    case wire::Type::hello:
+      return hello(process, packet);
+    case wire::Type::forked:
+      if (packet.fds.size() == 1) add_process(std::move(packet.fds.front()));
+      return;
+    case wire::Type::checkpoint:
+      return take_fds(process, packet);
+    case wire::Type::claim:
+    case wire::Type::release:
+      return answer_claim(process, packet);
+    case wire::Type::start:
+    case wire::Type::ready:
+    case wire::Type::inherit:
+    case wire::Type::claimed:
+      break;
+  }
+  throw Error("message of type " + std::to_string(unsigned(packet.type())) +
+              " is not for the keeper");
+}
+
+void Keeper::hello(Process& process, Packet& packet) {
+  if (identity_) throw Error("a second hello");
+  identity_ = Identity::from_hello(packet);
+  if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
+  wire::ReadyMessage ready{};
+  ready.header = {wire::Type::ready, wire::kVersion};
+  ready.abort = held_.restore(*identity_, *engine_) ? 1 : 0;
+  ready.inherited = std::uint32_t(held_.inherited().size());
+  const int table = held_.table_fd();
+  if (table >= 0) ready.entries = std::uint32_t(held_.entries());
+  const std::span<const int> fds(&table, table >= 0 ? 1 : 0);
+  send_packet(process.channel.get(), &ready, sizeof ready, fds);
+  if (settings_.fds == FdMode::inherit) held_.hand_over_inherited(process.channel.get());
+  log_.borrow({});
+  log_.settle();
+}
+
+void Keeper::take_fds(Process& process, Packet& packet) {
+  const auto message = packet.as<wire::CheckpointMessage>();
+  const std::size_t entries = message.count;
+  if (packet.data.size() != sizeof message + entries * sizeof(wire::FdEntry) ||
+      packet.fds.size() != entries + (message.has_stderr != 0 ? 1 : 0)) {
+    throw Error("a checkpoint message does not hold what it states");
+  }
+  // Two threads asked at once, or so late that the checkpoint is over for them.
+  if (process.sent_all || message.epoch != page_->epoch()) return;
+  if (process.sent.size() + entries > kMostFds) {
+    process.sent.clear();
+    process.sent_all = true;
+    throw Error("more than " + std::to_string(kMostFds) + " fds for one checkpoint");
+  }
+  for (std::size_t i = 0; i < entries; ++i) {
+    SentFd sent;
+    std::memcpy(&sent.entry, packet.data.data() + sizeof message + i * sizeof sent.entry,
+                sizeof sent.entry);
+    sent.fd = std::move(packet.fds[i]);
+    process.sent.push_back(std::move(sent));
+  }
+  if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
+  process.sent_all = message.last != 0;
+  wanted_ = true;
+}
+
+void Keeper::answer_claim(Process& process, const Packet& packet) {
+  const auto claim = packet.as<wire::ClaimMessage>();
+  wire::ClaimedMessage answer{};
+  answer.header = {wire::Type::claimed, wire::kVersion};
+  UniqueFd socket;
+  answer.status = claim.header.type == wire::Type::claim ? held_.claim(claim.entry, socket)
+                                                         : held_.release(claim.entry);
+  const int fd = socket.get();
+  send_packet(process.channel.get(), &answer, sizeof answer,
+              std::span<const int>(&fd, socket ? 1 : 0));
+}
+
+void Keeper::read_client(Client& client) {
+  char request[sizeof kControlRequest] = {};
+  const ssize_t size = recv(client.fd.get(), request, sizeof request, MSG_DONTWAIT);
+  if (size < 0 && errno == EAGAIN) return;
+  if (size != sizeof kControlRequest - 1 || std::strcmp(request, kControlRequest) != 0) {
+    client.fd.reset();
+    return;
+  }
+  client.asked = true;
+  wanted_ = true;
+}
+
+void Keeper::begin_checkpoint() {
+  wanted_ = false;
+  // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
+  if (worker_ != 0) {
+    kill(worker_, SIGKILL);
+    waitpid(worker_, nullptr, 0);
+    worker_ = 0;
+  }
+  gathering_.emplace(processes_, settings_.signal, *page_, log_);
+}
+
+void Keeper::step_gathering() {
+  switch (gathering_->step()) {
+    case Gathering::State::waiting:
+      return;
+    case Gathering::State::failed:
+      return fail_checkpoint(gathering_->failure());
+    case Gathering::State::complete:
+      gathered_ = gathering_->take();
+      gathering_.reset();
+      return start_worker();
+  }
+}
+
+void Keeper::fail_checkpoint(const std::string& why) {
+  gathering_.reset();
+  for (Process& process : processes_) {
+    process.sent.clear();
+    process.sent_all = false;
+  }
+  page_->release(wire::Verdict::resume);
+  const std::string line = "checkpoint failed: " + why;
+  log_.error(line);
+  log_.borrow({});
+  answer_clients({Outcome::failed, line + "\n"});
+}
+
+void Keeper::start_worker() {
+  for (const Gathered::Member& member : gathered_.members) {
+    for (const SentFd& sent : member.fds) {
+      if (is_udp_socket(sent.fd.get())) reading_states_.emplace_back(sent.fd.get());
+    }
+  }
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    return fail_checkpoint("socketpair: " + std::string(std::strerror(errno)));
+  }
+  UniqueFd ours(pair[0]);
+  UniqueFd theirs(pair[1]);
+  worker_ = fork();
+  if (worker_ < 0) {
+    worker_ = 0;
+    return fail_checkpoint("the keeper cannot fork: " + std::string(std::strerror(errno)));
+  }
+  if (worker_ == 0) {
+    ours.reset();
+    held_.forget();
+    for (Process& process : processes_) process.control.reset();
+    run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *engine_,
+               *page_, log_, theirs.get());
+    _exit(0);
+  }
+  worker_channel_ = std::move(ours);
+}
+
+void Keeper::end_worker() {
+  Report report;
+  if (!Report::receive(worker_channel_.get(), report)) {
+    int status = 0;
+    waitpid(worker_, &status, 0);
+    worker_ = 0;
+    worker_channel_.reset();
+    for (const ReadingState& state : reading_states_) state.restore();
+    reading_states_.clear();
+    gathered_ = {};
+    return fail_checkpoint("the process that reads the sockets was ended by signal " +
+                           std::to_string(WTERMSIG(status)) +
+                           "; the sockets are as they were, no image was harmed");
+  }
+  reading_states_.clear();
+  gathered_ = {};
+  // Tells the worker that we hold none of the sockets any more.
+  worker_channel_.reset();
+  const bool lasting = settings_.after == After::stop && report.outcome != Outcome::failed;
+  if (!lasting) {
+    waitpid(worker_, nullptr, 0);
+    worker_ = 0;
+  }
+  log_.borrow({});
+  answer_clients(report);
+}
+
+void Keeper::answer_clients(const Report& report) {
+  for (Client& client : clients_) {
+    if (!client.asked) continue;
+    report.send(client.fd.get());
+    client.fd.reset();
+  }
+  clients_.remove_if([](const Client& client) { return !client.fd; });
+}
+
+int keeper_main(int argc, char** argv) {
+  int channel = -1;
+  if (argc == 2) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), channel);
+  if (channel < 0) {
+    static constexpr char kUsage[] =
+        "udpcr: error: the keeper is started by the shim or by `udpcr run`, not by hand\n";
+    std::fputs(kUsage, stderr);
+    return 125;
+  }
+  Log log(STDERR_FILENO);
+  try {
+    enter_keeper_life(channel);
+    UniqueFd owned(channel);
+    pollfd first{channel, POLLIN, 0};
+    Packet start;
+    if (poll(&first, 1, 10'000) != 1 || receive_packet(channel, start) != Received::packet ||
+        start.type() != wire::Type::start) {
+      throw Error("no start message within 10 s");
+    }
+    Keeper(std::move(owned), start, log).run();
+    return 0;
+  } catch (const std::exception& error) {
+    log.error("the keeper ends: " + std::string(error.what()));
+    return 125;
+  }
+}
+
+}  // namespace udpcr::keeper

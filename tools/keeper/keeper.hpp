@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The keeper's life: it listens to the processes of one program's tree and
+// ends when none is left.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+
+#include "control.hpp"
+#include "gather.hpp"
+#include "held.hpp"
+
+namespace udpcr::keeper {
+
+class Keeper {
+ public:
+  // `start` is the first packet of `channel`.  Throws Error.
+  Keeper(UniqueFd channel, const Packet& start, Log& log);
+
+  // Returns when every process of the program has ended.
+  void run();
+
+ private:
+  struct Client {
+    UniqueFd fd;
+    bool asked = false;
+  };
+
+  bool add_process(UniqueFd channel);
+  void read_channel(Process& process);
+  void handle(Process& process, Packet& packet);
+  void hello(Process& process, Packet& packet);
+  void take_fds(Process& process, Packet& packet);
+  void answer_claim(Process& process, const Packet& packet);
+  void read_client(Client& client);
+  void forget_ended();
+
+  // A checkpoint goes through these in turn.
+  void begin_checkpoint();
+  void step_gathering();
+  void start_worker();
+  void end_worker();
+  void fail_checkpoint(const std::string& why);
+  void answer_clients(const Report& report);
+  [[nodiscard]] bool busy() const { return gathering_ || worker_channel_; }
+
+  // What poll(2) waits for; `process` or `client` where it is one of those.
+  struct Source {
+    int fd;
+    Process* process = nullptr;
+    Client* client = nullptr;
+  };
+  std::vector<Source> sources();
+  int patience();
+
+  Settings settings_{};
+  ImageFolder folder_;
+  Log& log_;
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<Page> page_;
+  std::list<Process> processes_;
+  std::list<Client> clients_;
+  std::optional<Identity> identity_;
+  HeldSockets held_;
+
+  bool wanted_ = false;  // a checkpoint was asked for while another went on
+  std::optional<Gathering> gathering_;
+  UniqueFd worker_channel_;
+  pid_t worker_ = 0;
+  Gathered gathered_;  // while the worker reads: for putting things right
+  std::vector<ReadingState> reading_states_;
+};
+
+// `udpcr keeper FD`, started by the shim and by `udpcr run`.
+int keeper_main(int argc, char** argv);
+
+}  // namespace udpcr::keeper

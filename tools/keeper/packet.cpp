@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "packet.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace udpcr::keeper {
+
+void Packet::copy_front(void* target, std::size_t size) const {
+  if (data.size() < size) {
+    throw Error("message of " + std::to_string(data.size()) + " bytes where " +
+                std::to_string(size) + " are needed: program and keeper differ in version");
+  }
+  std::memcpy(target, data.data(), size);
+}
+
+wire::Type Packet::type() const { return as<wire::WireHeader>().type; }
+
+namespace {
+
+void take_fds(const msghdr& message, std::vector<UniqueFd>& fds) {
+  for (const cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
+       control = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(control))) {
+    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+      fds.emplace_back(fd);
+    }
+  }
+}
+
+}  // namespace
+
+Received receive_packet(int channel, Packet& packet) {
+  packet.data.resize(wire::kMaxPacket);
+  packet.fds.clear();
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+  iovec part{packet.data.data(), packet.data.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t size = 0;
+  do {
+    size = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (size < 0 && errno == EINTR);
+  if (size < 0) {
+    packet.data.clear();
+    return errno == EAGAIN ? Received::nothing : Received::end;
+  }
+  take_fds(message, packet.fds);
+  packet.data.resize(static_cast<std::size_t>(size));
+  if (size == 0) return Received::end;
+  if ((message.msg_flags & MSG_TRUNC) != 0) throw Error("message longer than the protocol allows");
+  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+    throw Error(
+        "file descriptors were lost on the way to the keeper: its RLIMIT_NOFILE is too low; raise "
+        "the hard limit (ulimit -Hn)");
+  }
+  const auto header = packet.as<wire::WireHeader>();
+  if (header.version != wire::kVersion) {
+    throw Error("the program's shim speaks version " + std::to_string(header.version) +
+                " of the protocol, this keeper " + std::to_string(wire::kVersion) +
+                ": install both from the same release");
+  }
+  return Received::packet;
+}
+
+bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,
+                 int patience_ms) {
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
+  iovec part{const_cast<void*>(data), size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!fds.empty()) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(fds.size_bytes());
+    cmsghdr* rights = CMSG_FIRSTHDR(&message);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(fds.size_bytes());
+    std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
+  }
+  for (;;) {
+    if (sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return false;
+    pollfd room{channel, POLLOUT, 0};
+    if (poll(&room, 1, patience_ms) <= 0) return false;
+  }
+}
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "page.hpp"
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <atomic>
+#include <climits>
+
+namespace udpcr::keeper {
+
+namespace {
+
+std::uint32_t load(const std::uint32_t& word) noexcept {
+  return std::atomic_ref(const_cast<std::uint32_t&>(word)).load();
+}
+
+}  // namespace
+
+Page::Page(const UniqueFd& fd) {
+  struct stat status {};
+  if (fstat(fd.get(), &status) != 0 || status.st_size != wire::kPageSize ||
+      (fcntl(fd.get(), F_GET_SEALS) & F_SEAL_SHRINK) == 0) {
+    throw Error("the shared page is not a sealed memfd of " + std::to_string(wire::kPageSize) +
+                " bytes: program and keeper differ in version");
+  }
+  void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+  if (map == MAP_FAILED) throw Error("the shared page cannot be mapped", errno);
+  page_ = static_cast<wire::SharedPage*>(map);
+  page_->keeper_pid = getpid();
+}
+
+Page::~Page() { munmap(page_, wire::kPageSize); }
+
+std::uint32_t Page::epoch() const noexcept { return load(page_->epoch); }
+
+std::uint32_t Page::parked() const noexcept { return load(page_->parked[epoch() & 1]); }
+
+void Page::freeze() noexcept { std::atomic_ref(page_->state).store(wire::PageState::freezing); }
+
+void Page::release(wire::Verdict verdict) noexcept {
+  page_->verdict = verdict;
+  std::atomic_ref(page_->state).store(wire::PageState::idle);
+  std::atomic_ref(page_->epoch).fetch_add(1);
+  syscall(SYS_futex, &page_->epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+}  // namespace udpcr::keeper

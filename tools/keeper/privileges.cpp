@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "privileges.hpp"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <udpcr/udpcr.hpp>
+
+namespace udpcr::keeper {
+
+namespace {
+
+// NET_ADMIN: SO_RCVBUFFORCE, SO_MARK.  NET_RAW: datagrams with their true
+// source.  NET_BIND_SERVICE: ports below 1024.  KILL: programs that have
+// changed their user.  CHOWN: sockets that belonged to another user.
+// DAC_OVERRIDE: the image's folder may belong to another user than root.
+constexpr unsigned kKept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
+                              CAP_KILL,      CAP_CHOWN,   CAP_DAC_OVERRIDE};
+
+void drop_capabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) {
+    throw Error("capget: " + std::string(std::strerror(errno)), errno);
+  }
+  __u32 kept[2] = {};
+  for (const unsigned capability : kKept) kept[capability / 32] |= 1U << capability % 32;
+  for (unsigned i = 0; i < 2; ++i) {
+    data[i].permitted &= kept[i];
+    data[i].effective = data[i].permitted;
+    data[i].inheritable = 0;
+  }
+  if (syscall(SYS_capset, &header, data) != 0) {
+    throw Error("capset: " + std::string(std::strerror(errno)), errno);
+  }
+  prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
+}  // namespace
+
+void enter_keeper_life(int& channel) {
+  if (channel <= STDERR_FILENO) {
+    channel = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (channel < 0) throw Error("the keeper's channel cannot be moved", errno);
+  }
+  fcntl(channel, F_SETFD, FD_CLOEXEC);
+  if (channel > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, unsigned(channel) - 1, 0);
+  close_range(unsigned(channel) + 1, ~0U, 0);
+
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null >= 0) {
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO) close(null);
+  }
+
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  // The keeper ends with its program, not with the terminal or the unit.
+  for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP}) {
+    signal(ignored, SIG_IGN);
+  }
+  prctl(PR_SET_NAME, "udpcr-keeper");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    throw Error("prctl: " + std::string(std::strerror(errno)), errno);
+  }
+  drop_capabilities();
+}
+
+}  // namespace udpcr::keeper

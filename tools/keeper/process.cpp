@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "process.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+namespace udpcr::keeper {
+
+bool Process::ended() const {
+  if (!pidfd) return true;
+  pollfd exit{pidfd.get(), POLLIN, 0};
+  return poll(&exit, 1, 0) == 1;
+}
+
+pid_t channel_owner(int channel) {
+  ucred owner{};
+  socklen_t size = sizeof owner;
+  if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0) return 0;
+  return owner.pid;
+}
+
+std::vector<pid_t> threads_of(pid_t pid) {
+  std::vector<pid_t> threads;
+  const std::string path = "/proc/" + std::to_string(pid) + "/task";
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  if (!folder) return threads;
+  while (const dirent* entry = readdir(folder.get())) {
+    pid_t thread = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, thread).ptr == end) threads.push_back(thread);
+  }
+  return threads;
+}
+
+namespace {
+
+// The SigBlk line of /proc/PID/task/TID/status; all ones when it is not there,
+// for then the thread has ended.
+std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
+  const std::string path =
+      "/proc/" + std::to_string(pid) + "/task/" + std::to_string(thread) + "/status";
+  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  char text[4096];
+  const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : -1;
+  if (size <= 0) return ~std::uint64_t{0};
+  text[size] = '\0';
+  const char* const line = std::strstr(text, "\nSigBlk:\t");
+  return line == nullptr ? 0 : std::strtoull(line + 9, nullptr, 16);
+}
+
+}  // namespace
+
+unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
+  unsigned count = 0;
+  for (const pid_t thread : threads) {
+    if ((blocked_signals(pid, thread) >> (signal - 1) & 1) == 0) ++count;
+  }
+  return count;
+}
+
+int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch) {
+  siginfo_t info{};
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_uid = getuid();
+  const std::uint64_t value = std::uint64_t{wire::kSignalMagic} << 32 | epoch;
+  std::memcpy(&info.si_value, &value, sizeof value);
+  return syscall(SYS_rt_tgsigqueueinfo, pid, thread, signal, &info) == 0 ? 0 : errno;
+}
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// One process of the program's tree, as the keeper sees it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <udpcr/udpcr.hpp>
+#include <vector>
+
+#include "wire.h"
+
+namespace udpcr::keeper {
+
+// An fd that a process sent for a checkpoint.
+struct SentFd {
+  wire::FdEntry entry;
+  UniqueFd fd;
+};
+
+struct Process {
+  pid_t pid = 0;
+  UniqueFd pidfd;    // empty when the process had ended before we could look
+  UniqueFd channel;  // ours
+  UniqueFd control;  // listens for `udpcr checkpoint PID`
+  bool channel_ended = false;
+
+  // Of the checkpoint going on.
+  std::vector<SentFd> sent;
+  bool sent_all = false;
+
+  [[nodiscard]] bool ended() const;
+};
+
+// The pid of whoever made the other end of `channel`; 0 when unknown.
+pid_t channel_owner(int channel);
+
+// Thread ids of a process; empty when it is gone or /proc is not there.
+std::vector<pid_t> threads_of(pid_t pid);
+
+// How many of `threads` do not block `signal`: such a thread is either not yet
+// in its handler or has left it.
+unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal);
+
+// Queues the checkpoint signal, marked as the keeper's, to a thread.
+// 0 or an errno.
+int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch);
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "worker.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
+#include <udpcr/udpcr_netlink.h>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <map>
+
+namespace udpcr::keeper {
+
+namespace {
+
+// How long a program that was told to end may take before it is killed.
+constexpr int kExitPatienceMs = 2000;
+// Disk space kept for what arrives between the image and the program's end.
+constexpr std::uint64_t kLargestReserve = 64ULL << 20;
+// What one checkpoint may hold in memory, in sockets.
+constexpr std::size_t kMostSockets = 65536;
+
+std::string first_line_of(const char* path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+std::uint32_t origin_flags(const wire::FdEntry& entry) {
+  if ((entry.flags & wire::kFdOriginKnown) == 0) return 0;
+  std::uint32_t flags = UDPCR_SOCK_ORIGIN_KNOWN;
+  if ((entry.flags & wire::kFdBound) != 0) flags |= UDPCR_SOCK_BOUND;
+  if ((entry.flags & wire::kFdBoundPort) != 0) flags |= UDPCR_SOCK_BOUND_PORT;
+  if ((entry.flags & wire::kFdBoundAddress) != 0) flags |= UDPCR_SOCK_BOUND_ADDR;
+  return flags;
+}
+
+// A checkpoint while it is being made.
+class Work {
+ public:
+  Work(const Gathered& gathered, const Identity& identity, const Settings& settings,
+       const ImageFolder& folder, Engine& engine, Page& page, Log& log)
+      : gathered_(gathered),
+        settings_(settings),
+        folder_(folder),
+        engine_(engine),
+        page_(page),
+        log_(log) {
+    image_.executable = identity.executable;
+    image_.arguments = identity.arguments;
+    if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
+  }
+
+  Report run() {
+    describe_machine();
+    capture();
+    if (sockets_.empty()) {
+      release(wire::Verdict::resume);
+      const std::string line = "nothing to checkpoint: the program has no UDP socket open";
+      log_.warn(line);
+      return {Outcome::failed, line + "\n"};
+    }
+    if (settings_.after == After::continue_) {
+      release(wire::Verdict::resume);
+      ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
+    } else {
+      hand_over();
+    }
+    return tell();
+  }
+
+  // UDPCR_AFTER=stop: what arrives from the stop on waits in the program's
+  // sockets.  If the program ends without reading it, it belongs to the next
+  // start.
+  void await_stopped_program() {
+    for (const Gathered::Member& member : gathered_.members) {
+      pollfd exit{member.pidfd, POLLIN, 0};
+      if (member.pidfd >= 0) poll(&exit, 1, -1);
+    }
+    ImageFile last(folder_.fd(), folder_.name(), folder_.path());
+    take_rest(QueueEnd::refuses, last);
+  }
+
+  void release(wire::Verdict verdict) {
+    if (!released_) page_.release(verdict);
+    released_ = true;
+  }
+
+ private:
+  struct Captured {
+    std::uint64_t inode;
+    int fd;  // one of Gathered's
+    std::size_t datagrams;
+    std::uint32_t receive_buffer;
+  };
+
+  void describe_machine() {
+    utsname machine{};
+    uname(&machine);
+    image_.host = machine.nodename;
+    image_.kernel = machine.release;
+    image_.boot_id = first_line_of("/proc/sys/kernel/random/boot_id");
+    image_.engine = engine_.name();
+    timespec now{};
+    clock_gettime(CLOCK_REALTIME, &now);
+    image_.created = std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
+  }
+
+  void capture() {
+    if (!gathered_.not_frozen.empty()) {
+      image_.losses.push_back({"consistency", gathered_.not_frozen,
+                               "datagrams that the program read meanwhile may come back a second "
+                               "time; checkpoint again"});
+    }
+    for (const Gathered::Member& member : gathered_.members) {
+      ImageProcess process;
+      process.pid = member.pid;
+      for (const SentFd& sent : member.fds) {
+        struct stat status {};
+        if (!is_udp_socket(sent.fd.get()) || fstat(sent.fd.get(), &status) != 0) continue;
+        const std::uint32_t index = socket_index(status.st_ino, sent);
+        const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
+        process.fds.push_back({sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index});
+      }
+      image_.processes.push_back(std::move(process));
+    }
+  }
+
+  // Captures the socket unless another fd of it has come before.
+  std::uint32_t socket_index(std::uint64_t inode, const SentFd& sent) {
+    const auto [place, fresh] = index_.try_emplace(inode, std::uint32_t(sockets_.size()));
+    if (!fresh) return place->second;
+    if (sockets_.size() == kMostSockets) {
+      throw Error("the program has more than " + std::to_string(kMostSockets) +
+                  " UDP sockets, the most that one image holds");
+    }
+    CaptureOptions options;
+    options.queues = Queues(settings_.queues);
+    options.origin_flags = origin_flags(sent.entry);
+    SocketState state;
+    try {
+      state = engine_.capture(sent.fd.get(), options);
+    } catch (const Error& error) {
+      throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
+                  error.error_number());
+    }
+    int buffer = 0;
+    socklen_t size = sizeof buffer;
+    getsockopt(sent.fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, &size);
+    sockets_.push_back(
+        {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
+    datagrams_ += state.receive_queue.count();
+    image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
+                              std::move(state.send_queue), std::move(state.losses)});
+    return place->second;
+  }
+
+  // Everything that can fail comes before the program is told to end.
+  void hand_over() {
+    if (!gathered_.not_frozen.empty()) {
+      throw Error("handover not possible, the program goes on: " + gathered_.not_frozen +
+                  "; UDPCR_AFTER=continue makes an image all the same");
+    }
+    const Bytes first = serialize_image(image_);
+    std::uint64_t reserve = 0;
+    for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
+    ImageFile second(folder_.fd(), folder_.name(), folder_.path());
+    second.reserve(first.size() + std::min(reserve, kLargestReserve));
+    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
+    // The next start waits until the image is complete.
+    lock_ = folder_.lock_for_completion();
+
+    if (settings_.after == After::stop) {
+      for (const Gathered::Member& member : gathered_.members) kill(member.pid, SIGSTOP);
+      take_rest(QueueEnd::stays_open, second);
+      release(wire::Verdict::resume);
+    } else {
+      release(wire::Verdict::exit_);
+      await_end();
+      take_rest(QueueEnd::refuses, second);
+    }
+  }
+
+  void take_rest(QueueEnd end, ImageFile& file) {
+    std::size_t added = 0;
+    for (std::size_t i = 0; i < sockets_.size(); ++i) {
+      const MessageStream rest = engine_.take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
+      sockets_[i].datagrams = 0;
+      std::size_t offset = 0;
+      for (ByteView message = rest.next(offset); !message.empty(); message = rest.next(offset)) {
+        image_.sockets[i].receive_queue.append(message);
+      }
+      added += rest.count();
+    }
+    if (added == 0) return;
+    datagrams_ += added;
+    file.write(serialize_image(image_));
+  }
+
+  void await_end() {
+    for (const Gathered::Member& member : gathered_.members) {
+      pollfd exit{member.pidfd, POLLIN, 0};
+      if (member.pidfd < 0 || poll(&exit, 1, kExitPatienceMs) == 1) continue;
+      log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
+      syscall(SYS_pidfd_send_signal, member.pidfd, SIGKILL, nullptr, 0);
+      if (poll(&exit, 1, kExitPatienceMs) != 1) {
+        log_.error("process " + std::to_string(member.pid) +
+                   " does not end; what it reads from here on may come a second time: end it");
+      }
+    }
+  }
+
+  Report tell() {
+    std::string text = "image " + folder_.path() + ": " + std::to_string(sockets_.size()) +
+                       (sockets_.size() == 1 ? " socket, " : " sockets, ") +
+                       std::to_string(datagrams_) +
+                       (datagrams_ == 1 ? " queued datagram" : " queued datagrams");
+    log_.info(text);
+    text += "\n";
+    Outcome outcome = Outcome::kept;
+    const auto name = [&](const std::string& whose, const Loss& loss) {
+      const std::string line = "not kept: " + whose + loss.what + ": " + loss.why +
+                               (loss.remedy.empty() ? "" : "; " + loss.remedy);
+      log_.warn(line);
+      text += line + "\n";
+      outcome = Outcome::kept_in_part;
+    };
+    for (const Loss& loss : image_.losses) name("", loss);
+    for (std::size_t i = 0; i < image_.sockets.size(); ++i) {
+      for (const Loss& loss : image_.sockets[i].losses) name(describe(i) + ": ", loss);
+    }
+    return {outcome, std::move(text)};
+  }
+
+  // "fd 5 (127.0.0.1:53)"
+  std::string describe(std::size_t socket) const {
+    std::vector<std::uint16_t> unknown;
+    const SocketRecord record = decode_record(image_.sockets[socket].record, unknown);
+    for (const ImageProcess& process : image_.processes) {
+      for (const ImageFd& fd : process.fds) {
+        if (fd.socket == socket) {
+          return "fd " + std::to_string(fd.number) + " (" + to_string(record.local) + ")";
+        }
+      }
+    }
+    return to_string(record.local);
+  }
+
+  const Gathered& gathered_;
+  const Settings& settings_;
+  const ImageFolder& folder_;
+  Engine& engine_;
+  Page& page_;
+  Log& log_;
+  Image image_;
+  std::vector<Captured> sockets_;  // beside Image::sockets
+  std::map<std::uint64_t, std::uint32_t> index_;
+  std::size_t datagrams_ = 0;
+  UniqueFd lock_;
+  bool released_ = false;
+};
+
+Report failure(const std::string& why, Log& log) {
+  const std::string line = "checkpoint failed: " + why;
+  log.error(line);
+  return {Outcome::failed, line + "\n"};
+}
+
+}  // namespace
+
+void Report::send(int channel) const {
+  // A packet holds 96 KiB: many sockets with many losses are cut, the image
+  // and the log have them all.
+  std::string packet(1, char(outcome));
+  packet += text.substr(0, 64 * 1024);
+  ::send(channel, packet.data(), packet.size(), MSG_NOSIGNAL);
+}
+
+bool Report::receive(int channel, Report& report) {
+  char packet[64 * 1024 + 1];
+  const ssize_t size = recv(channel, packet, sizeof packet, MSG_DONTWAIT);
+  if (size < 1) return false;
+  report.outcome = Outcome(packet[0]);
+  report.text.assign(packet + 1, std::size_t(size) - 1);
+  return true;
+}
+
+void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
+                const ImageFolder& folder, Engine& engine, Page& page, Log& log, int channel) {
+  Work work(gathered, identity, settings, folder, engine, page, log);
+  Report report;
+  try {
+    report = work.run();
+  } catch (const Error& error) {
+    report = failure(error.what(), log);
+  } catch (const std::bad_alloc&) {
+    report = failure("the keeper has not enough memory for the queues", log);
+  }
+  work.release(wire::Verdict::resume);
+  report.send(channel);
+  if (report.outcome != Outcome::failed && settings.after == After::stop) {
+    try {
+      work.await_stopped_program();
+    } catch (const Error& error) {
+      failure(error.what(), log);
+    }
+  }
+  // The image stays locked until nobody holds its sockets any more: the keeper
+  // answers when it has closed its own.
+  for (Gathered::Member& member : gathered.members) member.fds.clear();
+  char answer = 0;
+  while (recv(channel, &answer, 1, 0) < 0 && errno == EINTR) {
+  }
+}
+
+}  // namespace udpcr::keeper

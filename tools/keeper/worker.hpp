@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The part of a checkpoint that is done in a process of its own: reading the
+// sockets and writing the image.  The keeper forks it when all fds have
+// arrived and the program stands still.  When it dies, the keeper puts the
+// sockets right and lets the program go on; when the keeper dies, it finishes.
+#pragma once
+
+#include <memory>
+#include <udpcr/image.hpp>
+
+#include "folder.hpp"
+#include "identity.hpp"
+#include "log.hpp"
+#include "page.hpp"
+#include "process.hpp"
+
+namespace udpcr::keeper {
+
+// What came together for one checkpoint.
+struct Gathered {
+  struct Member {
+    pid_t pid = 0;
+    int pidfd = -1;  // not owned
+    std::vector<SentFd> fds;
+  };
+  std::vector<Member> members;  // the root of the tree first
+  std::string not_frozen;       // why the program does not stand still; empty: it does
+};
+
+// Exit statuses of `udpcr checkpoint`.
+enum class Outcome : std::uint8_t { kept = 0, failed = 1, kept_in_part = 3 };
+
+// The worker's one message to the keeper.
+struct Report {
+  Outcome outcome = Outcome::failed;
+  std::string text;  // lines for the person who asked
+
+  void send(int channel) const;
+  // False when the worker died before it could tell.
+  static bool receive(int channel, Report& report);
+};
+
+// Runs in the forked process and returns when that may end.  Ends the page's
+// epoch in any case, then sends one Report over `channel`.
+void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
+                const ImageFolder& folder, Engine& engine, Page& page, Log& log, int channel);
+
+}  // namespace udpcr::keeper

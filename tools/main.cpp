@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <cstdio>
+#include <cstring>
+
+#include "check.hpp"
+#include "commands.hpp"
+#include "keeper/keeper.hpp"
+#include "show.hpp"
+
+namespace {
+
+struct Command {
+  const char* name;
+  int (*main)(int, char**);
+  const char* summary;  // nullptr: not for people
+};
+
+constexpr Command kCommands[] = {
+    {"run", udpcr::run_main, "run a program so that its UDP sockets survive a restart"},
+    {"checkpoint", udpcr::checkpoint_main, "write a program's UDP sockets into its image"},
+    {"show", udpcr::tool::show_main, "print an image"},
+    {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
+    {"check", udpcr::check_main, "tell what can be kept on this machine"},
+    {"keeper", udpcr::keeper::keeper_main, nullptr},
+};
+
+int usage(std::FILE* where, int status) {
+  std::fputs("usage: udpcr COMMAND [ARGUMENT...]\n\n", where);
+  for (const Command& command : kCommands) {
+    if (command.summary != nullptr) {
+      std::fprintf(where, "  %-11s %s\n", command.name, command.summary);
+    }
+  }
+  std::fputs("\n`udpcr COMMAND --help` tells more.\n", where);
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) return usage(stderr, 2);
+  for (const Command& command : kCommands) {
+    if (std::strcmp(argv[1], command.name) == 0) return command.main(argc - 1, argv + 1);
+  }
+  if (std::strcmp(argv[1], "--help") == 0) return usage(stdout, 0);
+  if (std::strcmp(argv[1], "--version") == 0) {
+    std::puts("udpcr " UDPCR_VERSION);
+    return 0;
+  }
+  std::fprintf(stderr, "udpcr: error: there is no command \"%s\"\n\n", argv[1]);
+  return usage(stderr, 2);
+}
