@@ -135,7 +135,7 @@ echo_part() {
     sleep 1
     touch replies.stop
     grep 'not restored.*source' second.err | sed 's/^/   | /'
-    grep -q 'not restored.*source' second.err || fail "nothing was said of the IPv4 senders"
+    grep -q 'not restored.*source' second.err || fail "nothing was said of the senders"
   fi
   await "the senders' end" 70 gone "$senders"
   /usr/bin/python3 "$demo/judge.py" "$kind" log addresses replies || fail "see above"

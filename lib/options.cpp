@@ -167,6 +167,12 @@ const OptionRow* find_option(int level, int name) noexcept {
   return nullptr;
 }
 
+const char* option_name(int level, int name) noexcept {
+  if (level == SOL_SOCKET && name == SO_BINDTODEVICE) return "SO_BINDTODEVICE";
+  const OptionRow* row = find_option(level, name);
+  return row != nullptr ? row->text : "option";
+}
+
 std::optional<Bytes> read_option(int fd, int level, int name) {
   std::uint8_t value[256];
   socklen_t size = sizeof value;

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -40,24 +41,8 @@ int corked_bytes(int fd) {
   return bytes;
 }
 
-void find_shutdown(const SocketRecord& record, short events, std::vector<Loss>& losses) {
-  // datagram_poll (net/core/datagram.c) tells a shut receiving side; only
-  // sock_diag tells a shut sending side, and only of bound sockets.
-  unsigned state = (events & POLLRDHUP) != 0 ? kRcvShutdown : 0;
-  if ((events & POLLHUP) != 0) state |= kSendShutdown;
-  if (record.local.port != 0) state |= shutdown_state(record).value_or(0);
-  if (state == 0) return;
-  losses.push_back(
-      {"shutdown",
-       std::string("shut down for ") + (state == kRcvShutdown    ? "receiving"
-                                        : state == kSendShutdown ? "sending"
-                                                                 : "receiving and sending"),
-       "let the program call shutdown(2) again"});
-}
-
-}  // namespace
-
-std::optional<unsigned> shutdown_state(const SocketRecord& record) {
+// The kernel's sk_shutdown; empty when it does not say (no udp_diag).
+std::optional<unsigned> shutdown_state(UniqueFd& diag, const SocketRecord& record) {
   struct {
     nlmsghdr header;
     inet_diag_req_v2 query;
@@ -69,22 +54,23 @@ std::optional<unsigned> shutdown_state(const SocketRecord& record) {
   request.query.sdiag_protocol = static_cast<std::uint8_t>(record.protocol);
   request.query.idiag_ext = 1U << (INET_DIAG_SHUTDOWN - 1);
   request.query.idiag_states = ~0U;
-  // As udp_dump_one looks a socket up: as if a datagram came from its peer, so
-  // "source" is the local end.
-  request.query.id.idiag_sport = htons(record.local.port);
-  std::memcpy(request.query.id.idiag_src, record.local.bytes, 16);
+  // Looked up as if a datagram came from the peer: "source" is the other end
+  // (net/ipv4/udp_diag.c, udp_dump_one).
+  request.query.id.idiag_dport = htons(record.local.port);
+  std::memcpy(request.query.id.idiag_dst, record.local.bytes, 16);
   if (record.peer) {
-    request.query.id.idiag_dport = htons(record.peer->port);
-    std::memcpy(request.query.id.idiag_dst, record.peer->bytes, 16);
+    request.query.id.idiag_sport = htons(record.peer->port);
+    std::memcpy(request.query.id.idiag_src, record.peer->bytes, 16);
   }
-  request.query.id.idiag_if = record.device.empty() ? record.local.scope : 0;
+  request.query.id.idiag_if =
+      record.device.empty() ? record.local.scope : ::if_nametoindex(record.device.c_str());
   request.query.id.idiag_cookie[0] = static_cast<std::uint32_t>(record.cookie);
   request.query.id.idiag_cookie[1] = static_cast<std::uint32_t>(record.cookie >> 32U);
 
-  const UniqueFd netlink(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  if (!diag) diag = UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   alignas(nlmsghdr) char answer[4096];
-  if (!netlink || ::send(netlink.get(), &request, sizeof request, 0) < 0) return std::nullopt;
-  const ssize_t length = ::recv(netlink.get(), answer, sizeof answer, 0);
+  if (!diag || ::send(diag.get(), &request, sizeof request, 0) < 0) return std::nullopt;
+  const ssize_t length = ::recv(diag.get(), answer, sizeof answer, 0);
   nlmsghdr header{};
   if (length < static_cast<ssize_t>(sizeof header)) return std::nullopt;
   std::memcpy(&header, answer, sizeof header);
@@ -105,12 +91,30 @@ std::optional<unsigned> shutdown_state(const SocketRecord& record) {
   return std::nullopt;
 }
 
-void find_losses(int fd, const SocketRecord& record, Memberships& memberships,
+void find_shutdown(UniqueFd& diag, const SocketRecord& record, short events,
+                   std::vector<Loss>& losses) {
+  // datagram_poll (net/core/datagram.c) tells a shut receiving side; only
+  // sock_diag tells a shut sending side, and only of bound sockets.
+  unsigned state = (events & POLLRDHUP) != 0 ? kRcvShutdown : 0;
+  if ((events & POLLHUP) != 0) state |= kSendShutdown;
+  if (record.local.port != 0) state |= shutdown_state(diag, record).value_or(0);
+  if (state == 0) return;
+  losses.push_back(
+      {"shutdown",
+       std::string("shut down for ") + (state == kRcvShutdown    ? "receiving"
+                                        : state == kSendShutdown ? "sending"
+                                                                 : "receiving and sending"),
+       "let the program call shutdown(2) again"});
+}
+
+}  // namespace
+
+void find_losses(int fd, const SocketRecord& record, FactSources& sources,
                  std::vector<Loss>& losses) {
   const auto lose = [&](const char* what, const std::string& why, const char* remedy) {
     losses.push_back({what, why, remedy});
   };
-  for (const std::string& group : memberships.of(fd, record.family)) {
+  for (const std::string& group : sources.memberships.of(fd, record.family)) {
     lose("membership", "member of " + group, "let the program join the group again");
   }
 
@@ -151,7 +155,7 @@ void find_losses(int fd, const SocketRecord& record, Memberships& memberships,
   if ((events.revents & POLLERR) != 0) {
     lose("pending error", "an error or messages in the error queue wait to be read", kNeedsModule);
   }
-  find_shutdown(record, events.revents, losses);
+  find_shutdown(sources.diag, record, events.revents, losses);
   if (record.drops != 0) {
     lose("drop counter", std::to_string(record.drops) + " datagrams had been dropped",
          kNeedsModule);

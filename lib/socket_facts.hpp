@@ -8,23 +8,39 @@
 
 namespace udpcr {
 
-// Multicast memberships of sockets in this process's network namespace.
+// A group that some socket of the namespace, or the kernel, is a member of.
+struct Group {
+  sockaddr_storage address{};
+  socklen_t size = 0;
+  unsigned interface = 0;
+  std::string name;  // "239.1.2.3 on eth0"
+};
+
+// Multicast memberships of sockets in the network namespace in which of() is
+// called first.
 class Memberships {
  public:
-  // The groups that `fd` is a member of: "239.1.2.3 on eth0".
+  // The names of the groups that `fd` is a member of.
   std::vector<std::string> of(int fd, int family);
 
  private:
-  UniqueFd igmp_;   // /proc/net/igmp
-  UniqueFd igmp6_;  // /proc/net/igmp6
+  struct Table {
+    UniqueFd file;  // /proc/net/igmp, /proc/net/igmp6
+    std::string text;
+    std::vector<Group> groups;  // as in `text`
+  };
+  Table ipv4_;
+  Table ipv6_;
+};
+
+// What find_losses() reads from, kept open from one socket to the next.
+struct FactSources {
+  Memberships memberships;
+  UniqueFd diag;  // NETLINK_SOCK_DIAG
 };
 
 // Appends a Loss for each thing found.  Changes nothing on the socket.
-void find_losses(int fd, const SocketRecord& record, Memberships& memberships,
+void find_losses(int fd, const SocketRecord& record, FactSources& sources,
                  std::vector<Loss>& losses);
-
-// SHUT_RD + 1, SHUT_WR + 1 or both, as the kernel's sk_shutdown; empty when
-// the kernel does not say (no udp_diag).
-std::optional<unsigned> shutdown_state(const SocketRecord& record);
 
 }  // namespace udpcr

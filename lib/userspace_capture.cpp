@@ -157,7 +157,7 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
-  find_losses(fd, record, memberships_, state.losses);
+  find_losses(fd, record, sources_, state.losses);
   if (const std::uint64_t netns = read_u64(fd, kSoNetnsCookie); netns != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
@@ -186,10 +186,9 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
          "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
   }
   if (walk.empties_unsure) {
-    state.losses.push_back(
-        {"empty datagrams",
-         "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
-         "the kernel module will keep it"});
+    state.losses.push_back({"empty datagrams",
+                            "some that were peeked at before may stand in the queue unseen",
+                            "the kernel module will keep it"});
   }
   if (walk.error != 0) {
     state.losses.push_back({"pending error",
@@ -229,7 +228,7 @@ std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
 
 Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
   const SocketRecord& record = state.record;
-  return restore_socket(state, options, fresh_.like(record.family, record.protocol));
+  return restore_socket(state, options, fresh_.like(record.family, record.protocol), senders_);
 }
 
 std::unique_ptr<Engine> make_userspace_engine() { return std::make_unique<UserspaceEngine>(); }

@@ -12,6 +12,7 @@
 #include "options.hpp"
 #include "socket_facts.hpp"
 #include "userspace_reader.hpp"
+#include "userspace_senders.hpp"
 
 namespace udpcr {
 
@@ -33,6 +34,7 @@ class FreshSockets {
   std::list<FreshSocket> known_;
 };
 
+// Belongs to the network namespace in which it is used first.
 class UserspaceEngine final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "userspace"; }
@@ -43,8 +45,9 @@ class UserspaceEngine final : public Engine {
 
  private:
   QueueReader reader_;
-  Memberships memberships_;
+  FactSources sources_;
   FreshSockets fresh_;
+  Senders senders_;
 };
 
 // Everything but the queue.
@@ -52,7 +55,7 @@ SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& 
 
 // Restores one socket; see userspace_restore.cpp for the steps.
 Restored restore_socket(const SocketState& state, const RestoreOptions& options,
-                        const FreshSocket& fresh);
+                        const FreshSocket& fresh, Senders& senders);
 
 // What this engine cannot keep on this machine for this user.
 std::vector<Loss> userspace_limits();

@@ -188,6 +188,16 @@ class Filler {
   int error_ = 0;
 };
 
+struct Released {
+  explicit Released(Senders& senders) : senders_(senders) {}
+  ~Released() { senders_.release(); }
+  Released(const Released&) = delete;
+  Released& operator=(const Released&) = delete;
+
+ private:
+  Senders& senders_;
+};
+
 struct Counts {
   std::size_t source = 0;
   std::size_t destination = 0;
@@ -251,7 +261,7 @@ void disconnect(int fd) {
 
 }  // namespace
 
-Filled fill_queue(int fd, const SocketState& state) {
+Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   const SocketRecord& record = state.record;
   Filled filled;
   const Visible visible(record);
@@ -260,16 +270,17 @@ Filled fill_queue(int fd, const SocketState& state) {
   target.protocol = record.protocol;
   target.interface_matters = visible.interface;
 
-  const bool raw = may_send_raw();
-  std::unique_ptr<Sender> sender = raw ? make_raw_sender(target) : make_plain_sender(target);
-  sender->admit_only_mine(fd);
+  Sender& sender = senders.acquire(target, fd);
+  const bool raw = senders.raw();
+  const Released released(senders);
+  sender.admit_only_mine(fd);
   target.port = bind_private_port(fd, record.family);
-  sender->aim(target.port);
+  sender.aim(target);
 
   Counts lost;
   std::vector<std::uint16_t> unknown;
   const OneProcessor one_processor;
-  Filler filler(fd, *sender);
+  Filler filler(fd, sender);
   const Owners owners(visible.interface);
   for (std::size_t offset = 0;;) {
     const ByteView message = state.receive_queue.next(offset);

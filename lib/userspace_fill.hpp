@@ -5,6 +5,8 @@
 
 #include <udpcr/udpcr.hpp>
 
+#include "userspace_senders.hpp"
+
 namespace udpcr {
 
 struct Filled {
@@ -14,6 +16,6 @@ struct Filled {
 
 // `fd`: a new socket, neither bound nor connected, with a receive buffer that
 // has room.  It is neither afterwards.
-Filled fill_queue(int fd, const SocketState& state);
+Filled fill_queue(int fd, const SocketState& state, Senders& senders);
 
 }  // namespace udpcr

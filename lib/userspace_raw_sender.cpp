@@ -11,7 +11,9 @@
 #include <set>
 
 #include "errors.hpp"
+#include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "userspace_engine.hpp"
 #include "userspace_senders.hpp"
 
 namespace udpcr {
@@ -44,6 +46,8 @@ class RawSender final : public Sender {
     mark_.ipv4_id = static_cast<std::uint16_t>(random[0] | 1U);
     mark_.flow_label = 0x10000U | random[1];
   }
+
+  [[nodiscard]] bool reusable() const noexcept override { return joined_.empty(); }
 
   [[nodiscard]] bool has_room_for(const Datagram& datagram) const override {
     return packets_.empty() ||
@@ -265,6 +269,25 @@ void RawSender::admit_only_mine(int fd) const {
 
 std::unique_ptr<Sender> make_raw_sender(const SendTarget& target) {
   return std::make_unique<RawSender>(target);
+}
+
+Sender& Senders::acquire(const SendTarget& target, int fd) {
+  const auto now = std::chrono::steady_clock::now();
+  std::uint64_t netns = 0;
+  socklen_t size = sizeof netns;
+  const bool told = ::getsockopt(fd, SOL_SOCKET, kSoNetnsCookie, &netns, &size) == 0;
+  if (!sender_ || !told || netns != netns_ || now - made_ > std::chrono::seconds(1)) {
+    raw_ = may_send_raw();
+    sender_ = raw_ ? make_raw_sender(target) : make_plain_sender(target);
+    made_ = now;
+    netns_ = netns;
+  }
+  sender_->aim(target);
+  return *sender_;
+}
+
+void Senders::release() noexcept {
+  if (sender_ && !sender_->reusable()) sender_.reset();
 }
 
 Address loopback_address(int family) noexcept {

@@ -69,7 +69,9 @@ void take_ipv4(Datagram& datagram, const cmsghdr& header, const unsigned char* d
     destination.family = AF_INET;
     std::memcpy(destination.bytes, &info.ipi_addr, 4);
     datagram.destination = destination;
-    datagram.ifindex = static_cast<std::uint32_t>(info.ipi_ifindex);
+    // 0 when IP_PKTINFO was off on arrival (net/ipv4/ip_sockglue.c,
+    // ipv4_pktinfo_prepare).
+    if (info.ipi_ifindex > 0) datagram.ifindex = static_cast<std::uint32_t>(info.ipi_ifindex);
   } else if (header.cmsg_type == IP_TOS) {
     datagram.tos = *data;
   } else if (header.cmsg_type == IP_TTL) {
@@ -237,6 +239,7 @@ Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
     }
   }
 
+  const std::uint32_t rmem = queue_memory(fd).rmem;
   const auto history = histories_.find(cookie);
   if (history == histories_.end() && !any_empty) return walk;
   std::vector<Seen> now;
@@ -251,21 +254,22 @@ Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
     now.push_back(std::move(seen));
   }
   if (history != histories_.end()) {
-    if (!recall(history->second, now, messages, head_is_empty)) walk.empties_unsure = true;
+    if (!recall(history->second, rmem, head_is_empty, now, messages)) walk.empties_unsure = true;
     walk.datagrams = {};
     for (const Bytes& message : messages) walk.datagrams.append(message);
   }
   const auto is_empty = [](const Seen& seen) { return !seen.empty_message.empty(); };
   if (std::any_of(now.begin(), now.end(), is_empty)) {
-    histories_[cookie] = std::move(now);
+    histories_[cookie] = {std::move(now), rmem};
   } else {
     histories_.erase(cookie);
   }
   return walk;
 }
 
-bool QueueReader::recall(const History& history, std::vector<Seen>& now,
-                         std::vector<Bytes>& messages, bool head_is_empty) {
+bool QueueReader::recall(const History& last_walk, std::uint32_t rmem, bool head_is_empty,
+                         std::vector<Seen>& now, std::vector<Bytes>& messages) {
+  const std::vector<Seen>& history = last_walk.seen;
   const auto is_empty = [](const Seen& seen) { return !seen.empty_message.empty(); };
   // Do the datagrams now in the queue begin with what is left of the history
   // from `first` on?  `now` has of its empty ones at most the head.
@@ -293,6 +297,8 @@ bool QueueReader::recall(const History& history, std::vector<Seen>& now,
     now.insert(now.begin() + static_cast<std::ptrdiff_t>(at), history[i]);
     messages.insert(messages.begin() + static_cast<std::ptrdiff_t>(at), history[i].empty_message);
   }
+  // As much memory as then, and nothing that was read: the very same queue.
+  if (*first == 0 && rmem == last_walk.rmem) return true;
   // Several places fit: it matters only if they disagree about empty datagrams.
   const auto begin = history.begin();
   return std::none_of(begin + static_cast<std::ptrdiff_t>(*first),

@@ -79,11 +79,16 @@ class QueueReader {
     std::uint64_t digest = 0;
     Bytes empty_message;  // encoded, when the datagram has no payload
   };
-  using History = std::vector<Seen>;
+  struct History {
+    std::vector<Seen> seen;
+    std::uint32_t rmem = 0;  // memory charged then
+  };
 
-  // Puts the empty datagrams that the walk could not see back into `items`.
-  static bool recall(const History& history, std::vector<Seen>& now, std::vector<Bytes>& messages,
-                     bool head_is_empty);
+  // Puts the empty datagrams that the walk could not see back into `now` and
+  // `messages`.  False: there are several ways to do so, and the one that
+  // supposes the least to have been read was taken.
+  static bool recall(const History& last_walk, std::uint32_t rmem, bool head_is_empty,
+                     std::vector<Seen>& now, std::vector<Bytes>& messages);
 
   ReceiveBatch batch_;
   std::map<std::uint64_t, History> histories_;

@@ -52,8 +52,9 @@ std::string hex(ByteView bytes) {
 
 class Restorer {
  public:
-  Restorer(const SocketState& state, const RestoreOptions& options, const FreshSocket& fresh)
-      : state_(state), record_(state.record), options_(options), fresh_(fresh) {}
+  Restorer(const SocketState& state, const RestoreOptions& options, const FreshSocket& fresh,
+           Senders& senders)
+      : state_(state), record_(state.record), options_(options), fresh_(fresh), senders_(senders) {}
 
   Restored run();
 
@@ -77,6 +78,7 @@ class Restorer {
   const SocketRecord& record_;
   const RestoreOptions& options_;
   const FreshSocket& fresh_;
+  Senders& senders_;
   Restored restored_;
   int fd_ = -1;
 };
@@ -109,7 +111,7 @@ void Restorer::fill() {
   if (write_number(fd_, SOL_SOCKET, SO_RCVBUFFORCE, half) != 0) {
     write_number(fd_, SOL_SOCKET, SO_RCVBUF, half);
   }
-  Filled filled = fill_queue(fd_, state_);
+  Filled filled = fill_queue(fd_, state_, senders_);
   restored_.datagrams = filled.datagrams;
   std::move(filled.losses.begin(), filled.losses.end(), std::back_inserter(restored_.losses));
   // What a new socket has; set_options() knows what the old one had.
@@ -144,6 +146,8 @@ void Restorer::check_options() {
   for (const auto& [row, usual] : fresh_.values) {
     const SocketOption* option = find(record_, row->level, row->name);
     if (option == nullptr && !usual) continue;
+    // bind(2) to an IPv6 address sets it (net/ipv6/af_inet6.c, __inet6_bind).
+    if (option == nullptr && row->level == SOL_IPV6 && row->name == IPV6_V6ONLY) continue;
     const Bytes& wanted = option != nullptr ? option->value : *usual;
     if (read_option(fd_, row->level, row->name) == wanted) continue;
     const int error = put_back(fd_, *row, wanted);
@@ -269,8 +273,8 @@ Restored Restorer::run() {
 }  // namespace
 
 Restored restore_socket(const SocketState& state, const RestoreOptions& options,
-                        const FreshSocket& fresh) {
-  return Restorer(state, options, fresh).run();
+                        const FreshSocket& fresh, Senders& senders) {
+  return Restorer(state, options, fresh, senders).run();
 }
 
 }  // namespace udpcr

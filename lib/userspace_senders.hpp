@@ -3,7 +3,7 @@
 // Two ways to make a datagram arrive at a socket of this machine.
 #pragma once
 
-#include <map>
+#include <chrono>
 #include <memory>
 #include <udpcr/udpcr.hpp>
 
@@ -44,8 +44,9 @@ class Sender {
   [[nodiscard]] virtual bool fragmented() const noexcept = 0;
   // Returns 0, or the errno of the first that was refused; the others are sent.
   virtual int flush() = 0;
-  // The port that the datagrams go to.
-  void aim(std::uint16_t port) noexcept { target_.port = port; }
+  void aim(const SendTarget& target) noexcept { target_ = target; }
+  // False: it holds what must not be held longer than one restore takes.
+  [[nodiscard]] virtual bool reusable() const noexcept { return false; }
   // Lets nothing but this sender's datagrams into `fd`.
   virtual void admit_only_mine(int fd) const = 0;
 
@@ -58,6 +59,23 @@ class Sender {
 std::unique_ptr<Sender> make_raw_sender(const SendTarget& target);
 // Sources that can be bound: IPv6 ones by IPV6_FREEBIND, local ones while free.
 std::unique_ptr<Sender> make_plain_sender(const SendTarget& target);
+
+// The sender for one restore after the other: a raw one is used again, for a
+// second at most (routes change) and in one network namespace.
+class Senders {
+ public:
+  // `fd`: a socket of the network namespace.  Stays good until release().
+  Sender& acquire(const SendTarget& target, int fd);
+  void release() noexcept;
+  // Whether the one acquired can send from any source.
+  [[nodiscard]] bool raw() const noexcept { return raw_; }
+
+ private:
+  std::unique_ptr<Sender> sender_;
+  std::chrono::steady_clock::time_point made_;
+  std::uint64_t netns_ = 0;
+  bool raw_ = false;
+};
 
 // The index of the loopback interface (include/uapi/linux/if.h does not say it,
 // net/core/net_namespace.c and include/net/flow.h, LOOPBACK_IFINDEX, do).

@@ -59,6 +59,19 @@ bool holds_pointer(int level, int name) {
   return level == SOL_SOCKET && (name == SO_ATTACH_REUSEPORT_CBPF);
 }
 
+// Some can be set before bind only (IPV6_V6ONLY), or once only (a membership
+// that the restored socket has).
+bool is_so_already(int target, const Option& option) {
+  if (errno == EADDRINUSE) return true;
+  const int error = errno;
+  unsigned char now[kMostValueBytes];
+  socklen_t length = option.length;
+  const bool same = getsockopt(target, option.level, option.name, now, &length) == 0 &&
+                    length == option.length && memcmp(now, option.value, length) == 0;
+  errno = error;
+  return same;
+}
+
 }  // namespace
 
 void add_option(uint64_t inode, int level, int name, const void* value, socklen_t length) {
@@ -87,8 +100,7 @@ void replay_options(uint64_t inode, int fresh, int target) {
       replay_filter(fresh, target);
     } else if (real().setsockopt(target, option.level, option.name, option.value, option.length) !=
                    0 &&
-               errno != EADDRINUSE) {
-      // EADDRINUSE: a membership that the restored socket has already.
+               !is_so_already(target, option)) {
       say_not_replayed(strerrorname_np(errno), option.level, option.name);
     }
   }

@@ -86,7 +86,8 @@ TEST_CASE("capture consumes nothing and changes nothing") {
       CHECK(text(queue[i].payload) == sent[i]);
       CHECK(queue[i].source->port == local_of(sender.get()).port);
       CHECK(queue[i].destination->port == to.port);
-      CHECK(queue[i].ifindex == 1U);
+      // IPv4 notes it only while the program has IP_PKTINFO on.
+      if (to.family == AF_INET6) CHECK(queue[i].ifindex == 1U);
       CHECK(queue[i].ttl == 64);
     }
     CHECK(state.losses.empty());
@@ -114,9 +115,13 @@ TEST_CASE("empty datagrams are found again after some were read and more came") 
   for (const char* payload : {"", "c"}) send_to(sender.get(), to, payload);
   const SocketState state = engine->capture(fd.get(), {});
   std::vector<std::string> all;
-  for (const Datagram& one : decode_all(state.receive_queue)) all.push_back(text(one.payload));
+  const auto queue = decode_all(state.receive_queue);
+  for (const Datagram& one : queue) all.push_back(text(one.payload));
   CHECK(all == std::vector<std::string>{"", "b", "", "", "c"});
-  CHECK_FALSE(names(state.losses, "empty datagrams"));
+  // The same bytes could have come again after the others were read: named,
+  // unless arrival times tell (the machine takes them while any socket asks).
+  CHECK(names(state.losses, "empty datagrams") == (queue[0].timestamp == queue[2].timestamp));
+  CHECK_FALSE(names(engine->capture(fd.get(), {}).losses, "empty datagrams"));
   CHECK(payloads(read_all(fd.get())) == all);
   CHECK(engine->capture(fd.get(), {}).receive_queue.empty());
 }

@@ -64,7 +64,7 @@ TEST_CASE("a pending error is named and not taken") {
 }
 
 TEST_CASE("shutdown is named for each direction") {
-  const int how = GENERATE(SHUT_RD, SHUT_WR, SHUT_RDWR);
+  const int how = GENERATE(as<int>(), SHUT_RD, SHUT_WR, SHUT_RDWR);
   const std::string ip = GENERATE("127.0.0.1", "::1");
   const UniqueFd fd = socket_at(address(ip));
   connect_to(fd.get(), address(ip, 9));

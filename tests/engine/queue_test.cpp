@@ -5,6 +5,7 @@
 #include <udpcr/udpcr_netlink.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 
 #include "support.hpp"
 

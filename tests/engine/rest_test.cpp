@@ -34,7 +34,8 @@ TEST_CASE("take_rest under a sender: capture and rest are all that was accepted"
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const SocketState state = engine->capture(fd.get(), {});
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  const MessageStream rest = engine->take_rest(fd.get(), state.receive_queue.count(), QueueEnd::refuses);
+  const MessageStream rest =
+      engine->take_rest(fd.get(), state.receive_queue.count(), QueueEnd::refuses);
   stop = true;
   sender.join();
   CHECK_FALSE(state.receive_queue.empty());
