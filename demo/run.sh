@@ -28,7 +28,7 @@ elsewhere=()
 unprivileged=none
 pids=()
 if [[ ${UDPCR_DEMO_INSIDE:-} == 1 ]]; then
-  unshare --net sleep infinity &
+  unshare --net sleep infinity & disown
   pids+=("$!")
   elsewhere=(nsenter "--net=/proc/$!/ns/net")
   until [[ $(readlink "/proc/$!/ns/net") != "$(readlink /proc/self/ns/net)" ]]; do sleep 0.02; done
