@@ -170,19 +170,16 @@ KeeperStartError start_keeper(const char* tool, const Settings& settings,
 const char* keeper_start_remedy(int error_number) {
   switch (error_number) {
     case EAGAIN:
-      return "EAGAIN: the user has as many processes as RLIMIT_NPROC allows; raise it, or start "
-             "the program with `udpcr run`";
+      return "the user has as many processes as RLIMIT_NPROC allows: raise it, or start the "
+             "program with `udpcr run`";
     case ENOENT:
-      return "ENOENT: the udpcr executable is not beside the shim; install udpcr anew";
+      return "install udpcr anew";
     case EACCES:
     case EPERM:
-      return "EACCES: executing udpcr is forbidden here; start the program with `udpcr run`, or "
-             "allow it";
-    case ENOMEM:
-      return "ENOMEM: not enough memory";
+      return "allow it to be executed here, or start the program with `udpcr run`";
     case EMFILE:
     case ENFILE:
-      return "EMFILE: no file descriptor is free; raise RLIMIT_NOFILE";
+      return "raise RLIMIT_NOFILE";
     default:
       return "start the program with `udpcr run`";
   }

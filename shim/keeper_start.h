@@ -24,7 +24,7 @@ struct KeeperStartError {
 KeeperStartError start_keeper(const char* tool, const Settings& settings,
                               const char* const* environment, KeeperConnection& connection);
 
-// errno as a word and a remedy, for a line about a keeper that did not start.
+// What to do about a keeper that did not start.
 const char* keeper_start_remedy(int error_number);
 
 }  // namespace udpcr

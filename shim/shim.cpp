@@ -123,7 +123,8 @@ void start_and_join(bool stands) {
   if (error.error_number != 0) {
     Text<PATH_MAX + 256> line;
     line << "the keeper cannot start, there will be no checkpoint: " << error.step << " of "
-         << shim.tool << ": " << keeper_start_remedy(error.error_number);
+         << shim.tool << ": " << strerrordesc_np(error.error_number) << "; "
+         << keeper_start_remedy(error.error_number);
     say(LogLevel::error, line.c_str());
     return;
   }

@@ -133,7 +133,8 @@ int run(const std::vector<char*>& program) {
     const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
     if (problem.error_number != 0) {
       return fail(kFailed, std::string("the keeper cannot start: ") + problem.step + ": " +
-                               std::strerror(problem.error_number));
+                               std::strerror(problem.error_number) + "; " +
+                               keeper_start_remedy(problem.error_number));
     }
     preload(shim);
     const std::string channel =
