@@ -3,7 +3,8 @@
 """Compares what the demo's clients sent with what the server read and they got back.
 
 usage: judge.py echo  SERVER_LOG ADDRESSES REPLIES
-       judge.py user  SERVER_LOG ADDRESSES REPLIES   (senders are not known)
+       judge.py user  SERVER_LOG ADDRESSES REPLIES   (IPv4 senders are not known)
+       judge.py none  SERVER_LOG ADDRESSES REPLIES   (no sender is known)
        judge.py dns   ANSWERS
 """
 
@@ -26,7 +27,8 @@ def expect(what, found, wanted):
              f"{place + 1}: {found[place:place + 1]} instead of {wanted[place:place + 1]}")
 
 
-def echo(log, addresses, replies, senders_known):
+def echo(log, addresses, replies, known):
+    """`known`: the families whose senders are kept."""
     who = {name: (address, port) for name, address, port in
            (line.split() for line in open(addresses))}
     read = [line.split() for line in open(log) if line != "ready\n"]
@@ -37,19 +39,23 @@ def echo(log, addresses, replies, senders_known):
         sent = [f"{name}-{number}" for number in range(1, EACH + 1) for name in names]
         got = [line for line in read if line[0] == family]
         expect(f"order on the {family} socket", [line[3] for line in got], sent)
-        if senders_known:
+        if family in known:
             expect(f"senders on the {family} socket", [(line[1], line[2]) for line in got],
                    [who[payload.split("-")[0]] for payload in sent])
     lines = open(replies).read().splitlines()
-    for name in who if senders_known else ():
+    for name in who:
+        if FAMILY[name] not in known:
+            continue
         expect(f"replies to {name}", [line for line in lines if line.startswith(name + " ")],
                [f"{name} from server: reply to {name}-{n}" for n in range(1, EACH + 1)])
     print(f"   all {len(read)} datagrams read once and in order;", end=" ")
-    if senders_known:
+    if "IPv4" in known:
         print("each with its own sender's address; every reply reached its sender")
+    elif known:
+        print("the IPv6 sender is the true one and got every reply;\n"
+              "   the true IPv4 senders were not kept, as udpcr had said")
     else:
-        print("their true senders,\n"
-              "   who hold their ports on this machine, were not kept, as udpcr had said")
+        print("their true senders were not kept, as udpcr had said")
 
 
 def dns(answers):
@@ -61,4 +67,5 @@ def dns(answers):
 if sys.argv[1] == "dns":
     dns(sys.argv[2])
 else:
-    echo(*sys.argv[2:5], senders_known=sys.argv[1] == "echo")
+    echo(*sys.argv[2:5], known={"echo": ("IPv4", "IPv6"), "user": ("IPv6",),
+                                "none": ()}[sys.argv[1]])

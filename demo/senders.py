@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Three clients of the echo server, each with an address and a port of its own.
 
-usage: senders.py PORT ADDRESSES REPLIES
+usage: senders.py PORT ADDRESSES REPLIES SERVER4 SERVER6 ALICE BOB CAROL
 
+SERVER4 and SERVER6 are where the server is, the last three the clients' own.
 They send 60 datagrams in turn, write who they are to ADDRESSES, and wait for
 their answers; what each got goes to REPLIES.
 """
@@ -16,11 +17,6 @@ import time
 
 EACH = 20
 SECONDS = 60
-CLIENTS = (
-    ("alice", socket.AF_INET, "127.0.0.2", "127.0.0.1"),
-    ("bob", socket.AF_INET, "127.0.0.3", "127.0.0.1"),
-    ("carol", socket.AF_INET6, "::1", "::1"),
-)
 
 
 def whole(name, lines):
@@ -32,8 +28,11 @@ def whole(name, lines):
 
 def main():
     port, addresses, replies = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    server4, server6, alice, bob, carol = sys.argv[4:9]
     clients = []
-    for name, family, own, server in CLIENTS:
+    for name, family, own, server in (("alice", socket.AF_INET, alice, server4),
+                                      ("bob", socket.AF_INET, bob, server4),
+                                      ("carol", socket.AF_INET6, carol, server6)):
         client = socket.socket(family, socket.SOCK_DGRAM)
         client.bind((own, 0))
         clients.append((name, client, (server, port)))

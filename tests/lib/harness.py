@@ -133,11 +133,12 @@ class Program:
         Program.running.append(self)
 
     def lines(self):
-        return self.out.read_text().splitlines()
+        """The whole lines that it has written so far."""
+        return self.out.read_text().rpartition("\n")[0].splitlines()
 
     def complaints(self):
-        return [line for line in self.err.read_text(errors="replace").splitlines()
-                if line.startswith("udpcr: ")]
+        whole = self.err.read_text(errors="replace").rpartition("\n")[0]
+        return [line for line in whole.splitlines() if line.startswith("udpcr: ")]
 
     def await_line(self, pattern="ready", seconds=10):
         def found():

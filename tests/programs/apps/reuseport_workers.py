@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Three forked workers, each with a socket of its own on one port.
 
-usage: reuseport_workers.py PORT; they read once ./gate exists
+usage: reuseport_workers.py PORT; they read once ./gate exists.  The parent has a
+socket on PORT + 1 that it never reads.
 """
 
 import os
@@ -26,6 +27,8 @@ def serve():
         server.sendto(b"reply to " + payload, sender)
 
 
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+own.bind(("127.0.0.1", port + 1))
 for _ in range(3):
     if os.fork() == 0:
         serve()
