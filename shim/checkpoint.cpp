@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "checkpoint.h"
+
+#include <atomic>
+
+#include "channel.h"
+#include "fd_table.h"
+#include "log.h"
+#include "session.h"
+#include "sys.h"
+
+namespace udpcr::checkpoint {
+
+namespace {
+
+constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
+
+// Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
+constinit std::atomic<uint64_t> sent_for = 0;
+// The buffers below are in use.
+constinit std::atomic<bool> sending = false;
+constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
+constinit int fds[wire::kMaxFds] = {};
+
+class Sender {
+ public:
+  explicit Sender(uint32_t epoch) : epoch_(epoch) {}
+
+  // 0 or errno.
+  int send_all() {
+    int error = 0;
+    fd_table.each([&](int fd, FdSlot& slot) {
+      const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
+      if (inode_of(fd) != inode) {
+        // Closed behind our back.
+        slot.inode.store(0, std::memory_order_relaxed);
+        return true;
+      }
+      entries[count_] = {fd, slot.flags.load(std::memory_order_relaxed) & kFdWireFlags, inode};
+      fds[count_++] = fd;
+      if (count_ == wire::kFdsPerPart) error = send_part(false);
+      return error == 0;
+    });
+    return error != 0 ? error : send_part(true);
+  }
+
+ private:
+  int send_part(bool last) {
+    for (;;) {
+      wire::CheckpointMessage message{
+          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0};
+      unsigned fd_count = count_;
+      if (last && stderr_is_the_same()) {
+        message.has_stderr = 1;
+        fds[fd_count++] = STDERR_FILENO;
+      }
+      const iovec pieces[] = {{&message, sizeof message}, {entries, count_ * sizeof entries[0]}};
+      const int error = channel::send(pieces, 2, fds, fd_count);
+      // Another thread has closed one meanwhile: the rest goes without it.
+      if (error == EBADF && drop_closed()) continue;
+      count_ = 0;
+      return error;
+    }
+  }
+
+  bool drop_closed() {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count_; ++i) {
+      if (inode_of(entries[i].fd) != entries[i].inode) continue;
+      entries[kept] = entries[i];
+      fds[kept++] = entries[i].fd;
+    }
+    const bool any = kept < count_;
+    count_ = kept;
+    return any;
+  }
+
+  uint32_t epoch_;
+  unsigned count_ = 0;
+};
+
+void say_that_it_has_ended() {
+  log_line(LogLevel::error,
+           "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
+           "on, restart it to have a keeper again");
+}
+
+// Of several threads one sends.  True: this one did.
+bool send_once(uint32_t epoch) {
+  uint64_t before = sent_for.load(std::memory_order_relaxed);
+  const uint64_t mine = uint64_t{epoch} + 1;
+  if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
+  if (sending.exchange(true, std::memory_order_acquire)) return false;
+  const int error = Sender(epoch).send_all();
+  sending.store(false, std::memory_order_release);
+  if (error == EPIPE || error == ECONNRESET) return true;  // the wait finds out
+  if (error != 0) {
+    Line line;
+    line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
+         << strerrordesc_np(error)
+         << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
+    log_line(LogLevel::error, line);
+  }
+  return true;
+}
+
+uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
+
+// False: the keeper has ended.
+bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
+  bool keeper_lives = true;
+  __atomic_fetch_add(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
+  while (load(page.epoch) == epoch) {
+    sys::futex_wait(&page.epoch, epoch, kLookMs);
+    if (load(page.epoch) != epoch) break;
+    keeper_lives = !channel::has_ended();
+    if (!keeper_lives) break;
+  }
+  __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
+  return keeper_lives;
+}
+
+}  // namespace
+
+void take_part(uint32_t epoch) {
+  wire::SharedPage& page = *channel::page();
+  const bool sender = send_once(epoch);
+  if (await_end_of(epoch, page)) {
+    if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
+    return;
+  }
+  sent_for.store(0, std::memory_order_relaxed);
+  if (sender) say_that_it_has_ended();
+}
+
+void request() {
+  const wire::SharedPage* const page = channel::page();
+  if (page == nullptr) {
+    log_line(LogLevel::warn,
+             session::has_failed()
+                 ? "no checkpoint is made: this program has no keeper, it could not be started; "
+                   "start the program with `udpcr run -- PROGRAM`"
+                 : "nothing to checkpoint: the program has no UDP socket open");
+    return;
+  }
+  take_part(load(page->epoch));
+}
+
+void forget_what_was_sent() {
+  sent_for.store(0, std::memory_order_relaxed);
+  sending.store(false, std::memory_order_relaxed);
+}
+
+}  // namespace udpcr::checkpoint

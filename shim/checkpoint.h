@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The program's side of a checkpoint.  All of it runs in the signal handler.
+#pragma once
+
+#include <stdint.h>
+
+namespace udpcr::checkpoint {
+
+// The keeper freezes the program for checkpoint `epoch`: this process sends
+// its fds, once, and the thread waits until it is over.  May not return
+// (UDPCR_AFTER=exit).
+void take_part(uint32_t epoch);
+
+// A signal from outside asks for a checkpoint.
+void request();
+
+// In the child of fork: it has sent nothing yet.
+void forget_what_was_sent();
+
+}  // namespace udpcr::checkpoint

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "fd_table.h"
+
+#include <netinet/in.h>
+
+#include "sys.h"
+
+namespace udpcr {
+
+constinit FdTable fd_table{};
+
+namespace {
+
+constinit FdSlot first_chunk[FdTable::kChunkSize] = {};
+constinit std::atomic<pid_t> own_pid = 0;
+
+constexpr size_t kChunkBytes = sizeof(FdSlot) * FdTable::kChunkSize;
+
+}  // namespace
+
+void remember_process() { own_pid.store(sys::getpid(), std::memory_order_relaxed); }
+
+bool is_own_process() { return own_pid.load(std::memory_order_relaxed) == sys::getpid(); }
+
+FdSlot* FdTable::chunk_for(int fd) {
+  std::atomic<FdSlot*>& place = chunks_[fd / kChunkSize];
+  FdSlot* chunk = place.load(std::memory_order_acquire);
+  if (chunk != nullptr) return chunk;
+  if (fd < kChunkSize) {
+    place.store(first_chunk, std::memory_order_release);
+    return first_chunk;
+  }
+  void* const memory =
+      mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const fresh = static_cast<FdSlot*>(memory);
+  if (place.compare_exchange_strong(chunk, fresh, std::memory_order_acq_rel)) return fresh;
+  munmap(memory, kChunkBytes);
+  return chunk;
+}
+
+bool FdTable::track(int fd, uint64_t inode, uint32_t flags) {
+  if (fd < 0 || fd >= kMostFds || inode == 0) return false;
+  if (!is_own_process()) return true;
+  const KeepErrno keep;
+  FdSlot* const chunk = chunk_for(fd);
+  if (chunk == nullptr) return false;
+  FdSlot& slot = chunk[fd % kChunkSize];
+  slot.flags.store(flags, std::memory_order_relaxed);
+  slot.inode.store(inode, std::memory_order_release);
+  return true;
+}
+
+void FdTable::forget(int fd) {
+  FdSlot* const slot = find(fd);
+  if (slot != nullptr && is_own_process()) slot->inode.store(0, std::memory_order_release);
+}
+
+template <typename Change>
+void FdTable::each_in_range(unsigned first, unsigned last, Change change) {
+  if (!is_own_process()) return;
+  each([&](int fd, FdSlot& slot) {
+    if (static_cast<unsigned>(fd) > last) return false;
+    if (static_cast<unsigned>(fd) >= first) change(slot);
+    return true;
+  });
+}
+
+void FdTable::forget_range(unsigned first, unsigned last) {
+  each_in_range(first, last, [](FdSlot& slot) { slot.inode.store(0, std::memory_order_release); });
+}
+
+void FdTable::set_cloexec_range(unsigned first, unsigned last) {
+  each_in_range(first, last, [](FdSlot& slot) {
+    slot.flags.fetch_or(wire::kFdCloexec, std::memory_order_relaxed);
+  });
+}
+
+void FdTable::copy(int from, int to, bool cloexec) {
+  FdSlot* const source = find(from);
+  if (source == nullptr) return forget(to);
+  if (!is_own_process()) return;
+  uint32_t flags = source->flags.fetch_or(kFdShared, std::memory_order_relaxed) | kFdShared;
+  flags = cloexec ? flags | wire::kFdCloexec : flags & ~wire::kFdCloexec;
+  track(to, source->inode.load(std::memory_order_relaxed), flags);
+}
+
+void FdTable::set_cloexec(int fd, bool cloexec) {
+  FdSlot* const slot = find(fd);
+  if (slot == nullptr || !is_own_process()) return;
+  if (cloexec) {
+    slot->flags.fetch_or(wire::kFdCloexec, std::memory_order_relaxed);
+  } else {
+    slot->flags.fetch_and(~wire::kFdCloexec, std::memory_order_relaxed);
+  }
+}
+
+void FdTable::change_socket_flags(int fd, uint32_t set, uint32_t clear) {
+  FdSlot* const slot = find(fd);
+  if (slot == nullptr) return;
+  const auto change = [&](int, FdSlot& one) {
+    one.flags.fetch_or(set, std::memory_order_relaxed);
+    one.flags.fetch_and(~clear, std::memory_order_relaxed);
+  };
+  if ((slot->flags.load(std::memory_order_relaxed) & kFdShared) == 0) return change(fd, *slot);
+  each_of(slot->inode.load(std::memory_order_relaxed), change);
+}
+
+uint64_t inode_of(int fd) {
+  const KeepErrno keep;
+  struct stat status {};
+  return sys::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+bool examine_socket(int fd, uint64_t& inode, uint32_t& flags) {
+  const KeepErrno keep;
+  struct stat status {};
+  if (sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  int family = 0;
+  int protocol = 0;
+  socklen_t size = sizeof family;
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
+      sys::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
+    return false;
+  }
+  int type = 0;
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) {
+    return false;
+  }
+  if (family != AF_INET && family != AF_INET6) return false;
+  if (protocol != IPPROTO_UDP && protocol != IPPROTO_UDPLITE) return false;
+  inode = status.st_ino;
+  flags = (family == AF_INET6 ? kFdIpv6 : 0) | (protocol == IPPROTO_UDPLITE ? kFdUdpLite : 0);
+  if ((sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0) flags |= wire::kFdCloexec;
+  return true;
+}
+
+}  // namespace udpcr

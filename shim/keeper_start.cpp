@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "keeper_start.h"
+
+#include <sched.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "sys.h"
+#include "text.h"
+#include "wire.h"
+
+namespace udpcr {
+
+namespace {
+
+constexpr size_t kStackSize = 32 * 1024;
+
+// An fd that is closed on the way out, unless released.
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) sys::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+
+  [[nodiscard]] int get() const { return fd_; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  // Out of the way of programs that have closed, and will use again, the low
+  // numbers.
+  bool move_high() {
+    const int high = sys::dup_high(fd_);
+    if (high < 0) return false;
+    sys::close(fd_);
+    fd_ = high;
+    return true;
+  }
+
+ private:
+  int fd_;
+};
+
+bool starts_with(const char* text, const char* prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+// The keeper must not load the shim, nor be told what the program was told.
+bool passes_on(const char* entry) {
+  return !starts_with(entry, "LD_PRELOAD=") && !starts_with(entry, "LD_AUDIT=") &&
+         !starts_with(entry, "UDPCR_");
+}
+
+// What both new processes work with.  They share our memory while we wait
+// (CLONE_VM and CLONE_VFORK), so it is also their answer.
+struct Birth {
+  const char* tool;
+  int channel;
+  char* arguments[4];
+  char** environment;
+  unsigned char* keeper_stack_top;
+  int error_number;  // 0: the keeper runs
+  const char* step;
+};
+
+void set_default_dispositions() {
+  // The kernel's struct sigaction; SIG_DFL needs nothing else in it.
+  const struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    uint64_t mask;
+  } standard = {};
+  for (int signal = 1; signal <= 64; ++signal) {
+    syscall(SYS_rt_sigaction, signal, &standard, nullptr, sys::kSignalSetSize);
+  }
+}
+
+// Runs in the keeper-to-be.  Nothing but system calls: the memory is the
+// program's.
+int become_keeper(void* argument) {
+  auto& birth = *static_cast<Birth*>(argument);
+  syscall(SYS_setsid);
+  // Handlers are the program's and must not run here.
+  set_default_dispositions();
+  const uint64_t none = 0;
+  sys::set_signal_mask(SIG_SETMASK, &none, nullptr);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (sys::fcntl(fd, F_GETFD) < 0) sys::open("/dev/null", O_RDWR);
+  }
+  sys::fcntl(birth.channel, F_SETFD, 0);
+  syscall(SYS_execve, birth.tool, birth.arguments, birth.environment);
+  birth.error_number = errno;
+  birth.step = "its program cannot be executed";
+  syscall(SYS_exit, 127);
+  return 127;
+}
+
+// Runs in the process in between, whose end leaves the keeper without a
+// parent.  Exit signal 0: invisible to the program's SIGCHLD and wait().
+int beget_keeper(void* argument) {
+  auto& birth = *static_cast<Birth*>(argument);
+  if (clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, argument) < 0) {
+    birth.error_number = errno;
+    birth.step = "no process for it";
+  }
+  syscall(SYS_exit, 0);
+  return 0;
+}
+
+size_t count_entries(const char* const* environment) {
+  size_t count = 0;
+  while (environment != nullptr && environment[count] != nullptr) ++count;
+  return count;
+}
+
+KeeperStartError failure(const char* step) { return {errno, step}; }
+
+// `memory`: two stacks, then room for the environment.
+KeeperStartError give_birth(const char* tool, int channel, const char* const* environment,
+                            unsigned char* memory) {
+  Text<12> number;
+  number << channel;
+  char keeper[] = "keeper";
+  char name[] = "udpcr";
+  char channel_argument[12];
+  memcpy(channel_argument, number.c_str(), number.size() + 1);
+
+  Birth birth = {};
+  birth.tool = tool;
+  birth.channel = channel;
+  birth.arguments[0] = name;
+  birth.arguments[1] = keeper;
+  birth.arguments[2] = channel_argument;
+  birth.keeper_stack_top = memory + 2 * kStackSize;
+  birth.environment = reinterpret_cast<char**>(memory + 2 * kStackSize);
+  size_t kept = 0;
+  for (const char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    if (passes_on(*entry)) birth.environment[kept++] = const_cast<char*>(*entry);
+  }
+
+  const BlockSignals blocked;
+  const int between = clone(beget_keeper, memory + kStackSize, CLONE_VM | CLONE_VFORK, &birth);
+  if (between < 0) return failure("no process for it");
+  while (syscall(SYS_wait4, between, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
+  }
+  return {birth.error_number, birth.step};
+}
+
+KeeperStartError send_start(int channel, int page, const Settings& settings) {
+  wire::WireHeader header{wire::Type::start, wire::kVersion};
+  static_assert(sizeof(wire::StartMessage) == sizeof header + sizeof settings);
+  iovec parts[] = {{&header, sizeof header}, {const_cast<Settings*>(&settings), sizeof settings}};
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof page)] = {};
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof page);
+  memcpy(CMSG_DATA(rights), &page, sizeof page);
+  ssize_t sent = 0;
+  do {
+    sent = sys::sendmsg(channel, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? failure("it does not take the start message") : KeeperStartError{0, nullptr};
+}
+
+}  // namespace
+
+KeeperStartError start_keeper(const char* tool, const Settings& settings,
+                              const char* const* environment, KeeperConnection& connection) {
+  const KeepErrno keep;
+  Fd page(
+      static_cast<int>(syscall(SYS_memfd_create, "udpcr-page", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
+  const uint32_t version = wire::kVersion;
+  static_assert(offsetof(wire::SharedPage, version) == 0);
+  if (page.get() < 0 || syscall(SYS_ftruncate, page.get(), long{wire::kPageSize}) != 0 ||
+      sys::write(page.get(), &version, sizeof version) != sizeof version ||
+      sys::fcntl(page.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || !page.move_high()) {
+    return failure("no shared page (memfd_create)");
+  }
+  int pair[2] = {-1, -1};
+  if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    return failure("no channel to it (socketpair)");
+  }
+  Fd ours(pair[0]);
+  Fd theirs(pair[1]);
+  if (!ours.move_high() || !theirs.move_high()) return failure("no fd for its channel");
+
+  const size_t size = 2 * kStackSize + (count_entries(environment) + 1) * sizeof(char*);
+  void* const memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) return failure("no memory for its stack");
+  const KeeperStartError problem =
+      give_birth(tool, theirs.get(), environment, static_cast<unsigned char*>(memory));
+  munmap(memory, size);
+  if (problem.error_number != 0) return problem;
+  const KeeperStartError unsent = send_start(ours.get(), page.get(), settings);
+  if (unsent.error_number != 0) return unsent;
+  connection.channel = ours.release();
+  connection.page = page.release();
+  return {0, nullptr};
+}
+
+}  // namespace udpcr
