@@ -65,7 +65,8 @@ std::vector<std::string> Memberships::of(int fd, int family) {
   }
   if (family != AF_INET6) return found;
   // "1    lo              ff020000000000000000000000000001     1 0000000C 0"
-  for (std::istringstream lines(read_whole(igmp6_, "/proc/net/igmp6")); std::getline(lines, line);) {
+  for (std::istringstream lines(read_whole(igmp6_, "/proc/net/igmp6"));
+       std::getline(lines, line);) {
     char name[IF_NAMESIZE] = {};
     char digits[33] = {};
     if (std::sscanf(line.c_str(), "%u %15s %32s", &index, name, digits) != 3) continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "options.hpp"
 
-#include <linux/udp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cerrno>

@@ -56,9 +56,9 @@ Bytes make_transport(const PacketPlan& plan, ByteView payload) {
   std::uint8_t pseudo[8] = {};
   put16(&pseudo[2], transport.size());
   pseudo[7] = plan.protocol;
-  std::uint16_t checksum = static_cast<std::uint16_t>(
-      ~fold(sum({plan.source.bytes, size}) + sum({plan.destination.bytes, size}) + sum(pseudo) +
-            sum(transport)));
+  std::uint16_t checksum = static_cast<std::uint16_t>(~fold(sum({plan.source.bytes, size}) +
+                                                            sum({plan.destination.bytes, size}) +
+                                                            sum(pseudo) + sum(transport)));
   if (checksum == 0) checksum = 0xffff;  // 0 would mean: none
   std::memcpy(&transport[6], &checksum, sizeof checksum);
   return transport;

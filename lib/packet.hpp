@@ -10,8 +10,8 @@ namespace udpcr {
 
 // Marks by which a socket filter knows our packets.
 struct PacketMark {
-  std::uint16_t ipv4_id = 0;      // not 0: the kernel would choose
-  std::uint32_t flow_label = 0;   // 20 bits
+  std::uint16_t ipv4_id = 0;     // not 0: the kernel would choose
+  std::uint32_t flow_label = 0;  // 20 bits
 };
 
 struct PacketPlan {

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -46,12 +47,12 @@ void find_shutdown(const SocketRecord& record, short events, std::vector<Loss>& 
   if ((events & POLLHUP) != 0) state |= kSendShutdown;
   if (record.local.port != 0) state |= shutdown_state(record).value_or(0);
   if (state == 0) return;
-  losses.push_back({"shutdown",
-                    std::string("shut down for ") +
-                        (state == kRcvShutdown    ? "receiving"
-                         : state == kSendShutdown ? "sending"
-                                                  : "receiving and sending"),
-                    "let the program call shutdown(2) again"});
+  losses.push_back(
+      {"shutdown",
+       std::string("shut down for ") + (state == kRcvShutdown    ? "receiving"
+                                        : state == kSendShutdown ? "sending"
+                                                                 : "receiving and sending"),
+       "let the program call shutdown(2) again"});
 }
 
 }  // namespace
@@ -76,8 +77,7 @@ std::optional<unsigned> shutdown_state(const SocketRecord& record) {
     request.query.id.idiag_dport = htons(record.peer->port);
     std::memcpy(request.query.id.idiag_dst, record.peer->bytes, 16);
   }
-  request.query.id.idiag_if =
-      record.device.empty() ? record.local.scope : 0;
+  request.query.id.idiag_if = record.device.empty() ? record.local.scope : 0;
   request.query.id.idiag_cookie[0] = static_cast<std::uint32_t>(record.cookie);
   request.query.id.idiag_cookie[1] = static_cast<std::uint32_t>(record.cookie >> 32U);
 
@@ -88,7 +88,8 @@ std::optional<unsigned> shutdown_state(const SocketRecord& record) {
   nlmsghdr header{};
   if (length < static_cast<ssize_t>(sizeof header)) return std::nullopt;
   std::memcpy(&header, answer, sizeof header);
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY || header.nlmsg_len > static_cast<std::size_t>(length)) {
+  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+      header.nlmsg_len > static_cast<std::size_t>(length)) {
     return std::nullopt;
   }
   std::size_t offset = NLMSG_LENGTH(sizeof(inet_diag_msg));

@@ -78,9 +78,8 @@ bool is_udp_socket(int fd) noexcept {
 
 const FreshSocket& FreshSockets::like(int family, int protocol) {
   const auto now = std::chrono::steady_clock::now();
-  known_.remove_if([&](const FreshSocket& fresh) {
-    return now - fresh.read_at > std::chrono::seconds(1);
-  });
+  known_.remove_if(
+      [&](const FreshSocket& fresh) { return now - fresh.read_at > std::chrono::seconds(1); });
   for (const FreshSocket& fresh : known_) {
     if (fresh.family == family && fresh.protocol == protocol) return fresh;
   }
@@ -153,8 +152,8 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
                     ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
                 EPROTOTYPE);
   }
-  const FreshSocket& fresh =
-      fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN), *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
+  const FreshSocket& fresh = fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN),
+                                         *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
@@ -187,9 +186,10 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
          "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
   }
   if (walk.empties_unsure) {
-    state.losses.push_back({"empty datagrams",
-                            "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
-                            "the kernel module will keep it"});
+    state.losses.push_back(
+        {"empty datagrams",
+         "those peeked at before, with SO_PEEK_OFF, may stand in the queue unseen",
+         "the kernel module will keep it"});
   }
   if (walk.error != 0) {
     state.losses.push_back({"pending error",
@@ -199,11 +199,12 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   return state;
 }
 
-MessageStream UserspaceEngine::take_rest(int fd, std::size_t already) {
+MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd end) {
   if (!is_udp_socket(fd)) {
     throw Error("cannot take the queue of " + fd_name(fd) + ": it is not a UDP socket", EPROTOTYPE);
   }
-  refuse_datagrams(fd);
+  const bool stays_open = end == QueueEnd::stays_open;
+  if (!stays_open) refuse_datagrams(fd);
   write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
   const ReadingOptions reading(fd, *read_number(fd, SOL_SOCKET, SO_DOMAIN));
   const std::uint16_t port = local_port(fd);
@@ -215,6 +216,8 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already) {
   for (int idle = 0; idle < kPatience;) {
     const std::size_t before = taken;
     reader_.drain(fd, port, take);
+    // What comes from here on is for the next time.
+    if (stays_open) break;
     std::this_thread::sleep_for(kInFlight);
     if (queue_memory(fd).rmem == 0) break;
     idle = taken == before ? idle + 1 : 0;

@@ -37,7 +37,7 @@ class UserspaceEngine final : public Engine {
  public:
   [[nodiscard]] std::string_view name() const noexcept override { return "userspace"; }
   SocketState capture(int fd, const CaptureOptions& options) override;
-  MessageStream take_rest(int fd, std::size_t already) override;
+  MessageStream take_rest(int fd, std::size_t already, QueueEnd end) override;
   Restored restore(const SocketState& state, const RestoreOptions& options) override;
   [[nodiscard]] std::vector<Loss> limits() const override;
 

@@ -47,15 +47,13 @@ bool is_on(const SocketRecord& record, int level, int name) {
 
 struct Visible {
   explicit Visible(const SocketRecord& record)
-      : interface(is_on(record, SOL_IP, IP_PKTINFO) ||
-                  is_on(record, SOL_IPV6, IPV6_RECVPKTINFO) ||
+      : interface(is_on(record, SOL_IP, IP_PKTINFO) || is_on(record, SOL_IPV6, IPV6_RECVPKTINFO) ||
                   is_on(record, SOL_IPV6, IPV6_2292PKTINFO)),
         port(is_on(record, SOL_IP, IP_RECVORIGDSTADDR) ||
              is_on(record, SOL_IPV6, kIpv6Recvorigdstaddr)),
         ttl(is_on(record, SOL_IP, IP_RECVTTL) || is_on(record, SOL_IPV6, IPV6_RECVHOPLIMIT) ||
             is_on(record, SOL_IPV6, IPV6_2292HOPLIMIT)),
-        time(is_on(record, SOL_SOCKET, SO_TIMESTAMP) ||
-             is_on(record, SOL_SOCKET, SO_TIMESTAMPNS) ||
+        time(is_on(record, SOL_SOCKET, SO_TIMESTAMP) || is_on(record, SOL_SOCKET, SO_TIMESTAMPNS) ||
              is_on(record, SOL_SOCKET, kSoTimestampNew) ||
              is_on(record, SOL_SOCKET, kSoTimestampnsNew) ||
              is_on(record, SOL_SOCKET, SO_TIMESTAMPING) ||
@@ -95,9 +93,10 @@ class OneProcessor {
 // this machine, seems to arrive at.
 class Owners {
  public:
-  Owners() {
+  // `wanted` false: nobody will ask.
+  explicit Owners(bool wanted) {
     ifaddrs* list = nullptr;
-    if (::getifaddrs(&list) != 0) return;
+    if (!wanted || ::getifaddrs(&list) != 0) return;
     for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
       if (entry->ifa_addr == nullptr) continue;
       sockaddr_storage name{};
@@ -111,7 +110,8 @@ class Owners {
   }
   [[nodiscard]] unsigned of(const Address& address) const noexcept {
     for (const auto& [owned, interface] : owners_) {
-      if (owned.family == address.family && std::equal(owned.bytes, owned.bytes + 16, address.bytes)) {
+      if (owned.family == address.family &&
+          std::equal(owned.bytes, owned.bytes + 16, address.bytes)) {
         return interface;
       }
     }
@@ -180,8 +180,8 @@ class Filler {
   int fd_;
   Sender& sender_;
   std::map<std::pair<int, std::size_t>, std::uint32_t> costs_;
-  std::uint32_t charged_;        // SO_MEMINFO's rmem, last read
-  std::uint32_t expected_ = 0;   // what the waiting ones will add
+  std::uint32_t charged_;       // SO_MEMINFO's rmem, last read
+  std::uint32_t expected_ = 0;  // what the waiting ones will add
   std::size_t waiting_ = 0;
   std::size_t sent_ = 0;
   bool all_arrived_ = true;
@@ -230,7 +230,8 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
          " datagrams seem to have come in by another interface", kModule);
   }
   if (visible.ttl) lose("TTL", lost.ttl, " datagrams have TTL 0", kModule);
-  if (visible.time) lose("arrival time", count, " datagrams carry the time of the restore", kModule);
+  if (visible.time)
+    lose("arrival time", count, " datagrams carry the time of the restore", kModule);
   if (visible.port) {
     lose("original destination", count, " datagrams show the private port of the restore", kModule);
   }
@@ -269,15 +270,16 @@ Filled fill_queue(int fd, const SocketState& state) {
   std::vector<std::uint16_t> unknown;
   const OneProcessor one_processor;
   Filler filler(fd, *sender);
-  const std::optional<Owners> owners = visible.interface ? std::optional<Owners>(std::in_place) : std::nullopt;
+  const Owners owners(visible.interface);
   for (std::size_t offset = 0;;) {
     const ByteView message = state.receive_queue.next(offset);
     if (message.empty()) break;
     const Datagram datagram = decode_datagram(message, unknown);
     const ByteView payload = datagram.payload;
     // What UDP_GRO had put together goes out in its segments.
-    const std::size_t segment =
-        datagram.gso_size.value_or(0) != 0 ? *datagram.gso_size : std::max<std::size_t>(payload.size(), 1);
+    const std::size_t segment = datagram.gso_size.value_or(0) != 0
+                                    ? *datagram.gso_size
+                                    : std::max<std::size_t>(payload.size(), 1);
     std::size_t done = 0;
     do {
       const Kept kept =
@@ -287,9 +289,9 @@ Filled fill_queue(int fd, const SocketState& state) {
         lost.destination += kept.destination || !datagram.destination ? 0 : 1;
         lost.ttl += kept.ttl ? 0 : 1;
         lost.mark += datagram.mark.value_or(0) != 0 ? 1 : 0;
-        const bool moved = owners && datagram.ifindex && datagram.destination &&
+        const bool moved = visible.interface && datagram.ifindex && datagram.destination &&
                            !datagram.destination->is_multicast() &&
-                           owners->of(*datagram.destination) != *datagram.ifindex;
+                           owners.of(*datagram.destination) != *datagram.ifindex;
         lost.interface += !kept.interface || moved ? 1 : 0;
       }
       done += segment;

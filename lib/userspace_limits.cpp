@@ -55,31 +55,36 @@ std::vector<Loss> userspace_limits() {
                           " bytes) or send buffers above net.core.wmem_max (" +
                           std::to_string(sysctl("/proc/sys/net/core/wmem_max")) + " bytes)",
                       "run with CAP_NET_ADMIN"});
-    limits.push_back({"SO_MARK and other privileged options",
-                      "this user may not set them", "run with CAP_NET_ADMIN"});
+    limits.push_back({"SO_MARK and other privileged options", "this user may not set them",
+                      "run with CAP_NET_ADMIN"});
   }
   if (!has(AF_INET, SOL_IP, kIpLocalPortRange)) {
-    limits.push_back({"automatic port",
-                      "this kernel cannot give a chosen port as its own choice (IP_LOCAL_PORT_RANGE)",
-                      "use Linux 6.3 or newer"});
+    limits.push_back(
+        {"automatic port",
+         "this kernel cannot give a chosen port as its own choice (IP_LOCAL_PORT_RANGE)",
+         "use Linux 6.3 or newer"});
   }
   if (!has(AF_INET, SOL_SOCKET, kSoBufLock)) {
-    limits.push_back({"buffer lock", "this kernel does not tell SO_BUF_LOCK",
-                      "use Linux 5.14 or newer"});
+    limits.push_back(
+        {"buffer lock", "this kernel does not tell SO_BUF_LOCK", "use Linux 5.14 or newer"});
   }
-  limits.push_back({"arrival time", "datagrams that come back carry the time of the restore", kModule});
+  limits.push_back(
+      {"arrival time", "datagrams that come back carry the time of the restore", kModule});
   limits.push_back({"arrival interface",
                     "datagrams that come back arrive by the interface that owns their destination, "
                     "multicast and broadcast ones by the loopback interface",
                     kModule});
   limits.push_back({"flow label, firewall mark, IP options, original destination port",
                     "datagrams that come back carry others", kModule});
-  limits.push_back({"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
+  limits.push_back(
+      {"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
   limits.push_back({"corked data", "its bytes cannot be read", kModule});
-  limits.push_back({"pending errors and error queue", "they cannot be read without being taken", kModule});
+  limits.push_back(
+      {"pending errors and error queue", "they cannot be read without being taken", kModule});
   limits.push_back({"drop counter", "it cannot be set", kModule});
   limits.push_back({"multicast memberships, BPF filters, shutdown, UDP_ENCAP, F_SETOWN",
-                    "they are found and named, but not restored yet", "let the program set them again"});
+                    "they are found and named, but not restored yet",
+                    "let the program set them again"});
   limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, flow label leases",
                     "the kernel does not tell them", kModule});
   limits.push_back({"bind by number or by choice",

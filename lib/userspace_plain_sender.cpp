@@ -76,8 +76,8 @@ int PlainSender::sender_for(const Address& source, bool& kept) {
 Kept PlainSender::add(const Datagram& datagram, ByteView payload) {
   Kept kept;
   Address source;
-  source.family = static_cast<std::uint16_t>(
-      datagram.destination ? datagram.destination->family : target_.family);
+  source.family = static_cast<std::uint16_t>(datagram.destination ? datagram.destination->family
+                                                                  : target_.family);
   if (datagram.source) source = *datagram.source;
   Address destination = loopback_address(source.family);
   kept.destination = datagram.destination && datagram.destination->family == source.family &&

@@ -46,8 +46,8 @@ class RawSender final : public Sender {
   }
 
   [[nodiscard]] bool has_room_for(const Datagram& datagram) const override {
-    return packets_.empty() || (packets_.size() < kMost && bytes_ < kBatchBytes &&
-                                family_ == family_of(datagram));
+    return packets_.empty() ||
+           (packets_.size() < kMost && bytes_ < kBatchBytes && family_ == family_of(datagram));
   }
 
   Kept add(const Datagram& datagram, ByteView payload) override;
@@ -126,7 +126,8 @@ unsigned RawSender::choose_way(const Datagram& datagram, PacketPlan& plan, Kept&
     case Reach::local:
       return 0;
     case Reach::multicast: {
-      const bool usable = arrival != 0 && interface_is_up(arrival) && !interface_is_loopback(arrival);
+      const bool usable =
+          arrival != 0 && interface_is_up(arrival) && !interface_is_loopback(arrival);
       if (usable && (plan.source.family == AF_INET6 || target_.interface_matters)) {
         Address group = plan.destination;
         group.port = 0;

@@ -3,7 +3,7 @@
 
 #include <linux/errqueue.h>
 #include <linux/net_tstamp.h>
-#include <linux/udp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 #include <udpcr/image_header.h>
 
@@ -27,9 +27,9 @@ struct LevelAndName {
 // datagrams that those receive.  SO_TIMESTAMPING and not SO_TIMESTAMPNS: it can
 // be undone without a trace, and gives no time that was not taken on arrival.
 constexpr LevelAndName kChanged[] = {
-    {SOL_SOCKET, SO_PEEK_OFF},      {SOL_SOCKET, SO_TIMESTAMPING},  {SOL_IP, IP_PKTINFO},
-    {SOL_IP, IP_RECVTOS},           {SOL_IP, IP_RECVTTL},           {SOL_IPV6, IPV6_RECVPKTINFO},
-    {SOL_IPV6, IPV6_RECVTCLASS},    {SOL_IPV6, IPV6_RECVHOPLIMIT},
+    {SOL_SOCKET, SO_PEEK_OFF},   {SOL_SOCKET, SO_TIMESTAMPING}, {SOL_IP, IP_PKTINFO},
+    {SOL_IP, IP_RECVTOS},        {SOL_IP, IP_RECVTTL},          {SOL_IPV6, IPV6_RECVPKTINFO},
+    {SOL_IPV6, IPV6_RECVTCLASS}, {SOL_IPV6, IPV6_RECVHOPLIMIT},
 };
 
 constexpr unsigned kBatch = 32;

@@ -53,10 +53,10 @@ class ReceiveBatch {
 // A queue as one walk has seen it.
 struct Walk {
   MessageStream datagrams;
-  std::size_t bytes = 0;       // of payloads
-  bool complete = true;        // false: the time was up
+  std::size_t bytes = 0;        // of payloads
+  bool complete = true;         // false: the time was up
   bool empties_unsure = false;  // empty datagrams may stand in the queue unseen
-  int error = 0;               // errno that was pending on the socket, and was taken by reading
+  int error = 0;                // errno that was pending on the socket, and was taken by reading
 };
 
 // Reads queues and consumes nothing.

@@ -23,9 +23,10 @@ void say(const Loss& loss) {
 int check_main(int argc, char** argv) {
   if (argc > 1) {
     const bool help = std::strcmp(argv[1], "--help") == 0;
-    std::fprintf(help ? stdout : stderr,
-                 "usage: udpcr check\n"
-                 "Says which engine would be used here, and what it could not keep for this user.\n");
+    std::fprintf(
+        help ? stdout : stderr,
+        "usage: udpcr check\n"
+        "Says which engine would be used here, and what it could not keep for this user.\n");
     return help ? 0 : 125;
   }
   const char* wanted = std::getenv("UDPCR_ENGINE");

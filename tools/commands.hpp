@@ -8,8 +8,5 @@ namespace udpcr {
 
 int run_main(int argc, char** argv);
 int checkpoint_main(int argc, char** argv);
-int show_main(int argc, char** argv);
-int verify_main(int argc, char** argv);
-int check_main(int argc, char** argv);
 
 }  // namespace udpcr

@@ -2,8 +2,10 @@
 #include <cstdio>
 #include <cstring>
 
+#include "check.hpp"
 #include "commands.hpp"
 #include "keeper/keeper.hpp"
+#include "show.hpp"
 
 namespace {
 
@@ -16,8 +18,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"run", udpcr::run_main, "run a program so that its UDP sockets survive a restart"},
     {"checkpoint", udpcr::checkpoint_main, "write a program's UDP sockets into its image"},
-    {"show", udpcr::show_main, "print an image"},
-    {"verify", udpcr::verify_main, "tell whether an image is whole and sound"},
+    {"show", udpcr::tool::show_main, "print an image"},
+    {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
     {"check", udpcr::check_main, "tell what can be kept on this machine"},
     {"keeper", udpcr::keeper::keeper_main, nullptr},
 };

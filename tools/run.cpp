@@ -50,16 +50,18 @@ constexpr Option kOptions[] = {
 };
 
 void usage(std::FILE* where) {
-  std::fputs("usage: udpcr run [OPTION VALUE]... [--] PROGRAM [ARGUMENT...]\n\n"
-             "Starts the keeper, then PROGRAM in its place under the shim.  Each option stands\n"
-             "for an environment variable, which it overrides:\n\n",
-             where);
+  std::fputs(
+      "usage: udpcr run [OPTION VALUE]... [--] PROGRAM [ARGUMENT...]\n\n"
+      "Starts the keeper, then PROGRAM in its place under the shim.  Each option stands\n"
+      "for an environment variable, which it overrides:\n\n",
+      where);
   for (const Option& option : kOptions) {
     std::fprintf(where, "  %-16s %-23s %s\n", option.name, option.values, option.meaning);
   }
-  std::fputs("\nExit status: the program's own; 125 udpcr failed, 126 PROGRAM cannot be executed,\n"
-             "127 it is not found.\n",
-             where);
+  std::fputs(
+      "\nExit status: the program's own; 125 udpcr failed, 126 PROGRAM cannot be executed,\n"
+      "127 it is not found.\n",
+      where);
 }
 
 int fail(int status, const std::string& why) {
@@ -117,7 +119,8 @@ int run(const std::vector<char*>& program) {
 
   Settings settings{};
   // What is wrong with a value is said by the shim, once.
-  read_settings(settings, environ, file.c_str(), [](const char*, void*) {}, nullptr);
+  read_settings(
+      settings, environ, file.c_str(), [](const char*, void*) {}, nullptr);
   if (!settings.disabled) {
     std::error_code error;
     const std::filesystem::path tool = std::filesystem::read_symlink("/proc/self/exe", error);
@@ -169,7 +172,8 @@ int run_main(int argc, char** argv) {
     const Option* const option = find_option(name);
     if (option == nullptr || (equals == std::string::npos && next + 1 >= argc)) {
       usage(stderr);
-      return fail(kFailed, option == nullptr ? "there is no option " + name : name + " has no value");
+      return fail(kFailed,
+                  option == nullptr ? "there is no option " + name : name + " has no value");
     }
     if (equals == std::string::npos) value = argv[++next];
     setenv(option->variable, value.c_str(), 1);

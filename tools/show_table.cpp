@@ -75,11 +75,17 @@ std::string options(const SocketRecord& record) {
   return or_dash(text);
 }
 
+// Quotes make an empty argument, or one with blanks, visible as one.
+std::string argument(const std::string& text) {
+  const std::string shown = printable(text);
+  return shown.empty() || shown.find(' ') != std::string::npos ? "'" + shown + "'" : shown;
+}
+
 std::string header(const Shown& shown) {
   const Image& image = shown.image;
   std::string program = printable(image.executable);
   for (std::size_t i = 1; i < image.arguments.size(); ++i) {
-    program += " " + printable(image.arguments[i]);
+    program += " " + argument(image.arguments[i]);
   }
   if (image.full_arguments_hash) program += " ...";
   std::string processes = plural(image.processes.size(), "process", "es");

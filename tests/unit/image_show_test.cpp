@@ -57,8 +57,9 @@ TEST_CASE("show makes a table", "[show]") {
   Ran ran = run(tool::show_main, {"show", path});
   CHECK(ran.status == 0);
   CHECK(ran.err.empty());
-  CHECK_THAT(ran.out, Contains("/usr/sbin/dnsmasq --port=5353") && Contains("host.example") &&
-                          Contains("6.1.0-test") && Contains("2023-11-14T22:13:20.123456789Z") &&
+  CHECK_THAT(ran.out, Contains("/usr/sbin/dnsmasq --port=5353 '' --conf-file") &&
+                          Contains("host.example") && Contains("6.1.0-test") &&
+                          Contains("2023-11-14T22:13:20.123456789Z") &&
                           Contains("userspace engine") && Contains("3@100,7@100,3@101") &&
                           Contains("[fe80::1%2]:5353") && Contains("[fe80::2%3]:53") &&
                           Contains("enp0s31f6") && Contains("127.0.0.1:5000"));

@@ -13,6 +13,7 @@ Identity Identity::from_hello(const Packet& packet) {
   }
   Identity identity;
   identity.arguments_cut = hello.arguments_cut != 0;
+  identity.arguments_hash = hello.arguments_hash;
   const char* text = reinterpret_cast<const char*>(packet.data.data()) + sizeof hello;
   if (hello.executable_size > 0) identity.executable.assign(text, hello.executable_size - 1);
   text += hello.executable_size;
@@ -31,7 +32,8 @@ bool may_take(const Identity& program, const Image& image, Match match, std::str
     reason = "it was written by " + image.executable + ", this is " + program.executable;
     return false;
   }
-  if (match == Match::argv && program.arguments != image.arguments) {
+  if (match == Match::argv && program.arguments_hash != image.full_arguments_hash.value_or(
+                                                            arguments_hash(image.arguments))) {
     reason = "it was written by " + image.executable +
              " with other arguments (UDPCR_MATCH=exe takes it all the same)";
     return false;

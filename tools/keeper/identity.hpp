@@ -14,6 +14,7 @@ namespace udpcr::keeper {
 struct Identity {
   std::string executable;
   std::vector<std::string> arguments;
+  std::uint64_t arguments_hash = 0;  // of all of them; the list may be cut
   bool arguments_cut = false;
 
   static Identity from_hello(const Packet& packet);

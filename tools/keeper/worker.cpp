@@ -57,6 +57,7 @@ class Work {
         log_(log) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
+    if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
   }
 
   Report run() {

@@ -1,0 +1,176 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The main job in one command: programs that know nothing of udpcr are killed
+# and started again, and what waited in their sockets is still read.
+#
+# usage: demo/run.sh    installs and builds what is missing; checks itself
+set -u
+cd "$(dirname "$0")/.." || exit 1
+source tests/lib/packages.sh
+
+if [[ ${UDPCR_DEMO_INSIDE:-} != 1 ]]; then
+  need_packages "${build_packages[@]}" "${demo_packages[@]}" || exit 1
+  echo "building preset release"
+  build_preset release || exit 1
+  # Network and process namespaces of its own, where that is allowed.
+  private=(unshare --net --mount --pid --fork --kill-child --mount-proc)
+  ((EUID == 0)) || private+=(--user --map-root-user)
+  if "${private[@]}" true 2>/dev/null; then
+    exec "${private[@]}" env UDPCR_DEMO_INSIDE=1 UDPCR_DEMO_USER="$(id -un)" "$0"
+  fi
+  echo "no namespaces here: running beside the machine's own sockets"
+fi
+unset UDPCR_DEMO_INSIDE
+[[ -e /sys/class/net/lo ]] && ip link set lo up 2>/dev/null
+
+demo=$PWD/demo
+work=$(mktemp -d)
+chmod 755 "$work"
+# Both files where any user can read them, in the neighbourhood that they have
+# when installed.
+mkdir "$work/bin" "$work/lib"
+cp build/release/bin/udpcr "$work/bin/" && cp build/release/lib/libudpcr_shim.so "$work/lib/" || exit 1
+cp demo/echo_server.py "$work/"
+udpcr=$work/bin/udpcr
+shim=$work/lib/libudpcr_shim.so
+pids=()
+finish() {
+  ((${#pids[@]})) && kill -9 "${pids[@]}" 2>/dev/null
+  rm -rf "$work"
+}
+trap finish EXIT
+
+say() { printf '   %s\n' "$*"; }
+fail() {
+  printf '   WRONG: %s\n' "$*" >&2
+  local log
+  for log in "$work"/part/*.err; do
+    [[ -s $log ]] && sed "s|^|   ${log##*/}: |" "$log" >&2
+  done
+  exit 1
+}
+# await WHAT SECONDS COMMAND...: until the command succeeds.
+await() {
+  local what=$1 tries=$(($2 * 20))
+  shift 2
+  until "$@"; do
+    ((tries-- > 0)) || fail "$what did not happen in time"
+    sleep 0.05
+  done
+}
+gone() { ! kill -0 "$1" 2>/dev/null || [[ $(ps_state "$1") == Z ]]; }
+ps_state() { sed -n 's/^State:\t\(.\).*/\1/p' "/proc/$1/status" 2>/dev/null; }
+new_part() {
+  echo
+  echo "== $1"
+  rm -rf "$work/part"
+  mkdir -m 777 "$work/part"
+  cd "$work/part" || exit 1
+}
+# saved PID: `udpcr checkpoint`, whose status 3 says that some things were named as not kept.
+saved() {
+  local status
+  "$udpcr" checkpoint "$1" >saved 2>&1
+  status=$?
+  sed 's/^/   | /' saved
+  ((status == 0 || status == ${2:-0})) || fail "udpcr checkpoint $1 ended with status $status"
+}
+
+# echo_part KIND COMMAND...: kill and restart of the echo server, started by COMMAND.
+echo_part() {
+  local kind=$1 server senders
+  shift
+  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 first.log gate 2>first.err &
+  server=$!
+  pids+=("$server")
+  await "the server's start" 10 grep -qs ready first.log
+  say "server $server is busy; 3 senders send it 60 datagrams and wait"
+  /usr/bin/python3 "$demo/senders.py" 7000 addresses replies 2>senders.err &
+  senders=$!
+  pids+=("$senders")
+  await "the sending" 10 test -e addresses
+
+  say "kill -USR2 $server; udpcr checkpoint $server"
+  kill -USR2 "$server"
+  if [[ $kind == user ]]; then saved "$server" 3; else saved "$server"; fi
+  say "udpcr show"
+  "$udpcr" show ./*.udpcr >show.out 2>show.err || fail "udpcr show: $(<show.err)"
+  sed 's/^/   | /' show.out
+  say "kill -9 $server"
+  kill -9 "$server"
+  wait "$server" 2>/dev/null
+  [[ $(wc -l <first.log) == 1 ]] || fail "the first server has read something"
+
+  touch gate
+  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 second.log gate 2>second.err &
+  server=$!
+  pids+=("$server")
+  say "the same command again: server $server"
+  has_read() { [[ $(wc -l 2>/dev/null <second.log) -ge 61 ]]; }
+  await "the reading of 60 datagrams" 20 has_read
+  if [[ $kind == user ]]; then
+    sleep 1
+    touch replies.stop
+    grep -h 'not restored.*source' second.err | head -2 | sed 's/^/   | /'
+    grep -q 'not restored.*source' second.err || fail "nothing was said of the IPv4 senders"
+  fi
+  await "the senders' end" 70 gone "$senders"
+  /usr/bin/python3 "$demo/judge.py" "$kind" second.log addresses replies || fail "see above"
+  kill -9 "$server"
+  wait "$server" 2>/dev/null
+}
+
+preload() { LD_PRELOAD=$shim exec "$@"; }
+run_it() { exec "$udpcr" run -- "$@"; }
+# Nobody's rights: another user, or, where there is no other, no capability at all.
+as_nobody() {
+  if [[ ${UDPCR_DEMO_USER:-root} == root ]]; then
+    exec setpriv --reuid=nobody --regid=nogroup --clear-groups \
+      env LD_PRELOAD="$shim" "$@"
+  fi
+  exec setpriv --bounding-set=-all --inh-caps=-all env LD_PRELOAD="$shim" "$@"
+}
+
+new_part "1. a python server, unmodified: LD_PRELOAD=libudpcr_shim.so"
+echo_part echo preload
+
+new_part "2. dnsmasq, unmodified: queries that came while it was stopped"
+dnsmasq=(dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --no-resolv --no-hosts
+         --port=5300 --listen-address=127.0.0.1,::1 --bind-interfaces --user="$(id -un)"
+         --address=/demo.example/192.0.2.7 --log-facility=-)
+LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>first.err &
+server=$!
+pids+=("$server")
+await "dnsmasq's start" 10 grep -q 'started' first.err
+kill -STOP "$server"
+await "dnsmasq's stop" 5 eval '[[ $(ps_state "$server") == T ]]'
+/usr/bin/python3 "$demo/dns_clients.py" 5300 asked answers 2>clients.err &
+clients=$!
+pids+=("$clients")
+await "the asking" 10 test -e asked
+say "dnsmasq $server is stopped, 10 clients wait for their answers"
+say "kill -USR2 $server (UDPCR_AFTER=exit: the next start takes over), kill -CONT $server"
+kill -USR2 "$server"
+kill -CONT "$server"
+await "dnsmasq's end" 15 gone "$server"
+kill -9 "$server" 2>/dev/null
+"$udpcr" show ./*.udpcr >show.out 2>show.err || fail "udpcr show: $(<show.err)"
+sed 's/^/   | /' show.out
+LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>second.err &
+server=$!
+pids+=("$server")
+say "the same command again: dnsmasq $server"
+await "the answers" 40 test -e answers
+/usr/bin/python3 "$demo/judge.py" dns answers || fail "see above"
+kill -9 "$server"
+wait "$server" 2>/dev/null
+
+new_part "3. the same as 1, started by udpcr run"
+echo_part echo run_it
+
+new_part "4. the same as 1 as an ordinary user, without any privilege"
+echo_part user as_nobody
+
+echo
+echo "all four parts did what they should"

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "options.hpp"
+
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <set>
+
+#include "kernel_numbers.hpp"
+#include "support.hpp"
+
+using namespace udpcr;
+using namespace udpcr::test;
+
+namespace {
+
+// Sets a value that a fresh socket does not have; false when the option does
+// not exist here or takes no other value.
+bool make_different(int fd, const OptionRow& row) {
+  const auto fresh = read_option(fd, row.level, row.name);
+  if (!fresh) return false;
+  if (row.level == SOL_SOCKET && (row.name == SO_RCVTIMEO || row.name == SO_SNDTIMEO)) {
+    const timeval time{3, 500000};
+    return ::setsockopt(fd, row.level, row.name, &time, sizeof time) == 0;
+  }
+  if (row.kind == OptionKind::bytes) return false;
+  const int now = read_number(fd, row.level, row.name).value_or(0);
+  for (const int value : {now == 1 ? 0 : 1, 2, 3, 100, 4608, 50000}) {
+    if (write_number(fd, row.level, row.name, value) == 0 &&
+        read_option(fd, row.level, row.name) != fresh) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("every option of the table goes round, one by one") {
+  const int family = GENERATE(AF_INET, AF_INET6);
+  const auto engine = make_userspace_engine();
+  std::set<std::string> tried;
+  for (const OptionRow& row : option_table()) {
+    if (!applies(row, family, IPPROTO_UDP)) continue;
+    const UniqueFd fd = unbound(family);
+    if (!make_different(fd.get(), row)) continue;
+    tried.insert(row.text);
+    const SocketState state = engine->capture(fd.get(), {});
+    const Restored restored = engine->restore(state, {});
+    INFO(row.text << "\n" << list(restored.losses));
+    CHECK(restored.losses.empty());
+    for (const OptionRow& other : option_table()) {
+      INFO(other.text);
+      CHECK(read_option(restored.fd.get(), other.level, other.name) ==
+            read_option(fd.get(), other.level, other.name));
+    }
+  }
+  for (const char* must :
+       {"SO_RCVBUF",          "SO_SNDBUF",        "SO_REUSEADDR",   "SO_REUSEPORT",
+        "SO_BROADCAST",       "SO_RCVTIMEO",      "SO_SNDTIMEO",    "SO_TIMESTAMP",
+        "SO_TIMESTAMPNS",     "SO_TIMESTAMPING",  "SO_PRIORITY",    "SO_MARK",
+        "SO_RXQ_OVFL",        "IP_TTL",           "IP_TOS",         "IP_PKTINFO",
+        "IP_RECVERR",         "IP_MTU_DISCOVER",  "IP_RECVTOS",     "IP_RECVTTL",
+        "IP_RECVORIGDSTADDR", "IP_FREEBIND",      "IP_TRANSPARENT", "IP_MULTICAST_TTL",
+        "IP_MULTICAST_LOOP",  "IP_MULTICAST_ALL", "UDP_GRO",        "UDP_SEGMENT",
+        "UDP_CORK",           "SO_BUF_LOCK",      "SO_PEEK_OFF"}) {
+    INFO(must);
+    CHECK(tried.count(must) == 1);
+  }
+  if (family == AF_INET) return;
+  for (const char* must : {"IPV6_V6ONLY", "IPV6_UNICAST_HOPS", "IPV6_TCLASS", "IPV6_RECVPKTINFO",
+                           "IPV6_RECVERR", "IPV6_MTU_DISCOVER", "IPV6_MULTICAST_HOPS",
+                           "IPV6_MULTICAST_LOOP", "IPV6_RECVHOPLIMIT", "IPV6_RECVTCLASS"}) {
+    INFO(must);
+    CHECK(tried.count(must) == 1);
+  }
+}
+
+TEST_CASE("only options that differ from a fresh socket's are recorded") {
+  const UniqueFd fd = unbound(AF_INET6);
+  const auto engine = make_userspace_engine();
+  CHECK(engine->capture(fd.get(), {}).record.options.empty());
+  set(fd.get(), SOL_IP, IP_TTL, 7);
+  const auto options = engine->capture(fd.get(), {}).record.options;
+  REQUIRE(options.size() == 1);
+  CHECK(std::string(option_name(options[0].level, options[0].name)) == "IP_TTL");
+}
+
+TEST_CASE("an option that sets another one leaves it right") {
+  const UniqueFd fd = unbound(AF_INET);
+  set(fd.get(), SOL_IP, IP_TOS, 0xb8);
+  set(fd.get(), SOL_SOCKET, SO_PRIORITY, 0);
+  const auto engine = make_userspace_engine();
+  const Restored restored = engine->restore(engine->capture(fd.get(), {}), {});
+  CHECK(get(restored.fd.get(), SOL_IP, IP_TOS) == 0xb8);
+  CHECK(get(restored.fd.get(), SOL_SOCKET, SO_PRIORITY) == 0);
+}
+
+TEST_CASE("the buffer sizes are exact with a queue in between, locked and not") {
+  const auto engine = make_userspace_engine();
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  const bool locked = GENERATE(false, true);
+  if (locked) set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 40 << 20);
+  send_to(unbound(AF_INET).get(), local_of(fd.get()), "x");
+  SocketState state = engine->capture(fd.get(), {});
+  state.record.local.port = free_port();
+  const Restored restored = engine->restore(state, {});
+  INFO(list(restored.losses));
+  CHECK(restored.losses.empty());
+  for (const int name : {SO_RCVBUF, SO_SNDBUF, kSoBufLock}) {
+    CHECK(get(restored.fd.get(), SOL_SOCKET, name) == get(fd.get(), SOL_SOCKET, name));
+  }
+}
+
+TEST_CASE("an option of a later version is named") {
+  SocketState state = state_of(address("127.0.0.1", free_port()), {});
+  state.record.options.push_back({SOL_SOCKET, 4000, Bytes{1, 0, 0, 0}});
+  const Restored restored = make_userspace_engine()->restore(state, {});
+  CHECK(names(restored.losses, "option 1/4000"));
+}
+
+TEST_CASE("restore_options off leaves options alone") {
+  SocketState state = state_of(address("127.0.0.1", free_port()), {});
+  state.record.options.push_back({SOL_IP, IP_TTL, Bytes{7, 0, 0, 0}});
+  const Restored restored = make_userspace_engine()->restore(state, {false, true});
+  CHECK(get(restored.fd.get(), SOL_IP, IP_TTL) == 64);
+}

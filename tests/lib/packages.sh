@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# The one list of what building, testing and showing udpcr needs on Debian 12.
+# Sourced by tests/run.sh and demo/run.sh.
+
+build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
+                libnl-genl-3-dev python3 iproute2 util-linux)
+demo_packages=(dnsmasq-base)
+test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git)
+
+# need_packages NAME...: installs those that are missing; as root, or through sudo.
+need_packages() {
+  local package state missing=() as_root=()
+  for package in "$@"; do
+    state=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null) || state=
+    [[ $state == ii* ]] || missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+      echo "packages are missing and there is no sudo: as root run apt-get install ${missing[*]}" >&2
+      return 1
+    fi
+    as_root=(sudo)
+  fi
+  echo "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+      apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+    echo "apt-get could not install ${missing[*]}: see its message above" >&2
+    return 1
+  }
+}
+
+# build_preset NAME: configures and builds build/NAME; quiet unless it fails.
+build_preset() {
+  local log
+  log=$(mktemp)
+  if ! { cmake --preset "$1" && cmake --build --preset "$1"; } >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    echo "preset $1 does not build: see above" >&2
+    return 1
+  fi
+  rm -f "$log"
+}

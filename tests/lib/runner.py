@@ -1,0 +1,247 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the parts of the test suite, counts, and says what was skipped and why.
+
+A script test is an executable file.  Exit status 0 is a pass, 77 a skip (the
+last line of its output is the reason), anything else a failure.  A script of
+many cases prints `ok NAME`, `not ok NAME` or `skip NAME REASON` for each, and
+`done` at its end; without that word it has died, which is one failure more.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import house_checks
+
+SOURCE = Path(__file__).resolve().parents[2]
+TESTS = SOURCE / "tests"
+BUILD = SOURCE / "build" / "ci"
+SKIPPED = 77
+SECONDS = 120
+LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover --full": 900, "engine": 300}
+
+
+class Tally:
+    """What has happened so far."""
+
+    def __init__(self):
+        self.passed = 0
+        self.failed = []
+        self.skipped = []  # (name, reason)
+
+    def ok(self, name):
+        self.passed += 1
+
+    def not_ok(self, name, why=""):
+        self.failed.append(name)
+        print(f"FAILED {name}{': ' + why if why else ''}", flush=True)
+
+    def skip(self, name, reason):
+        self.skipped.append((name, reason))
+        print(f"skipped {name}: {reason}", flush=True)
+
+
+def isolation():
+    """The command prefix that gives a test its own network and processes."""
+    flags = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid() != 0:
+        flags = ["--user", "--map-root-user"] + flags
+    command = ["unshare", *flags, "--"]
+    probe = subprocess.run([*command, "true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        sys.exit(f"tests need network namespaces of their own, and unshare says "
+                 f"{probe.stderr.strip()!r}: run as root, or allow unprivileged user namespaces")
+    return command
+
+
+class Scripts:
+    """Runs script tests, each in its own folder and namespaces."""
+
+    def __init__(self, tally, full):
+        self.tally = tally
+        self.full = full
+        self.prefix = isolation()
+
+    def run(self, name, command, seconds, build=BUILD):
+        folder = tempfile.mkdtemp(prefix="udpcr-test-")
+        os.chmod(folder, 0o755)
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("UDPCR_") and key != "LD_PRELOAD"}
+        environment.update(TEST_BUILD=str(build), TEST_FULL="1" if self.full else "",
+                           TMPDIR=folder, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+        log = Path(folder + ".log")
+        inside = [str(TESTS / "lib" / "in_namespace.sh"), folder]
+        try:
+            with open(log, "wb") as output:
+                process = subprocess.Popen([*self.prefix, *inside, *map(str, command)],
+                                           stdin=subprocess.DEVNULL, stdout=output,
+                                           stderr=subprocess.STDOUT, env=environment, cwd=SOURCE)
+                try:
+                    status = process.wait(seconds)
+                except subprocess.TimeoutExpired:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    status = None
+            self.judge(name, status, seconds, log.read_text(errors="replace"))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            log.unlink(missing_ok=True)
+
+    def judge(self, name, status, seconds, output):
+        tally = self.tally
+        before = len(tally.failed)
+        cases = re.findall(r"^(ok|not ok|skip) (\S+) ?(.*)$", output, re.MULTILINE)
+        for verdict, case, rest in cases:
+            case = f"{name}/{case}"
+            if verdict == "ok":
+                tally.ok(case)
+            elif verdict == "skip":
+                tally.skip(case, rest or "no reason given")
+            else:
+                tally.not_ok(case, rest)
+        lines = output.strip().splitlines()
+        finished = bool(re.search(r"^done$", output, re.MULTILINE))
+        if status is None:
+            tally.not_ok(name, f"it did not end within its {seconds} s")
+        elif cases:
+            if not finished:
+                tally.not_ok(name, f"it died after {len(cases)} cases with status {status}")
+            elif status != 0 and len(tally.failed) == before:
+                tally.not_ok(name, f"all its cases passed, yet its status is {status}")
+        elif status == SKIPPED:
+            tally.skip(name, lines[-1] if lines else "no reason given")
+        elif status == 0:
+            tally.ok(name)
+        else:
+            tally.not_ok(name, f"status {status}")
+        if len(tally.failed) > before:
+            print("".join(f"    | {line}\n" for line in lines[-200:]), end="", flush=True)
+
+
+def executables(folder):
+    """The script tests of a part."""
+    found = sorted(path for path in folder.glob("*") if path.is_file() and os.access(path, os.X_OK))
+    if not found:
+        raise RuntimeError(f"{folder.relative_to(SOURCE)} holds no executable test")
+    return found
+
+
+def catch(scripts, name, build=BUILD, seconds=SECONDS):
+    """All test cases of a Catch2 program."""
+    program = build / "bin" / name
+    if not os.access(program, os.X_OK):
+        raise RuntimeError(f"{program.relative_to(SOURCE)} was not built")
+    scripts.run(name, [TESTS / "lib" / "catch_cases.py", program], seconds, build)
+
+
+def build(preset):
+    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+        result = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
+        if result.returncode != 0:
+            print(result.stdout[-8000:] + result.stderr[-8000:])
+            raise RuntimeError(f"preset {preset} does not build")
+    return SOURCE / "build" / preset
+
+
+def part_house(scripts):
+    house_checks.run(SOURCE, BUILD, scripts.tally, scripts.full)
+
+
+def part_unit(scripts):
+    catch(scripts, "unit_tests")
+
+
+def part_engine(scripts):
+    catch(scripts, "engine_tests", seconds=LONGER["engine"])
+
+
+def part_fuzz(scripts):
+    executions, limit = (1_000_000, LONGER["fuzz --full"]) if scripts.full else (50_000, LONGER["fuzz"])
+    scripts.run(f"fuzz_{executions}", [TESTS / "fuzz" / "run.sh", executions], limit)
+
+
+def part_scripts(name):
+    def part(scripts):
+        seconds = LONGER.get(f"{name} --full" if scripts.full else name, SECONDS)
+        for path in executables(TESTS / name):
+            scripts.run(f"{name}/{path.name}", [path], seconds)
+    return part
+
+
+def part_asan(scripts):
+    where = build("asan")
+    catch(scripts, "unit_tests", where, 3 * SECONDS)
+    catch(scripts, "engine_tests", where, 3 * LONGER["engine"])
+
+
+PARTS = {
+    "house": part_house,
+    "unit": part_unit,
+    "engine": part_engine,
+    "fuzz": part_fuzz,
+    "shim": part_scripts("shim"),
+    "package": part_scripts("package"),
+    "programs": part_scripts("programs"),
+    "handover": part_scripts("handover"),
+    "faults": part_scripts("faults"),
+    "asan": part_asan,
+}
+
+
+def allowed_skips():
+    for line in (TESTS / "allowed-skips").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, pattern = line.split(None, 1)
+            yield name, pattern.strip()
+
+
+def is_allowed(name, reason):
+    return any(name.split("/")[-1] == allowed and re.fullmatch(pattern, reason)
+               for allowed, pattern in allowed_skips())
+
+
+def main():
+    arguments = argparse.ArgumentParser(description="runs the test suite")
+    arguments.add_argument("--full", action="store_true", help="the long tier as well")
+    arguments.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    given = arguments.parse_args()
+    unknown = [part for part in given.parts if part not in PARTS]
+    if unknown:
+        sys.exit(f"there is no part {unknown[0]!r}; the parts are {' '.join(PARTS)}")
+
+    tally = Tally()
+    scripts = Scripts(tally, given.full)
+    for part in given.parts or PARTS:
+        start, before = time.monotonic(), (tally.passed, len(tally.failed))
+        print(f"-- {part}", flush=True)
+        try:
+            PARTS[part](scripts)
+        except (RuntimeError, OSError) as error:
+            tally.not_ok(part, str(error))
+        print(f"   {part}: {tally.passed - before[0]} passed, {len(tally.failed) - before[1]} failed,"
+              f" {time.monotonic() - start:.1f} s", flush=True)
+
+    for name in tally.failed:
+        print(f"failed: {name}")
+    for name, reason in tally.skipped:
+        print(f"skipped: {name}: {reason}")
+    refused = [name for name, reason in tally.skipped if not is_allowed(name, reason)]
+    for name in refused:
+        print(f"skip not foreseen in tests/allowed-skips: {name}")
+    nothing = tally.passed + len(tally.failed) == 0
+    if nothing:
+        print("nothing ran")
+    print(f"{tally.passed} passed, {len(tally.failed)} failed, {len(tally.skipped)} skipped")
+    return 1 if tally.failed or refused or nothing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
