@@ -3,7 +3,7 @@
 """Compares what the demo's clients sent with what the server read and they got back.
 
 usage: judge.py echo  SERVER_LOG ADDRESSES REPLIES
-       judge.py user  SERVER_LOG ADDRESSES REPLIES   (IPv4 senders are not known)
+       judge.py user  SERVER_LOG ADDRESSES REPLIES   (senders are not known)
        judge.py dns   ANSWERS
 """
 
@@ -26,7 +26,7 @@ def expect(what, found, wanted):
              f"{place + 1}: {found[place:place + 1]} instead of {wanted[place:place + 1]}")
 
 
-def echo(log, addresses, replies, v4_known):
+def echo(log, addresses, replies, senders_known):
     who = {name: (address, port) for name, address, port in
            (line.split() for line in open(addresses))}
     read = [line.split() for line in open(log) if line != "ready\n"]
@@ -37,21 +37,19 @@ def echo(log, addresses, replies, v4_known):
         sent = [f"{name}-{number}" for number in range(1, EACH + 1) for name in names]
         got = [line for line in read if line[0] == family]
         expect(f"order on the {family} socket", [line[3] for line in got], sent)
-        if family == "IPv6" or v4_known:
+        if senders_known:
             expect(f"senders on the {family} socket", [(line[1], line[2]) for line in got],
                    [who[payload.split("-")[0]] for payload in sent])
     lines = open(replies).read().splitlines()
-    for name in who:
-        if FAMILY[name] == "IPv4" and not v4_known:
-            continue
+    for name in who if senders_known else ():
         expect(f"replies to {name}", [line for line in lines if line.startswith(name + " ")],
                [f"{name} from server: reply to {name}-{n}" for n in range(1, EACH + 1)])
     print(f"   all {len(read)} datagrams read once and in order;", end=" ")
-    if v4_known:
+    if senders_known:
         print("each with its own sender's address; every reply reached its sender")
     else:
-        print("the IPv6 sender is the true one and got every reply;\n"
-              "   the true IPv4 senders were not kept, as udpcr had said")
+        print("their true senders,\n"
+              "   who hold their ports on this machine, were not kept, as udpcr had said")
 
 
 def dns(answers):
@@ -63,4 +61,4 @@ def dns(answers):
 if sys.argv[1] == "dns":
     dns(sys.argv[2])
 else:
-    echo(*sys.argv[2:5], v4_known=sys.argv[1] == "echo")
+    echo(*sys.argv[2:5], senders_known=sys.argv[1] == "echo")

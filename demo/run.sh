@@ -81,10 +81,10 @@ saved() {
 echo_part() {
   local kind=$1 server senders
   shift
-  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 first.log gate 2>first.err &
+  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 log gate 2>first.err &
   server=$!
   pids+=("$server")
-  await "the server's start" 10 grep -qs ready first.log
+  await "the server's start" 10 grep -qs ready log
   say "server $server is busy; 3 senders send it 60 datagrams and wait"
   /usr/bin/python3 "$demo/senders.py" 7000 addresses replies 2>senders.err &
   senders=$!
@@ -100,23 +100,23 @@ echo_part() {
   say "kill -9 $server"
   kill -9 "$server"
   wait "$server" 2>/dev/null
-  [[ $(wc -l <first.log) == 1 ]] || fail "the first server has read something"
+  [[ $(wc -l <log) == 1 ]] || fail "the first server has read something"
 
   touch gate
-  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 second.log gate 2>second.err &
+  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 log gate 2>second.err &
   server=$!
   pids+=("$server")
   say "the same command again: server $server"
-  has_read() { [[ $(wc -l 2>/dev/null <second.log) -ge 61 ]]; }
+  has_read() { [[ $(wc -l 2>/dev/null <log) -ge 61 ]]; }
   await "the reading of 60 datagrams" 20 has_read
   if [[ $kind == user ]]; then
     sleep 1
     touch replies.stop
     grep -h 'not restored.*source' second.err | head -2 | sed 's/^/   | /'
-    grep -q 'not restored.*source' second.err || fail "nothing was said of the IPv4 senders"
+    grep -q 'not restored.*source' second.err || fail "nothing was said of the senders"
   fi
   await "the senders' end" 70 gone "$senders"
-  /usr/bin/python3 "$demo/judge.py" "$kind" second.log addresses replies || fail "see above"
+  /usr/bin/python3 "$demo/judge.py" "$kind" log addresses replies || fail "see above"
   kill -9 "$server"
   wait "$server" 2>/dev/null
 }

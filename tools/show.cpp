@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,7 +52,10 @@ Image open_image(const std::string& path) {
                     std::strerror(errno) + "; name an image in a folder that you can enter",
                 errno);
   }
-  return load_image(fd.get(), name, path, ImageOwner{geteuid()});
+  // Who wrote it matters to a restore, not to a reader.
+  struct stat status {};
+  const bool found = fstatat(fd.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
+  return load_image(fd.get(), name, path, ImageOwner{found ? status.st_uid : geteuid()});
 }
 
 Shown open_and_examine(const std::string& path, bool queues) {

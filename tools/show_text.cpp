@@ -7,11 +7,13 @@
 #include <cstdio>
 #include <ctime>
 
+#include "options.hpp"
 #include "show.hpp"
 
 namespace udpcr::tool {
 
 std::string option_label(const SocketOption& option) {
+  if (const OptionRow* const row = find_option(option.level, option.name)) return row->text;
   return "level " + std::to_string(option.level) + " option " + std::to_string(option.name);
 }
 

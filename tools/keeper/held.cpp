@@ -2,6 +2,7 @@
 #include "held.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include <udpcr/udpcr_netlink.h>
@@ -19,6 +20,9 @@ namespace {
 
 // A handover that is not complete yet: how long a start waits for it.
 constexpr int kCompletionPatienceMs = 10'000;
+// And for ports that are still taken, all together.
+constexpr int kPortPatienceMs = 1000;
+constexpr int kPortPollMs = 10;
 
 std::uint64_t age_seconds(const Image& image) {
   timespec now{};
@@ -125,7 +129,7 @@ bool HeldSockets::restore_sockets(const Image& image, Engine& engine) {
       state.receive_queue = socket.receive_queue;
       state.send_queue = socket.send_queue;
       if (!options.restore_queues) too_old += socket.receive_queue.count();
-      Restored restored = engine.restore(state, options);
+      Restored restored = restore_patiently(engine, state, options);
       for (const Loss& loss : restored.losses) {
         log_.warn("not restored: " + to_string(state.record.local) + ": " + loss.what + ": " +
                   loss.why + (loss.remedy.empty() ? "" : "; " + loss.remedy));
@@ -149,6 +153,20 @@ bool HeldSockets::restore_sockets(const Image& image, Engine& engine) {
             std::to_string(image.sockets.size()) + " sockets and " + std::to_string(datagrams) +
             " queued datagrams are back");
   return complete;
+}
+
+// A program that was killed a moment ago may still hold its port.
+Restored HeldSockets::restore_patiently(Engine& engine, const SocketState& state,
+                                        const RestoreOptions& options) {
+  for (;;) {
+    try {
+      return engine.restore(state, options);
+    } catch (const Error& error) {
+      if (error.error_number() != EADDRINUSE || ports_waited_ms_ >= kPortPatienceMs) throw;
+    }
+    poll(nullptr, 0, kPortPollMs);
+    ports_waited_ms_ += kPortPollMs;
+  }
 }
 
 // The root of the tree inherits its own; what only children had cannot be

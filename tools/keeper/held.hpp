@@ -61,6 +61,8 @@ class HeldSockets {
   };
 
   bool restore_sockets(const Image& image, Engine& engine);
+  Restored restore_patiently(Engine& engine, const SocketState& state,
+                             const RestoreOptions& options);
   void choose_inherited(const Image& image, const std::vector<int>& entry_of_socket);
   void make_table();
   void set_state(std::size_t entry, wire::EntryState state);
@@ -77,6 +79,7 @@ class HeldSockets {
   std::size_t table_size_ = 0;
   std::chrono::steady_clock::time_point deadline_;
   bool image_set_aside_ = false;
+  int ports_waited_ms_ = 0;
 };
 
 }  // namespace udpcr::keeper

@@ -194,7 +194,7 @@ void Keeper::take_fds(Process& process, Packet& packet) {
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
   process.sent_all = message.last != 0;
-  wanted_ = true;
+  if (!gathering_) wanted_ = true;
 }
 
 void Keeper::answer_claim(Process& process, const Packet& packet) {
@@ -302,6 +302,7 @@ void Keeper::end_worker() {
   }
   reading_states_.clear();
   gathered_ = {};
+  if (report.outcome == Outcome::captured) return;
   // Tells the worker that we hold none of the sockets any more.
   worker_channel_.reset();
   const bool lasting = settings_.after == After::stop && report.outcome != Outcome::failed;

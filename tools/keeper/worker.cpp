@@ -47,7 +47,7 @@ std::uint32_t origin_flags(const wire::FdEntry& entry) {
 // A checkpoint while it is being made.
 class Work {
  public:
-  Work(const Gathered& gathered, const Identity& identity, const Settings& settings,
+  Work(Gathered& gathered, const Identity& identity, const Settings& settings,
        const ImageFolder& folder, Engine& engine, Page& page, Log& log)
       : gathered_(gathered),
         settings_(settings),
@@ -60,7 +60,8 @@ class Work {
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
   }
 
-  Report run() {
+  // `channel`: to the keeper.
+  Report run(int channel) {
     describe_machine();
     capture();
     if (sockets_.empty()) {
@@ -71,6 +72,9 @@ class Work {
     }
     if (settings_.after == After::continue_) {
       release(wire::Verdict::resume);
+      // Should the program end now, its ports are free as if we were not there.
+      close_sockets();
+      Report{Outcome::captured, {}}.send(channel);
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
       hand_over();
@@ -88,6 +92,10 @@ class Work {
     }
     ImageFile last(folder_.fd(), folder_.name(), folder_.path());
     take_rest(QueueEnd::refuses, last);
+  }
+
+  void close_sockets() {
+    for (Gathered::Member& member : gathered_.members) member.fds.clear();
   }
 
   void release(wire::Verdict verdict) {
@@ -255,7 +263,7 @@ class Work {
     return to_string(record.local);
   }
 
-  const Gathered& gathered_;
+  Gathered& gathered_;
   const Settings& settings_;
   const ImageFolder& folder_;
   Engine& engine_;
@@ -299,7 +307,7 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
   Work work(gathered, identity, settings, folder, engine, page, log);
   Report report;
   try {
-    report = work.run();
+    report = work.run(channel);
   } catch (const Error& error) {
     report = failure(error.what(), log);
   } catch (const std::bad_alloc&) {
@@ -316,7 +324,7 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
   }
   // The image stays locked until nobody holds its sockets any more: the keeper
   // answers when it has closed its own.
-  for (Gathered::Member& member : gathered.members) member.fds.clear();
+  work.close_sockets();
   char answer = 0;
   while (recv(channel, &answer, 1, 0) < 0 && errno == EINTR) {
   }

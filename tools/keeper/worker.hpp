@@ -28,10 +28,11 @@ struct Gathered {
   std::string not_frozen;       // why the program does not stand still; empty: it does
 };
 
-// Exit statuses of `udpcr checkpoint`.
-enum class Outcome : std::uint8_t { kept = 0, failed = 1, kept_in_part = 3 };
+// Exit statuses of `udpcr checkpoint`; `captured` comes before one of the
+// others: the sockets have been read and need not be held any longer.
+enum class Outcome : std::uint8_t { kept = 0, failed = 1, kept_in_part = 3, captured = 0xff };
 
-// The worker's one message to the keeper.
+// The worker's message to the keeper.
 struct Report {
   Outcome outcome = Outcome::failed;
   std::string text;  // lines for the person who asked
@@ -42,7 +43,7 @@ struct Report {
 };
 
 // Runs in the forked process and returns when that may end.  Ends the page's
-// epoch in any case, then sends one Report over `channel`.
+// epoch in any case, then sends a Report over `channel`.
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Engine& engine, Page& page, Log& log, int channel);
 
