@@ -99,11 +99,10 @@ void await_ready(const Settings& settings) {
   }
   if (ready.abort != 0) {
     if (arrived.fd_count > 0) sys::close(table);
-    Line line;
-    line << "the program is not started: not all of image " << settings.image
-         << " could be restored (see the lines above) and UDPCR_ON_ERROR=abort; set it to start "
-            "to go on without";
-    log_line(LogLevel::error, line);
+    // The keeper has said what it was that could not be restored.
+    log_line(LogLevel::info,
+             "the program is not started, for UDPCR_ON_ERROR=abort; set it to start to go on "
+             "without what is not restored");
     sys::exit_group(125);
   }
   if (arrived.fd_count > 0) adopt::open_table(table, ready.entries);

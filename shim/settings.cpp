@@ -52,6 +52,14 @@ bool is_fault(int number) {
          number == SIGTRAP || number == SIGSYS;
 }
 
+// Of a value, for a sentence that must keep its end.
+Text<128> beginning_of(const char* value) {
+  Text<128> text;
+  for (size_t i = 0; value[i] != '\0' && i < 120; ++i) text << value[i];
+  if (strlen(value) > 120) text << "...";
+  return text;
+}
+
 class Reader {
  public:
   Reader(Settings& settings, const char* const* environment, const char* executed,
@@ -118,7 +126,7 @@ class Reader {
       }
     }
     Line line;
-    line << variable << "=" << value << " is not known; the values are ";
+    line << variable << "=" << beginning_of(value).c_str() << " is not known; the values are ";
     for (size_t i = 0; i < count; ++i) line << (i == 0 ? "" : ", ") << names[i];
     line << "; " << names[static_cast<size_t>(choice)] << " is used";
     say(line);
@@ -133,8 +141,9 @@ class Reader {
       return;
     }
     Line line;
-    line << variable << "=" << value << " is not known; the values are whole seconds from 0 to "
-         << UINT32_MAX << "; " << seconds << " is used";
+    line << variable << "=" << beginning_of(value).c_str()
+         << " is not known; the values are whole seconds from 0 to " << UINT32_MAX << "; "
+         << seconds << " is used";
     say(line);
   }
 
@@ -147,7 +156,7 @@ class Reader {
       return;
     }
     Line line;
-    line << "UDPCR_SIGNAL=" << value
+    line << "UDPCR_SIGNAL=" << beginning_of(value).c_str()
          << " is not known; the values are names and numbers of signals that can be caught and "
             "are not raised for faults (USR1, RTMIN+3, 12); USR2 is used";
     say(line);
@@ -172,14 +181,16 @@ class Reader {
   }
 
   // Absolute, %-sequences filled in.
-  bool fill_path(const char* variable, const char* value, char (&path)[PATH_MAX]) {
+  bool fill_path(const char* variable, const char* given, char (&path)[PATH_MAX]) {
+    const char* value = given;
     Path text;
     if (value[0] != '/') {
       char folder[PATH_MAX];
       // The system call: getcwd(3) may allocate.  "(unreachable)" is none.
       if (syscall(SYS_getcwd, folder, sizeof folder) < 0 || folder[0] != '/') {
         Line line;
-        line << variable << "=" << value << " cannot be used: the folder at start has no path ("
+        line << variable << "=" << beginning_of(value).c_str()
+             << " cannot be used: the folder at start has no path ("
              << (folder[0] == '/' ? strerrordesc_np(errno) : "it is unreachable")
              << "); give an absolute path; none is used";
         say(line);
@@ -198,7 +209,7 @@ class Reader {
     }
     if (text.was_cut()) {
       Line line;
-      line << variable << "=" << value << " is longer than " << PATH_MAX - 1
+      line << variable << "=" << beginning_of(given).c_str() << " is longer than " << PATH_MAX - 1
            << " bytes when filled in; give a shorter path; the default is used";
       say(line);
       return false;
@@ -287,7 +298,7 @@ class Reader {
       const char* const value = value_of(variable);
       if (value == nullptr || strcmp(value, "off") == 0) continue;
       Line line;
-      line << variable << "=" << value
+      line << variable << "=" << beginning_of(value).c_str()
            << " is not supported by this version; unset it; it is left out";
       say(line);
     }

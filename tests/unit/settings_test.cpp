@@ -17,7 +17,7 @@ struct Read {
   std::vector<std::string> complaints;
 };
 
-Read read(std::vector<const char*> environment, const char* executed = "/usr/bin/app") {
+Read from(std::vector<const char*> environment, const char* executed = "/usr/bin/app") {
   Read read;
   environment.push_back(nullptr);
   read_settings(
@@ -45,7 +45,7 @@ bool names(const std::string& sentence, std::initializer_list<const char*> parts
 }  // namespace
 
 TEST_CASE("settings: the defaults") {
-  const Read read = ::read({"PATH=/bin", "UDPCR_AFTER="});
+  const Read read = from({"PATH=/bin", "UDPCR_AFTER="});
   CHECK(read.complaints.empty());
   CHECK(read.settings.image == folder() + "/app.udpcr");
   CHECK(read.settings.log_file == std::string());
@@ -67,11 +67,11 @@ TEST_CASE("settings: the defaults") {
 
 TEST_CASE("settings: every value that is known") {
   const Read read =
-      ::read({"UDPCR_IMAGE=/var/lib/x.img", "UDPCR_SIGNAL=SIGRTMIN+3", "UDPCR_SIGNAL_CHAIN=on",
-              "UDPCR_AFTER=stop", "UDPCR_QUEUES=none", "UDPCR_QUEUE_MAX_AGE=0",
-              "UDPCR_OPTIONS=none", "UDPCR_PARK_SECONDS=7", "UDPCR_FDS=inherit", "UDPCR_MATCH=any",
-              "UDPCR_ENGINE=userspace", "UDPCR_ON_ERROR=abort", "UDPCR_KEEP_IMAGE=1",
-              "UDPCR_LOG=debug", "UDPCR_LOG_FILE=/tmp/x.log"});
+      from({"UDPCR_IMAGE=/var/lib/x.img", "UDPCR_SIGNAL=SIGRTMIN+3", "UDPCR_SIGNAL_CHAIN=on",
+            "UDPCR_AFTER=stop", "UDPCR_QUEUES=none", "UDPCR_QUEUE_MAX_AGE=0", "UDPCR_OPTIONS=none",
+            "UDPCR_PARK_SECONDS=7", "UDPCR_FDS=inherit", "UDPCR_MATCH=any",
+            "UDPCR_ENGINE=userspace", "UDPCR_ON_ERROR=abort", "UDPCR_KEEP_IMAGE=1",
+            "UDPCR_LOG=debug", "UDPCR_LOG_FILE=/tmp/x.log"});
   CHECK(read.complaints.empty());
   CHECK(read.settings.image == std::string("/var/lib/x.img"));
   CHECK(read.settings.signal == SIGRTMIN + 3);
@@ -112,12 +112,12 @@ TEST_CASE("settings: an unknown value is one sentence, and the default is used")
                                                     {"UDPCR_SIGNAL", "65", "USR2"},
                                                     {"UDPCR_SIGNAL", "RTMIN+31", "USR2"}}));
   const std::string entry = std::string(variable) + "=" + value;
-  const Read read = ::read({entry.c_str()});
+  const Read read = from({entry.c_str()});
   REQUIRE(read.complaints.size() == 1);
   INFO(read.complaints[0]);
   CHECK(names(read.complaints[0], {variable, value, used}));
   CHECK(read.complaints[0].find('\n') == std::string::npos);
-  const Read standard = ::read({});
+  const Read standard = from({});
   CHECK(read.settings.signal == standard.settings.signal);
   CHECK(read.settings.after == standard.settings.after);
   CHECK(read.settings.queue_max_age == standard.settings.queue_max_age);
@@ -126,14 +126,14 @@ TEST_CASE("settings: an unknown value is one sentence, and the default is used")
 TEST_CASE("settings: an image path is made absolute and filled in") {
   char host[256];
   REQUIRE(gethostname(host, sizeof host) == 0);
-  CHECK(::read({"UDPCR_IMAGE=x/%e.img"}, "tool").settings.image == folder() + "/x/tool.img");
-  CHECK(::read({"UDPCR_IMAGE=.//y"}).settings.image == folder() + "//y");
-  CHECK(::read({"UDPCR_IMAGE=/a/100%%"}).settings.image == std::string("/a/100%"));
-  CHECK(::read({"UDPCR_IMAGE=/a/%"}).settings.image == std::string("/a/%"));
-  CHECK(::read({"UDPCR_IMAGE=/a/%h"}).settings.image == "/a/" + std::string(host));
+  CHECK(from({"UDPCR_IMAGE=x/%e.img"}, "tool").settings.image == folder() + "/x/tool.img");
+  CHECK(from({"UDPCR_IMAGE=.//y"}).settings.image == folder() + "//y");
+  CHECK(from({"UDPCR_IMAGE=/a/100%%"}).settings.image == std::string("/a/100%"));
+  CHECK(from({"UDPCR_IMAGE=/a/%"}).settings.image == std::string("/a/%"));
+  CHECK(from({"UDPCR_IMAGE=/a/%h"}).settings.image == "/a/" + std::string(host));
   const std::string user = geteuid() == 0 ? "root" : std::string();
-  if (!user.empty()) CHECK(::read({"UDPCR_IMAGE=/%u"}).settings.image == "/" + user);
-  const Read unknown = ::read({"UDPCR_IMAGE=/a/%z"});
+  if (!user.empty()) CHECK(from({"UDPCR_IMAGE=/%u"}).settings.image == "/" + user);
+  const Read unknown = from({"UDPCR_IMAGE=/a/%z"});
   CHECK(unknown.settings.image == std::string("/a/%z"));
   REQUIRE(unknown.complaints.size() == 1);
   CHECK(names(unknown.complaints[0], {"UDPCR_IMAGE", "%z", "%e"}));
@@ -141,23 +141,23 @@ TEST_CASE("settings: an image path is made absolute and filled in") {
 
 TEST_CASE("settings: a path that is too long is refused") {
   const std::string entry = "UDPCR_IMAGE=/" + std::string(PATH_MAX, 'x');
-  const Read read = ::read({entry.c_str()});
+  const Read read = from({entry.c_str()});
   CHECK(read.settings.image == folder() + "/app.udpcr");
   REQUIRE(read.complaints.size() == 1);
   CHECK(names(read.complaints[0], {"UDPCR_IMAGE", "xxx"}));
 }
 
 TEST_CASE("settings: what a later version will know is named") {
-  const Read read = ::read({"UDPCR_PARK=always", "UDPCR_MAP=a=b", "UDPCR_KEEPER=/run/k"});
+  const Read read = from({"UDPCR_PARK=always", "UDPCR_MAP=a=b", "UDPCR_KEEPER=/run/k"});
   REQUIRE(read.complaints.size() == 3);
   CHECK(names(read.complaints[0], {"UDPCR_PARK", "always", "unset"}));
-  CHECK(::read({"UDPCR_PARK=off"}).complaints.empty());
+  CHECK(from({"UDPCR_PARK=off"}).complaints.empty());
 }
 
 TEST_CASE("settings: disabled") {
-  CHECK(::read({"UDPCR_DISABLE=1", "UDPCR_AFTER=nonsense"}).settings.disabled);
-  CHECK_FALSE(::read({"UDPCR_DISABLE="}).settings.disabled);
-  CHECK(::read({"UDPCR_DISABLE=1", "UDPCR_AFTER=nonsense"}).complaints.empty());
+  CHECK(from({"UDPCR_DISABLE=1", "UDPCR_AFTER=nonsense"}).settings.disabled);
+  CHECK_FALSE(from({"UDPCR_DISABLE="}).settings.disabled);
+  CHECK(from({"UDPCR_DISABLE=1", "UDPCR_AFTER=nonsense"}).complaints.empty());
 }
 
 TEST_CASE("settings: signal names go both ways") {
