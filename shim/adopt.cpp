@@ -1,251 +1,292 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "adopt.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "channel.h"
-#include "fd_table.h"
 #include "log.h"
-#include "notes.h"
-#include "real.h"
-#include "text.h"
+#include "replay.h"
+#include "sys.h"
+#include "turn.h"
 
 namespace udpcr::adopt {
 
 namespace {
 
-constexpr int kAnswerPatienceMs = 10'000;
+constinit const wire::Table* table = nullptr;
+constinit uint32_t table_entries = 0;
 
-// An address as the table has it.
-struct Key {
+// An address that the program gives to bind or connect.
+struct Endpoint {
   uint16_t family = AF_UNSPEC;
   uint16_t port = 0;  // host order
   uint32_t scope = 0;
-  uint8_t address[16] = {};
+  uint8_t bytes[16] = {};
+
+  Endpoint(const sockaddr* address, socklen_t size) {
+    if (address == nullptr || size < sizeof address->sa_family) return;
+    if (address->sa_family == AF_INET && size >= sizeof(sockaddr_in)) {
+      const auto* const v4 = reinterpret_cast<const sockaddr_in*>(address);
+      family = AF_INET;
+      port = ntohs(v4->sin_port);
+      memcpy(bytes, &v4->sin_addr, sizeof v4->sin_addr);
+    } else if (address->sa_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
+      const auto* const v6 = reinterpret_cast<const sockaddr_in6*>(address);
+      family = AF_INET6;
+      port = ntohs(v6->sin6_port);
+      scope = v6->sin6_scope_id;
+      memcpy(bytes, &v6->sin6_addr, sizeof v6->sin6_addr);
+    }
+  }
+
+  [[nodiscard]] bool is_wildcard() const {
+    for (const uint8_t byte : bytes) {
+      if (byte != 0) return false;
+    }
+    return true;
+  }
+
+  // Connecting to the wildcard is connecting to loopback (net/ipv4/route.c,
+  // net/ipv6/datagram.c, Linux 6.1).
+  void name_loopback() {
+    if (!is_wildcard()) return;
+    if (family == AF_INET) {
+      const uint32_t loopback = htonl(INADDR_LOOPBACK);
+      memcpy(bytes, &loopback, sizeof loopback);
+    } else {
+      bytes[15] = 1;
+    }
+  }
 };
 
-bool read_key(const sockaddr* address, socklen_t length, Key& key) {
-  if (address == nullptr || length < sizeof(sa_family_t)) return false;
-  if (address->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
-    sockaddr_in v4;
-    memcpy(&v4, address, sizeof v4);
-    key.port = ntohs(v4.sin_port);
-    memcpy(key.address, &v4.sin_addr, 4);
-  } else if (address->sa_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
-    sockaddr_in6 v6;
-    memcpy(&v6, address, sizeof v6);
-    key.port = ntohs(v6.sin6_port);
-    key.scope = v6.sin6_scope_id;
-    memcpy(key.address, &v6.sin6_addr, 16);
-  } else {
-    return false;
-  }
-  key.family = address->sa_family;
-  return true;
+bool is_same_place(const Endpoint& wanted, const uint8_t (&bytes)[16], uint32_t scope) {
+  return memcmp(wanted.bytes, bytes, sizeof bytes) == 0 &&
+         (wanted.scope == scope || wanted.scope == 0 || scope == 0);
 }
 
-wire::EntryState state_of(const wire::TableEntry& entry) {
-  // The keeper writes to it, through another mapping.
-  return std::atomic_ref(const_cast<wire::EntryState&>(entry.state)).load();
+const wire::TableEntry& entry_at(uint32_t number) { return table->entry[number]; }
+
+bool is_held(const wire::TableEntry& entry) {
+  wire::EntryState state{};
+  __atomic_load(&entry.state, &state, __ATOMIC_ACQUIRE);
+  return state == wire::EntryState::held;
 }
 
-int int_option(int fd, int name) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  return getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : -1;
-}
-
-bool same_socket_kind(int fd, const wire::TableEntry& entry) {
-  if (int_option(fd, SO_DOMAIN) != entry.family || int_option(fd, SO_PROTOCOL) != entry.protocol) {
-    return false;
-  }
-  char device[16] = {};
-  socklen_t size = sizeof device;
-  if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) != 0) device[0] = '\0';
-  device[sizeof device - 1] = '\0';
-  return strcmp(device, entry.device) == 0;
-}
-
-bool was_bound_so(const wire::TableEntry& entry, const Key& key) {
-  return (entry.flags & wire::kFdBound) != 0 && entry.family == key.family &&
-         entry.local_port == key.port && entry.local_scope == key.scope &&
-         memcmp(entry.local_address, key.address, sizeof key.address) == 0;
-}
-
-bool was_connected_so(const wire::TableEntry& entry, const Key& key) {
-  return entry.peer_port == key.port && entry.peer_scope == key.scope &&
-         memcmp(entry.peer_address, key.address, sizeof key.address) == 0;
-}
-
-// The exchange of one request and its answer.  Signals are blocked meanwhile,
-// so that no handler waits for a turn that its own thread holds.
-class Turn {
+// The fresh socket that wants a place.
+class Fresh {
  public:
-  Turn() {
-    sigset_t all;
-    sigfillset(&all);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, 8);
-    while (taken.exchange(true, std::memory_order_acquire)) sched_yield();
+  Fresh(int fd, const FdSlot& slot) : fd_(fd) {
+    const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
+    family_ = (flags & kFdIpv6) != 0 ? AF_INET6 : AF_INET;
+    protocol_ = (flags & kFdUdpLite) != 0 ? IPPROTO_UDPLITE : IPPROTO_UDP;
+    inode_ = slot.inode.load(std::memory_order_relaxed);
+    socklen_t size = sizeof device_ - 1;
+    if (sys::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device_, &size) != 0) device_[0] = '\0';
   }
-  ~Turn() {
-    taken.store(false, std::memory_order_release);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, 8);
+
+  // An entry that was closed behind our back is no socket of ours.
+  [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
+
+  [[nodiscard]] bool is_of_kind(const wire::TableEntry& entry) const {
+    return entry.family == family_ && entry.protocol == protocol_;
   }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
+
+  [[nodiscard]] bool would_bind_as(const wire::TableEntry& entry, const Endpoint& wanted) const {
+    if (!is_of_kind(entry) || wanted.family != family_) return false;
+    if ((entry.flags & wire::kFdBound) == 0 || entry.local_port != wanted.port) return false;
+    const bool has_address = (entry.flags & wire::kFdBoundAddress) != 0;
+    if (has_address == wanted.is_wildcard()) return false;
+    if (has_address && !is_same_place(wanted, entry.local_address, entry.local_scope)) return false;
+    return strncmp(entry.device, device_, sizeof entry.device) == 0;
+  }
+
+  [[nodiscard]] bool would_connect_as(const wire::TableEntry& entry, const Endpoint& peer) const {
+    return is_of_kind(entry) && peer.family == family_ && (entry.flags & wire::kFdBound) == 0 &&
+           entry.peer_port != 0 && entry.peer_port == peer.port &&
+           is_same_place(peer, entry.peer_address, entry.peer_scope) &&
+           strncmp(entry.device, device_, sizeof entry.device) == 0;
+  }
+
+  // `restored` becomes the socket of every fd that the fresh one had.
+  bool make_way_for(int restored, const wire::TableEntry& entry) {
+    const int file_flags = sys::fcntl(fd_, F_GETFL);
+    sys::fcntl(restored, F_SETFL, file_flags);
+    replay::set_options_again(inode_, fd_, restored);
+    replay::leave_epolls(inode_);
+    const uint64_t inode = inode_of(restored);
+    const uint32_t origin =
+        entry.flags & (wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress);
+    bool placed = false;
+    const auto place = [&](int fd, FdSlot& slot) {
+      const int cloexec = sys::fcntl(fd, F_GETFD) == FD_CLOEXEC ? O_CLOEXEC : 0;
+      // EBUSY: another thread is about to get this number (dup(2)).
+      while (sys::dup3(restored, fd, cloexec) < 0) {
+        if (errno != EINTR && errno != EBUSY) return;
+      }
+      placed = true;
+      slot.flags.fetch_or(origin | kFdAdopted | (entry.peer_port != 0 ? kFdConnected : 0),
+                          std::memory_order_relaxed);
+      slot.inode.store(inode, std::memory_order_release);
+    };
+    FdSlot* const slot = fd_table.find(fd_);
+    if (slot != nullptr && (slot->flags.load(std::memory_order_relaxed) & kFdShared) == 0) {
+      place(fd_, *slot);
+    } else {
+      fd_table.each_of(inode_, place);
+    }
+    replay::join_epolls(inode_);
+    replay::forget(inode_);
+    sys::close(restored);
+    return placed;
+  }
 
  private:
-  static std::atomic<bool> taken;
-  sigset_t before_;
+  int fd_;
+  uint16_t family_ = AF_UNSPEC;
+  uint16_t protocol_ = 0;
+  uint64_t inode_ = 0;
+  char device_[IFNAMSIZ + 1] = {};
 };
 
-std::atomic<bool> Turn::taken;
-
-// 0 and, for a claim, the socket; or an errno.
-int ask(wire::Type type, uint32_t entry, int& socket) {
-  socket = -1;
-  const int channel = shim.channel.load();
-  if (channel < 0) return EPIPE;
-  const Turn turn;
-  wire::ClaimMessage claim{{type, wire::kVersion}, entry};
-  const iovec part{&claim, sizeof claim};
-  if (const int error = channel::send(channel, &part, 1, nullptr, 0); error != 0) return error;
-  wire::ClaimedMessage answer;
-  unsigned fds = 0;
-  if (channel::receive(channel, wire::Type::claimed, &answer, sizeof answer, &socket, 1, fds,
-                       kAnswerPatienceMs) != sizeof answer) {
-    say(LogLevel::error, "not restored: the keeper does not answer; the program goes on without");
-    shim.claimable.store(0);
-    return EPIPE;
+void look_whether_any_is_left() {
+  for (uint32_t i = 0; i < table_entries; ++i) {
+    if (is_held(entry_at(i))) return;
   }
-  if (answer.status == 0 && type == wire::Type::claim && fds != 1) return EBADMSG;
-  return answer.status;
+  pending.store(false, std::memory_order_relaxed);
 }
 
-// Puts the restored socket where the program's fresh one is, on every fd that
-// shares it, with the options and flags that this run has set.
-void take_place(int fd, int restored, const wire::TableEntry& entry) {
-  fd_table::Slot* const slot = fd_table::find(fd);
-  const uint64_t fresh_inode = slot->inode.load();
-  const int status = real().fcntl(fd, F_GETFL);
-  if (status >= 0) real().fcntl(restored, F_SETFL, status);
-  notes::replay_options(fresh_inode, fd, restored);
-  const bool shared = (slot->word.load() & fd_table::kShared) != 0;
-  const uint32_t flags =
-      fd_table::kAdopted | wire::kFdOriginKnown | (shared ? fd_table::kShared : 0) |
-      (entry.flags & (wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress));
-  const int first = shared ? 0 : fd;
-  const int end = shared ? fd_table::end() : fd + 1;
-  for (int twin = first; twin < end; ++twin) {
-    const fd_table::Slot* const other = fd_table::find(twin);
-    if (other == nullptr || (other->word.load() & fd_table::kTracked) == 0 ||
-        other->inode.load() != fresh_inode) {
-      continue;
+void give_up(int error) {
+  Line line;
+  line << "not restored: the keeper does not hand over a socket: " << strerrordesc_np(error)
+       << "; the program goes on with fresh ones, restart it to try again";
+  log_line(LogLevel::error, line);
+  pending.store(false, std::memory_order_relaxed);
+}
+
+// The keeper's word that this entry is no more to be had: the next, then.
+bool is_refusal(int error) { return error == EALREADY || error == ETIME || error == ENOENT; }
+
+// The first entry that `fits`, in the order of the image: the same occurrence.
+template <typename Fits>
+bool adopt_first(Fresh& fresh, Fits fits) {
+  for (uint32_t i = 0; i < table_entries && is_pending(); ++i) {
+    const wire::TableEntry& entry = entry_at(i);
+    if (!is_held(entry) || !fits(entry)) continue;
+    int restored = -1;
+    const int error = channel::ask(wire::Type::claim, i, restored);
+    if (is_refusal(error)) continue;
+    if (error != 0) {
+      give_up(error);
+      return false;
     }
-    const int descriptor_flags = real().fcntl(twin, F_GETFD);
-    const bool cloexec = descriptor_flags >= 0 && (descriptor_flags & FD_CLOEXEC) != 0;
-    real().dup3(restored, twin, cloexec ? O_CLOEXEC : 0);
-    fd_table::track(twin, flags | (cloexec ? wire::kFdCloexec : 0));
-    notes::replay_epoll(twin);
-  }
-  real().close(restored);
-}
-
-bool claim(int fd, uint32_t number) {
-  int restored = -1;
-  if (ask(wire::Type::claim, number, restored) != 0) return false;
-  take_place(fd, restored, shim.table->entry[number]);
-  return true;
-}
-
-// Claims the first entry that `matches`; entries without a peer come first, for
-// a program that binds does not know yet whom it will connect to.
-template <typename Matches>
-bool claim_first(int fd, Matches matches) {
-  const wire::Table& table = *shim.table;
-  constexpr bool kOrder[] = {false, true};
-  for (const bool connected : kOrder) {
-    for (uint32_t i = 0; i < table.entries; ++i) {
-      const wire::TableEntry& entry = table.entry[i];
-      if (state_of(entry) != wire::EntryState::held || (entry.peer_port != 0) != connected ||
-          !matches(entry) || !same_socket_kind(fd, entry)) {
-        continue;
-      }
-      if (claim(fd, i)) return true;
-    }
+    const bool placed = fresh.make_way_for(restored, entry);
+    any_adopted.store(true, std::memory_order_relaxed);
+    look_whether_any_is_left();
+    return placed;
   }
   return false;
 }
 
-void count_claimable() {
-  uint32_t held = 0;
-  for (uint32_t i = 0; i < shim.table->entries; ++i) {
-    if (state_of(shim.table->entry[i]) == wire::EntryState::held) ++held;
-  }
-  shim.claimable.store(held);
-}
-
-bool may_adopt(int fd) {
-  const uint32_t word = fd_table::word(fd);
-  constexpr uint32_t kUsed = wire::kFdBound | fd_table::kAdopted;
-  return (word & fd_table::kTracked) != 0 && (word & kUsed) == 0 && in_own_process();
-}
-
-bool peer_is(int fd, const Key& key) {
-  sockaddr_storage peer;
-  socklen_t length = sizeof peer;
-  Key now;
-  return getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
-         read_key(reinterpret_cast<const sockaddr*>(&peer), length, now) &&
-         now.family == key.family && now.port == key.port && now.scope == key.scope &&
-         memcmp(now.address, key.address, sizeof key.address) == 0;
+bool is_connected_to(int fd, const Endpoint& peer) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (syscall(SYS_getpeername, fd, &name, &size) != 0) return false;
+  const Endpoint now(reinterpret_cast<const sockaddr*>(&name), size);
+  return now.family == peer.family && now.port == peer.port &&
+         is_same_place(peer, now.bytes, now.scope);
 }
 
 }  // namespace
 
-bool at_bind(int fd, const sockaddr* address, socklen_t length) {
+void open_table(int fd, uint32_t entries) {
   const KeepErrno keep;
-  Key key;
-  if (!may_adopt(fd) || !read_key(address, length, key)) return false;
-  const bool adopted =
-      claim_first(fd, [&key](const wire::TableEntry& entry) { return was_bound_so(entry, key); });
-  count_claimable();
-  return adopted;
-}
-
-bool at_connect(int fd, const sockaddr* address, socklen_t length) {
-  const KeepErrno keep;
-  Key key;
-  if (!read_key(address, length, key) || key.port == 0) return false;
-  if ((fd_table::word(fd) & fd_table::kAdopted) != 0) return peer_is(fd, key);
-  if (!possible() || !may_adopt(fd)) return false;
-  const bool adopted = claim_first(fd, [&key](const wire::TableEntry& entry) {
-    return (entry.flags & wire::kFdBound) == 0 && entry.family == key.family &&
-           was_connected_so(entry, key);
-  });
-  count_claimable();
-  return adopted;
-}
-
-bool make_way_for_bind(const sockaddr* address, socklen_t length) {
-  const KeepErrno keep;
-  Key key;
-  if (!read_key(address, length, key)) return false;
-  bool made = false;
-  for (uint32_t i = 0; i < shim.table->entries; ++i) {
-    const wire::TableEntry& entry = shim.table->entry[i];
-    if (state_of(entry) != wire::EntryState::held || entry.actual_port != key.port) continue;
-    int none;
-    made = ask(wire::Type::release, i, none) == 0 || made;
+  struct stat status {};
+  const size_t size = sizeof(wire::Table) + entries * sizeof(wire::TableEntry);
+  void* map = MAP_FAILED;
+  if (sys::fstat(fd, &status) == 0 && static_cast<uint64_t>(status.st_size) >= size) {
+    map = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   }
-  count_claimable();
-  return made;
+  sys::close(fd);
+  if (map == MAP_FAILED || static_cast<wire::Table*>(map)->version != wire::kVersion) {
+    Line line;
+    line << "not restored: the keeper's table of " << entries
+         << " sockets cannot be used; install shim and tool from the same release";
+    return log_line(LogLevel::error, line);
+  }
+  table = static_cast<const wire::Table*>(map);
+  table_entries = entries;
+  pending.store(entries > 0, std::memory_order_release);
 }
+
+bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
+  const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
+  if ((flags & wire::kFdOriginKnown) == 0) return false;
+  if ((flags & (wire::kFdBound | kFdConnected)) != 0) return false;
+  const Turn own_turn(turn);
+  const Endpoint wanted(address, size);
+  Fresh fresh(fd, slot);
+  if (wanted.family == AF_UNSPEC || !fresh.is_sound()) return false;
+  // A listener before the sockets that it has connected on the same port.
+  for (const bool connected : {false, true}) {
+    const auto fits = [&](const wire::TableEntry& entry) {
+      return (entry.peer_port != 0) == connected && fresh.would_bind_as(entry, wanted);
+    };
+    if (adopt_first(fresh, fits)) return true;
+  }
+  return false;
+}
+
+bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
+  const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
+  Endpoint peer(address, size);
+  if (peer.family == AF_UNSPEC) return false;
+  peer.name_loopback();
+  if ((flags & kFdAdopted) != 0) {
+    const KeepErrno keep;
+    return is_connected_to(fd, peer);
+  }
+  if (!is_pending() || (flags & wire::kFdOriginKnown) == 0) return false;
+  if ((flags & (wire::kFdBound | kFdConnected)) != 0) return false;
+  const Turn own_turn(turn);
+  Fresh fresh(fd, slot);
+  return fresh.is_sound() && adopt_first(fresh, [&](const wire::TableEntry& entry) {
+           return fresh.would_connect_as(entry, peer);
+         });
+}
+
+bool give_port_up(const FdSlot& slot, const sockaddr* address, socklen_t size) {
+  const Endpoint wanted(address, size);
+  if (wanted.port == 0) return false;
+  const Turn own_turn(turn);
+  const uint16_t protocol = (slot.flags.load(std::memory_order_relaxed) & kFdUdpLite) != 0
+                                ? IPPROTO_UDPLITE
+                                : IPPROTO_UDP;
+  bool given_up = false;
+  for (uint32_t i = 0; i < table_entries; ++i) {
+    const wire::TableEntry& entry = entry_at(i);
+    if (!is_held(entry) || entry.actual_port != wanted.port || entry.protocol != protocol) continue;
+    int none = -1;
+    const int error = channel::ask(wire::Type::release, i, none);
+    if (error != 0 && !is_refusal(error)) {
+      give_up(error);
+      return false;
+    }
+    given_up = true;
+  }
+  if (given_up) look_whether_any_is_left();
+  return given_up;
+}
+
+uint32_t bind_flags(const sockaddr* address, socklen_t size) {
+  const Endpoint endpoint(address, size);
+  uint32_t flags = wire::kFdBound;
+  if (endpoint.port != 0) flags |= wire::kFdBoundPort;
+  if (!endpoint.is_wildcard()) flags |= wire::kFdBoundAddress;
+  return flags;
+}
+
+void reset_turn() { turn.store(false, std::memory_order_relaxed); }
 
 }  // namespace udpcr::adopt

@@ -1,25 +1,41 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Giving the program back the sockets that the keeper has restored
-// (UDPCR_FDS=adopt): when it binds or connects a fresh socket as it did before,
-// the restored one takes that fd.
+// UDPCR_FDS=adopt: a socket that the program makes and binds or connects as it
+// did in its earlier life becomes the restored one.  The keeper holds those;
+// we know their addresses from a table that it shares with us.
 #pragma once
 
 #include <sys/socket.h>
 
-#include "shim.h"
+#include <atomic>
+
+#include "fd_table.h"
 
 namespace udpcr::adopt {
 
-// One relaxed load for nearly every program.
-inline bool possible() { return shim.claimable.load(std::memory_order_relaxed) != 0; }
+// Held sockets exist: the one load that every call pays.
+inline constinit std::atomic<bool> pending = false;
+inline bool is_pending() { return pending.load(std::memory_order_relaxed); }
+// Some have been adopted.
+inline constinit std::atomic<bool> any_adopted = false;
 
-// True: `fd` is now the restored socket, already bound or connected.
-bool at_bind(int fd, const sockaddr* address, socklen_t length);
-bool at_connect(int fd, const sockaddr* address, socklen_t length);
+// Serialises adoption, and the records of replay.h.
+inline constinit std::atomic<bool> turn = false;
 
-// The program binds a port that a held socket occupies, in another way: those
-// are given up.  True when there was one, and bind is worth another try.
-bool make_way_for_bind(const sockaddr* address, socklen_t length);
+// Takes the fd over.
+void open_table(int fd, uint32_t entries);
+
+// True: the call is done, successfully.
+bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
+bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
+
+// bind(2) gave EADDRINUSE.  True: held sockets stood in the way and are gone.
+bool give_port_up(const FdSlot& slot, const sockaddr* address, socklen_t size);
+
+// What kFdBound* says of a bind(2) to this address.
+uint32_t bind_flags(const sockaddr* address, socklen_t size);
+
+// In the child of fork.
+void reset_turn();
 
 }  // namespace udpcr::adopt

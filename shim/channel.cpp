@@ -1,114 +1,205 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "channel.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
+#include <atomic>
 
-#include "shim.h"
+#include "log.h"
+#include "own_fds.h"
+#include "sys.h"
 
 namespace udpcr::channel {
 
 namespace {
 
-// A packet has room for this many and stderr.
-constexpr unsigned kRoom = wire::kFdsPerPart + 1;
+// For one answer.  The keeper may be at work on another process's checkpoint.
+constexpr int kAnswerPatienceMs = 30'000;
+// Waits for room, for the receiver's RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
+constexpr int kRetryMs = 20;
+constexpr int kRetries = 500;
 
-void wait_for(int channel, short events, int patience_ms) {
-  pollfd polled{channel, events, 0};
-  syscall(SYS_poll, &polled, 1, patience_ms);
+constinit std::atomic<wire::SharedPage*> shared_page = nullptr;
+
+bool may_retry(int error) {
+  return error == EAGAIN || error == EINTR || error == ETOOMANYREFS || error == ENOBUFS ||
+         error == ENOMEM;
 }
 
-long now_ms() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
-}
-
-unsigned take_fds(msghdr& message, int* fds, unsigned room) {
-  unsigned count = 0;
-  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
-    if (one->cmsg_level != SOL_SOCKET || one->cmsg_type != SCM_RIGHTS) continue;
-    const size_t size = one->cmsg_len - CMSG_LEN(0);
-    for (size_t at = 0; at + sizeof(int) <= size; at += sizeof(int)) {
-      int fd;
-      memcpy(&fd, CMSG_DATA(one) + at, sizeof fd);
-      if (count < room) {
-        fds[count++] = fd;
-      } else {
-        syscall(SYS_close, fd);
-      }
-    }
-  }
-  return count;
+void wait_before_retry(int error) {
+  pollfd room{fd(), POLLOUT, 0};
+  // Room is not what the others lack: for those it is a pause.
+  sys::poll(&room, error == EAGAIN ? 1 : 0, error == EINTR ? 0 : kRetryMs);
 }
 
 }  // namespace
 
-int send(int channel, const iovec* parts, size_t part_count, const int* fds, unsigned fd_count) {
+bool open(int channel_fd, int page_fd) {
   const KeepErrno keep;
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * kRoom)];
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts);
-  message.msg_iovlen = part_count;
+  void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
+  struct stat status {};
+  const bool whole = map != MAP_FAILED && sys::fstat(page_fd, &status) == 0 &&
+                     status.st_size == wire::kPageSize &&
+                     static_cast<wire::SharedPage*>(map)->version == wire::kVersion;
+  sys::close(page_fd);
+  if (!whole) {
+    if (map != MAP_FAILED) munmap(map, wire::kPageSize);
+    sys::close(channel_fd);
+    return false;
+  }
+  own_fds::take(own_fds::Use::channel, channel_fd);
+  shared_page.store(static_cast<wire::SharedPage*>(map), std::memory_order_release);
+  return true;
+}
+
+int fd() { return own_fds::get(own_fds::Use::channel); }
+
+bool is_open() { return fd() >= 0; }
+
+wire::SharedPage* page() { return shared_page.load(std::memory_order_acquire); }
+
+bool has_ended() {
+  pollfd state{fd(), 0, 0};
+  return sys::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+}
+
+int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
+  // One sender of fds at a time in the handler, and elsewhere one fd: the
+  // large buffer is the handler's.
+  alignas(cmsghdr) unsigned char small[CMSG_SPACE(sizeof(int))] = {};
+  alignas(
+      cmsghdr) static constinit unsigned char large[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
+  msghdr message = {};
+  message.msg_iov = const_cast<iovec*>(pieces);
+  message.msg_iovlen = count;
   if (fd_count > 0) {
-    memset(control, 0, sizeof(cmsghdr));
-    message.msg_control = control;
+    message.msg_control = fd_count == 1 ? small : large;
     message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+    auto* const rights = static_cast<cmsghdr*>(message.msg_control);
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
     memcpy(CMSG_DATA(rights), fds, sizeof(int) * fd_count);
   }
-  for (;;) {
-    if (syscall(SYS_sendmsg, channel, &message, MSG_NOSIGNAL) >= 0) return 0;
-    if (errno == EINTR) continue;
-    // ETOOMANYREFS: too many of the user's fds are on their way (unix(7)); the
-    // keeper is taking them.
-    if (errno != EAGAIN && errno != ETOOMANYREFS && errno != ENOBUFS) return errno;
-    if (ended(channel)) return EPIPE;
-    wait_for(channel, errno == EAGAIN ? POLLOUT : 0, 1);
+  for (int attempt = 0;; ++attempt) {
+    if (sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
+    const int error = errno;
+    if (!may_retry(error) || attempt == kRetries) return error;
+    wait_before_retry(error);
   }
 }
 
-long receive(int channel, wire::Type wanted, void* packet, size_t size, int* fds, unsigned fd_room,
-             unsigned& fd_count, int patience_ms) {
-  const KeepErrno keep;
-  const long deadline = now_ms() + patience_ms;
+int64_t milliseconds_now() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
+namespace {
+
+// False with errno.
+bool await_packet(int64_t deadline_ms) {
   for (;;) {
-    alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * kRoom)];
-    iovec part{packet, size};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    const long got = syscall(SYS_recvmsg, channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got == 0) return -1;
-    if (got < 0) {
-      const long left = deadline - now_ms();
-      if ((errno != EAGAIN && errno != EINTR) || left <= 0) return -1;
-      wait_for(channel, POLLIN, static_cast<int>(left));
-      continue;
+    const int64_t left = deadline_ms - milliseconds_now();
+    if (left <= 0) {
+      errno = ETIMEDOUT;
+      return false;
     }
-    fd_count = take_fds(message, fds, fd_room);
-    wire::WireHeader header;
-    if (got >= static_cast<long>(sizeof header)) {
-      memcpy(&header, packet, sizeof header);
-      if (header.type == wanted && header.version == wire::kVersion) return got;
-    }
-    for (unsigned i = 0; i < fd_count; ++i) syscall(SYS_close, fds[i]);
+    pollfd packet{fd(), POLLIN, 0};
+    const int ready = sys::poll(&packet, 1, static_cast<int>(left));
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready <= 0) continue;
+    if ((packet.revents & POLLIN) != 0) return true;
+    errno = EPIPE;
+    return false;
   }
 }
 
-bool ended(int channel) {
-  pollfd polled{channel, 0, 0};
-  return syscall(SYS_poll, &polled, 1, 0) == 1 && (polled.revents & (POLLHUP | POLLERR)) != 0;
+}  // namespace
+
+ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
+                int64_t deadline_ms) {
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+  arrived = {0, false};
+  iovec piece{packet, size};
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t received = 0;
+  do {
+    if (!await_packet(deadline_ms)) return -1;
+    received = sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && (errno == EAGAIN || errno == EINTR));
+  if (received < 0) return -1;
+  if (received == 0) {
+    errno = EPIPE;
+    return -1;
+  }
+  arrived.fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int one = -1;
+      memcpy(&one, CMSG_DATA(part) + i * sizeof one, sizeof one);
+      if (arrived.fd_count < fd_room) {
+        fds[arrived.fd_count++] = one;
+      } else {
+        sys::close(one);
+      }
+    }
+  }
+  return received;
+}
+
+int ask(wire::Type type, uint32_t entry, int& socket) {
+  wire::ClaimMessage claim{{type, wire::kVersion}, entry};
+  const iovec piece{&claim, sizeof claim};
+  socket = -1;
+  const int unsent = send(&piece, 1, nullptr, 0);
+  if (unsent != 0) return unsent;
+  const int64_t deadline_ms = milliseconds_now() + kAnswerPatienceMs;
+  for (;;) {
+    wire::ClaimedMessage answer{};
+    Arrived arrived{};
+    const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, deadline_ms);
+    if (size < 0) return errno;
+    const bool whole =
+        static_cast<size_t>(size) == sizeof answer && answer.header.type == wire::Type::claimed;
+    if (whole && answer.status == 0 && type == wire::Type::claim && arrived.fd_count == 0) {
+      return EMFILE;
+    }
+    if (whole) return answer.status;
+    // A `ready` that nobody waited for.
+    if (arrived.fd_count > 0) sys::close(socket);
+    socket = -1;
+  }
+}
+
+void renew_after_fork() {
+  int pair[2] = {-1, -1};
+  if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    Line line;
+    line << "process " << sys::getpid()
+         << " has no channel of its own to the keeper: " << strerrordesc_np(errno)
+         << "; it shares its parent's: raise RLIMIT_NOFILE";
+    return log_line(LogLevel::warn, line);
+  }
+  wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
+  const iovec piece{&forked, sizeof forked};
+  const int unsent = send(&piece, 1, &pair[1], 1);
+  sys::close(pair[1]);
+  if (unsent != 0) {
+    sys::close(pair[0]);
+    if (unsent == EPIPE || unsent == ECONNRESET) return;  // said when it matters
+    Line line;
+    line << "process " << sys::getpid()
+         << " has no channel of its own to the keeper: " << strerrordesc_np(unsent)
+         << "; it shares its parent's";
+    return log_line(LogLevel::warn, line);
+  }
+  own_fds::replace(own_fds::Use::channel, pair[0]);
 }
 
 }  // namespace udpcr::channel

@@ -1,26 +1,45 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// One packet to or from the keeper (wire.h).
+// Our end of the talk with the keeper (wire.h).
 #pragma once
 
 #include <stddef.h>
-#include <sys/uio.h>
 
 #include "wire.h"
 
 namespace udpcr::channel {
 
-// Waits for room.  0 or an errno: EPIPE, ECONNRESET: the keeper has ended;
-// EBADF: one of `fds` is closed.  Async-signal-safe.
-int send(int channel, const iovec* parts, size_t part_count, const int* fds, unsigned fd_count);
+// Takes the connection over; maps the page and closes its fd.  False: the page
+// is not what it should be; both fds are closed.
+bool open(int channel_fd, int page_fd);
+bool is_open();
+int fd();
+// nullptr: no channel.
+wire::SharedPage* page();
+// The keeper has closed its end.
+bool has_ended();
 
-// Waits at most `patience_ms` for a packet of type `wanted`, passes over
-// others.  `fds` has room for `fd_room`; `fd_count` receives how many came.
-// Size of the packet, or -1.
-long receive(int channel, wire::Type wanted, void* packet, size_t size, int* fds, unsigned fd_room,
-             unsigned& fd_count, int patience_ms);
+// A packet from `count` pieces, with fds.  Waits for room.  0 or errno; EPIPE
+// and ECONNRESET: the keeper has ended.  Safe in the signal handler.
+int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count);
 
-// The other end is closed.  Async-signal-safe.
-bool ended(int channel);
+// A packet of at most `size` bytes with at most `fd_room` fds, which are
+// close-on-exec and the caller's.  Waits until `deadline_ms` of
+// milliseconds_now().  Bytes received, or -1 with errno (ETIMEDOUT, EPIPE: the
+// keeper has ended).  `fds_lost`: some did not fit under RLIMIT_NOFILE.
+struct Arrived {
+  size_t fd_count;
+  bool fds_lost;
+};
+ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
+                int64_t deadline_ms);
+int64_t milliseconds_now();
+
+// claim or release: the keeper's answer, 0 or errno.  `socket`: the restored
+// socket or -1.  One thread at a time (Turn).
+int ask(wire::Type type, uint32_t entry, int& socket);
+
+// In the child of fork: a channel of its own.
+void renew_after_fork();
 
 }  // namespace udpcr::channel

@@ -1,150 +1,154 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "checkpoint.h"
 
-#include <errno.h>
-#include <linux/futex.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
+#include <atomic>
 
 #include "channel.h"
 #include "fd_table.h"
 #include "log.h"
-#include "shim.h"
+#include "session.h"
+#include "sys.h"
 
-namespace udpcr {
+namespace udpcr::checkpoint {
 
 namespace {
 
-// How often a waiting handler looks whether the keeper still lives.
-constexpr long kLookNs = 100'000'000;
+constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
-// Number of the last checkpoint that this process has sent its fds for, plus
-// one.  Whoever moves it on owns the buffers below.
-std::atomic<uint32_t> sent_for;
+// Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
+constinit std::atomic<uint64_t> sent_for = 0;
+// The buffers below are in use.
+constinit std::atomic<bool> sending = false;
+constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
+constinit int fds[wire::kMaxFds] = {};
 
-wire::FdEntry entries[wire::kFdsPerPart];
-int fds[wire::kFdsPerPart + 1];
+class Sender {
+ public:
+  explicit Sender(uint32_t epoch) : epoch_(epoch) {}
 
-bool still_the_socket(int fd, uint64_t inode) {
-  struct stat status;
-  return fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_ino == inode;
-}
-
-int send_part(uint32_t epoch, unsigned count, bool last) {
-  wire::CheckpointMessage message{};
-  message.header = {wire::Type::checkpoint, wire::kVersion};
-  message.epoch = epoch;
-  message.count = count;
-  message.last = last ? 1 : 0;
-  if (last && log_stderr_is_same()) {
-    message.has_stderr = 1;
-    fds[count] = STDERR_FILENO;
+  // 0 or errno.
+  int send_all() {
+    int error = 0;
+    fd_table.each([&](int fd, FdSlot& slot) {
+      const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
+      if (inode_of(fd) != inode) {
+        // Closed behind our back.
+        slot.inode.store(0, std::memory_order_relaxed);
+        return true;
+      }
+      entries[count_] = {fd, slot.flags.load(std::memory_order_relaxed) & kFdWireFlags, inode};
+      fds[count_++] = fd;
+      if (count_ == wire::kFdsPerPart) error = send_part(false);
+      return error == 0;
+    });
+    return error != 0 ? error : send_part(true);
   }
-  const iovec parts[] = {{&message, sizeof message}, {entries, count * sizeof entries[0]}};
-  return channel::send(shim.channel.load(), parts, 2, fds, count + message.has_stderr);
-}
 
-// A socket was closed by a call that we did not see, between our look and the
-// send: the kernel refuses the whole packet.
-unsigned drop_closed(unsigned count) {
-  unsigned kept = 0;
-  for (unsigned i = 0; i < count; ++i) {
-    if (!still_the_socket(fds[i], entries[i].inode)) continue;
-    entries[kept] = entries[i];
-    fds[kept] = fds[i];
-    ++kept;
-  }
-  return kept;
-}
-
-int send_surviving(uint32_t epoch, unsigned count, bool last) {
-  for (;;) {
-    const int error = send_part(epoch, count, last);
-    if (error != EBADF) return error;
-    count = drop_closed(count);
-  }
-}
-
-int send_sockets(uint32_t epoch) {
-  unsigned count = 0;
-  const int end = fd_table::end();
-  for (int fd = 0; fd < end; ++fd) {
-    const fd_table::Slot* const slot = fd_table::find(fd);
-    if (slot == nullptr) continue;
-    const uint32_t word = slot->word.load(std::memory_order_acquire);
-    const uint64_t inode = slot->inode.load();
-    if ((word & fd_table::kTracked) == 0 || !still_the_socket(fd, inode)) continue;
-    if (count == wire::kFdsPerPart) {
-      const int error = send_surviving(epoch, count, false);
-      if (error != 0) return error;
-      count = 0;
-    }
-    entries[count] = {fd, word & ~fd_table::kPrivate, inode};
-    fds[count] = fd;
-    ++count;
-  }
-  return send_surviving(epoch, count, true);
-}
-
-void say_keeper_ended() {
-  say(LogLevel::error,
-      "checkpoint failed: the keeper has ended (was it killed?); the program goes on, restart it "
-      "to make checkpoints again");
-}
-
-// Until the checkpoint is over.  A thread that counts as parked changes
-// nothing that the keeper looks at.
-void wait_for_end(wire::SharedPage& page, uint32_t epoch) {
-  std::atomic_ref<uint32_t> current(page.epoch);
-  while (current.load() == epoch) {
-    const timespec patience{0, kLookNs};
-    syscall(SYS_futex, &page.epoch, FUTEX_WAIT, epoch, &patience, nullptr, 0);
-    if (current.load() == epoch && channel::ended(shim.channel.load())) {
-      say_keeper_ended();
-      return;
+ private:
+  int send_part(bool last) {
+    for (;;) {
+      wire::CheckpointMessage message{
+          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0};
+      unsigned fd_count = count_;
+      if (last && stderr_is_the_same()) {
+        message.has_stderr = 1;
+        fds[fd_count++] = STDERR_FILENO;
+      }
+      const iovec pieces[] = {{&message, sizeof message}, {entries, count_ * sizeof entries[0]}};
+      const int error = channel::send(pieces, 2, fds, fd_count);
+      // Another thread has closed one meanwhile: the rest goes without it.
+      if (error == EBADF && drop_closed()) continue;
+      count_ = 0;
+      return error;
     }
   }
-  if (std::atomic_ref(page.verdict).load() == wire::Verdict::exit_) {
-    syscall(SYS_exit_group, 0);
+
+  bool drop_closed() {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count_; ++i) {
+      if (inode_of(entries[i].fd) != entries[i].inode) continue;
+      entries[kept] = entries[i];
+      fds[kept++] = entries[i].fd;
+    }
+    const bool any = kept < count_;
+    count_ = kept;
+    return any;
   }
+
+  uint32_t epoch_;
+  unsigned count_ = 0;
+};
+
+void say_that_it_has_ended() {
+  log_line(LogLevel::error,
+           "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
+           "on, restart it to have a keeper again");
 }
 
-void take_part(wire::SharedPage& page, uint32_t epoch) {
-  std::atomic_ref parked(page.parked[epoch & 1]);
-  parked.fetch_add(1);
-  if (sent_for.exchange(epoch + 1) != epoch + 1) {
-    if (send_sockets(epoch) != 0) {
-      say_keeper_ended();
-      parked.fetch_sub(1);
-      return;
-    }
+// Of several threads one sends.  True: this one did.
+bool send_once(uint32_t epoch) {
+  uint64_t before = sent_for.load(std::memory_order_relaxed);
+  const uint64_t mine = uint64_t{epoch} + 1;
+  if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
+  if (sending.exchange(true, std::memory_order_acquire)) return false;
+  const int error = Sender(epoch).send_all();
+  sending.store(false, std::memory_order_release);
+  if (error == EPIPE || error == ECONNRESET) return true;  // the wait finds out
+  if (error != 0) {
+    Line line;
+    line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
+         << strerrordesc_np(error)
+         << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
+    log_line(LogLevel::error, line);
   }
-  wait_for_end(page, epoch);
-  parked.fetch_sub(1);
+  return true;
+}
+
+uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
+
+// False: the keeper has ended.
+bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
+  bool keeper_lives = true;
+  __atomic_fetch_add(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
+  while (load(page.epoch) == epoch) {
+    sys::futex_wait(&page.epoch, epoch, kLookMs);
+    if (load(page.epoch) != epoch) break;
+    keeper_lives = !channel::has_ended();
+    if (!keeper_lives) break;
+  }
+  __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
+  return keeper_lives;
 }
 
 }  // namespace
 
-void ask_for_checkpoint() {
-  wire::SharedPage* const page = shim.page.load();
-  if (page == nullptr || shim.channel.load() < 0) {
-    say(LogLevel::warn, "nothing to checkpoint: the program has no UDP socket open");
+void take_part(uint32_t epoch) {
+  wire::SharedPage& page = *channel::page();
+  const bool sender = send_once(epoch);
+  if (await_end_of(epoch, page)) {
+    if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
     return;
   }
-  take_part(*page, std::atomic_ref(page->epoch).load());
+  sent_for.store(0, std::memory_order_relaxed);
+  if (sender) say_that_it_has_ended();
 }
 
-void join_checkpoint(uint32_t epoch) {
-  wire::SharedPage* const page = shim.page.load();
-  if (page == nullptr || std::atomic_ref(page->epoch).load() != epoch ||
-      std::atomic_ref(page->state).load() != wire::PageState::freezing) {
+void request() {
+  const wire::SharedPage* const page = channel::page();
+  if (page == nullptr) {
+    log_line(LogLevel::warn,
+             session::has_failed()
+                 ? "no checkpoint is made: this program has no keeper, it could not be started; "
+                   "start the program with `udpcr run -- PROGRAM`"
+                 : "nothing to checkpoint: the program has no UDP socket open");
     return;
   }
-  take_part(*page, epoch);
+  take_part(load(page->epoch));
 }
 
-void forget_checkpoints() { sent_for.store(0); }
+void forget_what_was_sent() {
+  sent_for.store(0, std::memory_order_relaxed);
+  sending.store(false, std::memory_order_relaxed);
+}
 
-}  // namespace udpcr
+}  // namespace udpcr::checkpoint

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// This process's part in a checkpoint.  Runs in the handler: see the law in
-// shim.h.
+// The program's side of a checkpoint.  All of it runs in the signal handler.
 #pragma once
 
 #include <stdint.h>
 
-namespace udpcr {
+namespace udpcr::checkpoint {
 
-// The checkpoint signal came from outside.
-void ask_for_checkpoint();
-// The keeper's own signal, for the checkpoint number `epoch`.
-void join_checkpoint(uint32_t epoch);
-// In the child of fork: has sent nothing yet.
-void forget_checkpoints();
+// The keeper freezes the program for checkpoint `epoch`: this process sends
+// its fds, once, and the thread waits until it is over.  May not return
+// (UDPCR_AFTER=exit).
+void take_part(uint32_t epoch);
 
-}  // namespace udpcr
+// A signal from outside asks for a checkpoint.
+void request();
+
+// In the child of fork: it has sent nothing yet.
+void forget_what_was_sent();
+
+}  // namespace udpcr::checkpoint

@@ -1,121 +1,138 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "fd_table.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
+#include <netinet/in.h>
 
-#include "log.h"
-#include "shim.h"
+#include "sys.h"
 
-namespace udpcr::fd_table {
+namespace udpcr {
+
+constinit FdTable fd_table{};
 
 namespace {
 
-// Blocks of slots: the first is static, so that ordinary programs map nothing.
-constexpr int kSlotsPerBlock = 1024;
-constexpr int kBlocks = 1024;  // fs.nr_open is 1,048,576 unless raised
+constinit FdSlot first_chunk[FdTable::kChunkSize] = {};
+constinit std::atomic<pid_t> own_pid = 0;
 
-Slot first_block[kSlotsPerBlock];
-std::atomic<Slot*> blocks[kBlocks];
-std::atomic<int> highest_end;
-
-Slot* find_or_make(int fd) {
-  const int number = fd / kSlotsPerBlock;
-  if (number >= kBlocks) return nullptr;
-  if (number == 0) return &first_block[fd];
-  Slot* block = blocks[number].load(std::memory_order_acquire);
-  if (block == nullptr) {
-    constexpr size_t kSize = sizeof(Slot) * kSlotsPerBlock;
-    void* const made =
-        mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (made == MAP_FAILED) return nullptr;
-    if (blocks[number].compare_exchange_strong(block, static_cast<Slot*>(made))) {
-      block = static_cast<Slot*>(made);
-    } else {
-      munmap(made, kSize);
-    }
-  }
-  return block + fd % kSlotsPerBlock;
-}
-
-void raise_end(int fd) {
-  int before = highest_end.load(std::memory_order_relaxed);
-  while (before <= fd && !highest_end.compare_exchange_weak(before, fd + 1)) {
-  }
-}
-
-template <typename Change>
-void change_shared(int fd, Change change) {
-  Slot* const slot = find(fd);
-  if (slot == nullptr) return;
-  change(*slot);
-  if ((slot->word.load() & kShared) == 0) return;
-  const uint64_t inode = slot->inode.load();
-  for (int other = 0; other < end(); ++other) {
-    Slot* const twin = find(other);
-    if (twin != nullptr && (twin->word.load() & kTracked) != 0 && twin->inode.load() == inode) {
-      change(*twin);
-    }
-  }
-}
+constexpr size_t kChunkBytes = sizeof(FdSlot) * FdTable::kChunkSize;
 
 }  // namespace
 
-Slot* find(int fd) {
-  const int number = fd / kSlotsPerBlock;
-  if (fd < 0 || number >= kBlocks) return nullptr;
-  Slot* const block = number == 0 ? first_block : blocks[number].load(std::memory_order_acquire);
-  return block == nullptr ? nullptr : block + fd % kSlotsPerBlock;
+void remember_process() { own_pid.store(sys::getpid(), std::memory_order_relaxed); }
+
+bool is_own_process() { return own_pid.load(std::memory_order_relaxed) == sys::getpid(); }
+
+FdSlot* FdTable::chunk_for(int fd) {
+  std::atomic<FdSlot*>& place = chunks_[fd / kChunkSize];
+  FdSlot* chunk = place.load(std::memory_order_acquire);
+  if (chunk != nullptr) return chunk;
+  if (fd < kChunkSize) {
+    place.store(first_chunk, std::memory_order_release);
+    return first_chunk;
+  }
+  void* const memory =
+      mmap(nullptr, kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const fresh = static_cast<FdSlot*>(memory);
+  if (place.compare_exchange_strong(chunk, fresh, std::memory_order_acq_rel)) return fresh;
+  munmap(memory, kChunkBytes);
+  return chunk;
 }
 
-int end() { return highest_end.load(std::memory_order_acquire); }
-
-void track(int fd, uint32_t flags) {
+bool FdTable::track(int fd, uint64_t inode, uint32_t flags) {
+  if (fd < 0 || fd >= kMostFds || inode == 0) return false;
+  if (!is_own_process()) return true;
   const KeepErrno keep;
-  struct stat status;
-  if (fstat(fd, &status) != 0) return;
-  Slot* const slot = find_or_make(fd);
-  if (slot == nullptr) {
-    say(LogLevel::warn,
-        "a UDP socket will not be in the image: its fd number is beyond 1,048,575, or there is no "
-        "memory to note it");
-    return;
-  }
-  slot->inode.store(status.st_ino);
-  slot->word.store(kTracked | flags, std::memory_order_release);
-  raise_end(fd);
+  FdSlot* const chunk = chunk_for(fd);
+  if (chunk == nullptr) return false;
+  FdSlot& slot = chunk[fd % kChunkSize];
+  slot.flags.store(flags, std::memory_order_relaxed);
+  slot.inode.store(inode, std::memory_order_release);
+  return true;
 }
 
-void forget(int fd) {
-  Slot* const slot = find(fd);
-  if (slot != nullptr) slot->word.store(0, std::memory_order_release);
+void FdTable::forget(int fd) {
+  FdSlot* const slot = find(fd);
+  if (slot != nullptr && is_own_process()) slot->inode.store(0, std::memory_order_release);
 }
 
-void duplicate(int from, int to, bool cloexec) {
-  Slot* const source = find(from);
-  const uint32_t flags = source == nullptr ? 0 : source->word.load();
-  if ((flags & kTracked) == 0) return forget(to);
-  Slot* const target = find_or_make(to);
-  if (target == nullptr) return;
-  source->word.fetch_or(kShared);
-  target->inode.store(source->inode.load());
-  target->word.store((flags & ~wire::kFdCloexec) | kShared | (cloexec ? wire::kFdCloexec : 0),
-                     std::memory_order_release);
-  raise_end(to);
+template <typename Change>
+void FdTable::each_in_range(unsigned first, unsigned last, Change change) {
+  if (!is_own_process()) return;
+  each([&](int fd, FdSlot& slot) {
+    if (static_cast<unsigned>(fd) > last) return false;
+    if (static_cast<unsigned>(fd) >= first) change(slot);
+    return true;
+  });
 }
 
-void add_flags(int fd, uint32_t flags) {
-  change_shared(fd, [flags](Slot& slot) { slot.word.fetch_or(flags); });
+void FdTable::forget_range(unsigned first, unsigned last) {
+  each_in_range(first, last, [](FdSlot& slot) { slot.inode.store(0, std::memory_order_release); });
 }
 
-void set_cloexec(int fd, bool cloexec) {
-  Slot* const slot = find(fd);
-  if (slot == nullptr || (slot->word.load() & kTracked) == 0) return;
+void FdTable::set_cloexec_range(unsigned first, unsigned last) {
+  each_in_range(first, last, [](FdSlot& slot) {
+    slot.flags.fetch_or(wire::kFdCloexec, std::memory_order_relaxed);
+  });
+}
+
+void FdTable::copy(int from, int to, bool cloexec) {
+  FdSlot* const source = find(from);
+  if (source == nullptr) return forget(to);
+  if (!is_own_process()) return;
+  uint32_t flags = source->flags.fetch_or(kFdShared, std::memory_order_relaxed) | kFdShared;
+  flags = cloexec ? flags | wire::kFdCloexec : flags & ~wire::kFdCloexec;
+  track(to, source->inode.load(std::memory_order_relaxed), flags);
+}
+
+void FdTable::set_cloexec(int fd, bool cloexec) {
+  FdSlot* const slot = find(fd);
+  if (slot == nullptr || !is_own_process()) return;
   if (cloexec) {
-    slot->word.fetch_or(wire::kFdCloexec);
+    slot->flags.fetch_or(wire::kFdCloexec, std::memory_order_relaxed);
   } else {
-    slot->word.fetch_and(~wire::kFdCloexec);
+    slot->flags.fetch_and(~wire::kFdCloexec, std::memory_order_relaxed);
   }
 }
 
-}  // namespace udpcr::fd_table
+void FdTable::change_socket_flags(int fd, uint32_t set, uint32_t clear) {
+  FdSlot* const slot = find(fd);
+  if (slot == nullptr) return;
+  const auto change = [&](int, FdSlot& one) {
+    one.flags.fetch_or(set, std::memory_order_relaxed);
+    one.flags.fetch_and(~clear, std::memory_order_relaxed);
+  };
+  if ((slot->flags.load(std::memory_order_relaxed) & kFdShared) == 0) return change(fd, *slot);
+  each_of(slot->inode.load(std::memory_order_relaxed), change);
+}
+
+uint64_t inode_of(int fd) {
+  const KeepErrno keep;
+  struct stat status {};
+  return sys::fstat(fd, &status) == 0 ? status.st_ino : 0;
+}
+
+bool examine_socket(int fd, uint64_t& inode, uint32_t& flags) {
+  const KeepErrno keep;
+  struct stat status {};
+  if (sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  int family = 0;
+  int protocol = 0;
+  socklen_t size = sizeof family;
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
+      sys::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
+    return false;
+  }
+  int type = 0;
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) {
+    return false;
+  }
+  if (family != AF_INET && family != AF_INET6) return false;
+  if (protocol != IPPROTO_UDP && protocol != IPPROTO_UDPLITE) return false;
+  inode = status.st_ino;
+  flags = (family == AF_INET6 ? kFdIpv6 : 0) | (protocol == IPPROTO_UDPLITE ? kFdUdpLite : 0);
+  if ((sys::fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0) flags |= wire::kFdCloexec;
+  return true;
+}
+
+}  // namespace udpcr

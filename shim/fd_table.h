@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Which fds of this process are UDP sockets, and what was seen of them.
-// Lock-free: an fd number belongs to whoever opened it, and a reader that comes
-// in between sees a socket that fstat then finds changed.
+// The program's UDP fds, as far as its calls told us.  Atomics only: read by
+// the signal handler and by every thread.  An entry may be stale (the fd was
+// closed behind our back), so whoever relies on one compares the inode.
+//
+// Writers do nothing in a process that shares our memory but not our fds (the
+// child of vfork).
 #pragma once
 
 #include <stdint.h>
@@ -11,37 +14,87 @@
 
 #include "wire.h"
 
-namespace udpcr::fd_table {
+namespace udpcr {
 
-// Beside wire::kFd*, in the same word.
-constexpr uint32_t kTracked = 1U << 31;
-constexpr uint32_t kShared = 1U << 30;   // dup'ed: others may have the same inode
-constexpr uint32_t kAdopted = 1U << 29;  // came back from an image
-constexpr uint32_t kPrivate = kTracked | kShared | kAdopted;
+// Our own marks beside wire::kFd*.
+constexpr uint32_t kFdIpv6 = 1U << 16;
+constexpr uint32_t kFdUdpLite = 1U << 17;
+constexpr uint32_t kFdShared = 1U << 18;     // was dup'ed: other fds have the same socket
+constexpr uint32_t kFdConnected = 1U << 19;  // connect(2) succeeded
+constexpr uint32_t kFdAdopted = 1U << 20;    // restored, in the place of a fresh socket
+// What goes over the wire.
+constexpr uint32_t kFdWireFlags = wire::kFdOriginKnown | wire::kFdBound | wire::kFdBoundPort |
+                                  wire::kFdBoundAddress | wire::kFdCloexec;
 
-struct Slot {
-  std::atomic<uint64_t> inode;
-  std::atomic<uint32_t> word;
+struct FdSlot {
+  std::atomic<uint64_t> inode;  // 0: not tracked
+  std::atomic<uint32_t> flags;
 };
 
-// nullptr when nothing at or near `fd` was ever tracked.  Async-signal-safe.
-Slot* find(int fd);
-// One past the highest fd ever tracked.  Async-signal-safe.
-int end();
+class FdTable {
+ public:
+  static constexpr int kChunkSize = 1024;
+  static constexpr int kChunks = 1024;
+  static constexpr int kMostFds = kChunkSize * kChunks;
 
-inline uint32_t word(int fd) {
-  const Slot* slot = find(fd);
-  return slot == nullptr ? 0 : slot->word.load(std::memory_order_acquire);
-}
-inline bool tracked(int fd) { return (word(fd) & kTracked) != 0; }
+  // nullptr: not tracked.
+  FdSlot* find(int fd) {
+    if (fd < 0 || fd >= kMostFds) return nullptr;
+    FdSlot* const chunk = chunks_[fd / kChunkSize].load(std::memory_order_acquire);
+    if (chunk == nullptr) return nullptr;
+    FdSlot* const slot = &chunk[fd % kChunkSize];
+    return slot->inode.load(std::memory_order_acquire) == 0 ? nullptr : slot;
+  }
 
-// `flags`: wire::kFd*.  Reads the inode by fstat.
-void track(int fd, uint32_t flags);
-void forget(int fd);
-// `to` has become a duplicate of `from`.
-void duplicate(int from, int to, bool cloexec);
-// On every fd of the same socket.
-void add_flags(int fd, uint32_t flags);
-void set_cloexec(int fd, bool cloexec);
+  // False: there is no memory or the number is too high.
+  bool track(int fd, uint64_t inode, uint32_t flags);
+  void forget(int fd);
+  // Inclusive; `last` may be beyond every fd.
+  void forget_range(unsigned first, unsigned last);
+  void set_cloexec_range(unsigned first, unsigned last);
+  void copy(int from, int to, bool cloexec);
+  void set_cloexec(int fd, bool cloexec);
+  // Of the socket: of every fd that refers to it.
+  void change_socket_flags(int fd, uint32_t set, uint32_t clear);
 
-}  // namespace udpcr::fd_table
+  // Calls `visit(int fd, FdSlot& slot)` until it returns false.
+  template <typename Visit>
+  void each(Visit visit) {
+    for (int number = 0; number < kChunks; ++number) {
+      FdSlot* const chunk = chunks_[number].load(std::memory_order_acquire);
+      if (chunk == nullptr) continue;
+      for (int i = 0; i < kChunkSize; ++i) {
+        if (chunk[i].inode.load(std::memory_order_acquire) == 0) continue;
+        if (!visit(number * kChunkSize + i, chunk[i])) return;
+      }
+    }
+  }
+  // The fds of one socket.
+  template <typename Visit>
+  void each_of(uint64_t inode, Visit visit) {
+    each([&](int fd, FdSlot& slot) {
+      if (slot.inode.load(std::memory_order_relaxed) == inode) visit(fd, slot);
+      return true;
+    });
+  }
+
+ private:
+  FdSlot* chunk_for(int fd);
+  template <typename Change>
+  void each_in_range(unsigned first, unsigned last, Change change);
+
+  std::atomic<FdSlot*> chunks_[kChunks];
+};
+
+extern FdTable fd_table;
+
+// The process whose memory this is.
+void remember_process();
+bool is_own_process();
+
+// Inode and kind of an fd; false when it is no UDP socket over IPv4 or IPv6.
+bool examine_socket(int fd, uint64_t& inode, uint32_t& flags);
+// 0: not open.
+uint64_t inode_of(int fd);
+
+}  // namespace udpcr

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "keeper_start.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
+#include "sys.h"
 #include "text.h"
 #include "wire.h"
 
@@ -19,117 +13,152 @@ namespace udpcr {
 
 namespace {
 
-constexpr size_t kStackSize = 64 * 1024;
-constexpr size_t kMostVariables = 512;
+constexpr size_t kStackSize = 32 * 1024;
 
-// Everything that the two clones need; they share the caller's memory and the
-// caller waits until the second has become the keeper.
+// An fd that is closed on the way out, unless released.
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() {
+    if (fd_ >= 0) sys::close(fd_);
+  }
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+
+  [[nodiscard]] int get() const { return fd_; }
+  int release() {
+    const int fd = fd_;
+    fd_ = -1;
+    return fd;
+  }
+  // Out of the way of programs that have closed, and will use again, the low
+  // numbers.
+  bool move_high() {
+    const int high = sys::dup_high(fd_);
+    if (high < 0) return false;
+    sys::close(fd_);
+    fd_ = high;
+    return true;
+  }
+
+ private:
+  int fd_;
+};
+
+bool starts_with(const char* text, const char* prefix) {
+  return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+// The keeper must not load the shim, nor be told what the program was told.
+bool passes_on(const char* entry) {
+  return !starts_with(entry, "LD_PRELOAD=") && !starts_with(entry, "LD_AUDIT=") &&
+         !starts_with(entry, "UDPCR_");
+}
+
+// What both new processes work with.  They share our memory while we wait
+// (CLONE_VM and CLONE_VFORK), so it is also their answer.
 struct Birth {
   const char* tool;
   int channel;
-  char channel_text[16];
-  const char* variables[kMostVariables + 1];
-  unsigned char* inner_stack_top;
-  int error_number;
+  char* arguments[4];
+  char** environment;
+  unsigned char* keeper_stack_top;
+  int error_number;  // 0: the keeper runs
   const char* step;
 };
 
+void set_default_dispositions() {
+  // The kernel's struct sigaction; SIG_DFL needs nothing else in it.
+  const struct {
+    void* handler;
+    unsigned long flags;
+    void* restorer;
+    uint64_t mask;
+  } standard = {};
+  for (int signal = 1; signal <= 64; ++signal) {
+    syscall(SYS_rt_sigaction, signal, &standard, nullptr, sys::kSignalSetSize);
+  }
+}
+
+// Runs in the keeper-to-be.  Nothing but system calls: the memory is the
+// program's.
 int become_keeper(void* argument) {
-  auto* const birth = static_cast<Birth*>(argument);
-  setsid();
-  // In here the fd table is our own.
-  fcntl(birth->channel, F_SETFD, 0);
-  // Signals stay blocked until the keeper unblocks them itself: the program's
-  // handlers must not run in here.
-  const char* const arguments[] = {"udpcr", "keeper", birth->channel_text, nullptr};
-  execve(birth->tool, const_cast<char**>(arguments), const_cast<char**>(birth->variables));
-  birth->error_number = errno;
-  birth->step = "execve";
-  _exit(127);
-}
-
-// CLONE_VFORK and an exit signal of 0: the caller stands still, and gets no
-// SIGCHLD.  execve would turn the exit signal into SIGCHLD (fs/exec.c,
-// begin_new_exec), so the keeper is a child of this one, which ends at once.
-constexpr int kCloneFlags = CLONE_VM | CLONE_VFORK;
-
-int midwife(void* argument) {
-  auto* const birth = static_cast<Birth*>(argument);
-  if (clone(become_keeper, birth->inner_stack_top, kCloneFlags, birth) < 0) {
-    birth->error_number = errno;
-    birth->step = "clone";
+  auto& birth = *static_cast<Birth*>(argument);
+  syscall(SYS_setsid);
+  // Handlers are the program's and must not run here.
+  set_default_dispositions();
+  const uint64_t none = 0;
+  sys::set_signal_mask(SIG_SETMASK, &none, nullptr);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (sys::fcntl(fd, F_GETFD) < 0) sys::open("/dev/null", O_RDWR);
   }
-  _exit(0);
+  sys::fcntl(birth.channel, F_SETFD, 0);
+  syscall(SYS_execve, birth.tool, birth.arguments, birth.environment);
+  birth.error_number = errno;
+  birth.step = "its program cannot be executed";
+  syscall(SYS_exit, 127);
+  return 127;
 }
 
-void choose_variables(Birth& birth, const char* const* environment) {
+// Runs in the process in between, whose end leaves the keeper without a
+// parent.  Exit signal 0: invisible to the program's SIGCHLD and wait().
+int beget_keeper(void* argument) {
+  auto& birth = *static_cast<Birth*>(argument);
+  if (clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, argument) < 0) {
+    birth.error_number = errno;
+    birth.step = "no process for it";
+  }
+  syscall(SYS_exit, 0);
+  return 0;
+}
+
+size_t count_entries(const char* const* environment) {
   size_t count = 0;
-  for (; *environment != nullptr && count < kMostVariables; ++environment) {
-    if (text_after(*environment, "LD_PRELOAD=") != nullptr ||
-        text_after(*environment, "LD_AUDIT=") != nullptr ||
-        text_after(*environment, "UDPCR_") != nullptr) {
-      continue;
-    }
-    birth.variables[count++] = *environment;
-  }
-  birth.variables[count] = nullptr;
+  while (environment != nullptr && environment[count] != nullptr) ++count;
+  return count;
 }
 
-KeeperStartError give_birth(const char* tool, int channel, const char* const* environment) {
-  const size_t size = 2 * kStackSize + sizeof(Birth);
-  void* const memory =
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return {errno, "mmap"};
-  auto* const bottom = static_cast<unsigned char*>(memory);
-  auto* const birth = reinterpret_cast<Birth*>(bottom + 2 * kStackSize);
-  birth->tool = tool;
-  birth->channel = channel;
-  birth->inner_stack_top = bottom + kStackSize;
-  Text<16> number;
+KeeperStartError failure(const char* step) { return {errno, step}; }
+
+// `memory`: two stacks, then room for the environment.
+KeeperStartError give_birth(const char* tool, int channel, const char* const* environment,
+                            unsigned char* memory) {
+  Text<12> number;
   number << channel;
-  memcpy(birth->channel_text, number.c_str(), number.length() + 1);
-  choose_variables(*birth, environment);
+  char keeper[] = "keeper";
+  char name[] = "udpcr";
+  char channel_argument[12];
+  memcpy(channel_argument, number.c_str(), number.size() + 1);
 
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  // The raw call: the C library's leaves its own two signals open, and the
-  // shim interposes it.
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, 8);
-  const int child = clone(midwife, bottom + 2 * kStackSize, kCloneFlags, birth);
-  KeeperStartError error{birth->error_number, birth->step};
-  if (child < 0) {
-    error = {errno, "clone"};
-  } else {
-    while (syscall(SYS_wait4, child, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
-    }
+  Birth birth = {};
+  birth.tool = tool;
+  birth.channel = channel;
+  birth.arguments[0] = name;
+  birth.arguments[1] = keeper;
+  birth.arguments[2] = channel_argument;
+  birth.keeper_stack_top = memory + 2 * kStackSize;
+  birth.environment = reinterpret_cast<char**>(memory + 2 * kStackSize);
+  size_t kept = 0;
+  for (const char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
+    if (passes_on(*entry)) birth.environment[kept++] = const_cast<char*>(*entry);
   }
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, 8);
-  munmap(memory, size);
-  return error;
+
+  const BlockSignals blocked;
+  const int between = clone(beget_keeper, memory + kStackSize, CLONE_VM | CLONE_VFORK, &birth);
+  if (between < 0) return failure("no process for it");
+  while (syscall(SYS_wait4, between, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
+  }
+  return {birth.error_number, birth.step};
 }
 
-KeeperStartError make_page(int& page) {
-  page = static_cast<int>(syscall(SYS_memfd_create, "udpcr-page", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (page < 0) return {errno, "memfd_create"};
-  if (ftruncate(page, wire::kPageSize) != 0 ||
-      fcntl(page, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return {errno, "sealing the shared page"};
-  }
-  void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, page, 0);
-  if (map == MAP_FAILED) return {errno, "mmap"};
-  static_cast<wire::SharedPage*>(map)->version = wire::kVersion;
-  munmap(map, wire::kPageSize);
-  return {0, nullptr};
-}
-
-KeeperStartError send_start(int channel, const Settings& settings, int page) {
-  wire::StartMessage start{{wire::Type::start, wire::kVersion}, settings};
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int))] = {};
-  iovec part{&start, sizeof start};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
+KeeperStartError send_start(int channel, int page, const Settings& settings) {
+  wire::WireHeader header{wire::Type::start, wire::kVersion};
+  static_assert(sizeof(wire::StartMessage) == sizeof header + sizeof settings);
+  iovec parts[] = {{&header, sizeof header}, {const_cast<Settings*>(&settings), sizeof settings}};
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof page)] = {};
+  msghdr message = {};
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   cmsghdr* const rights = CMSG_FIRSTHDR(&message);
@@ -137,55 +166,48 @@ KeeperStartError send_start(int channel, const Settings& settings, int page) {
   rights->cmsg_type = SCM_RIGHTS;
   rights->cmsg_len = CMSG_LEN(sizeof page);
   memcpy(CMSG_DATA(rights), &page, sizeof page);
-  while (syscall(SYS_sendmsg, channel, &message, MSG_NOSIGNAL) < 0) {
-    if (errno != EINTR) return {errno, "sendmsg"};
-  }
-  return {0, nullptr};
+  ssize_t sent = 0;
+  do {
+    sent = sys::sendmsg(channel, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? failure("it does not take the start message") : KeeperStartError{0, nullptr};
 }
 
 }  // namespace
 
 KeeperStartError start_keeper(const char* tool, const Settings& settings,
                               const char* const* environment, KeeperConnection& connection) {
-  connection = {-1, -1};
+  const KeepErrno keep;
+  Fd page(
+      static_cast<int>(syscall(SYS_memfd_create, "udpcr-page", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
+  const uint32_t version = wire::kVersion;
+  static_assert(offsetof(wire::SharedPage, version) == 0);
+  if (page.get() < 0 || syscall(SYS_ftruncate, page.get(), long{wire::kPageSize}) != 0 ||
+      sys::write(page.get(), &version, sizeof version) != sizeof version ||
+      sys::fcntl(page.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || !page.move_high()) {
+    return failure("no shared page (memfd_create)");
+  }
   int pair[2] = {-1, -1};
-  KeeperStartError error = make_page(connection.page);
-  if (error.error_number == 0 &&
-      syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-    error = {errno, "socketpair"};
+  if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    return failure("no channel to it (socketpair)");
   }
-  if (error.error_number == 0) error = give_birth(tool, pair[1], environment);
-  if (pair[1] >= 0) syscall(SYS_close, pair[1]);
-  if (error.error_number == 0) error = send_start(pair[0], settings, connection.page);
-  if (error.error_number != 0) {
-    if (pair[0] >= 0) syscall(SYS_close, pair[0]);
-    if (connection.page >= 0) syscall(SYS_close, connection.page);
-    connection = {-1, -1};
-    return error;
-  }
-  connection.channel = pair[0];
-  return error;
-}
+  Fd ours(pair[0]);
+  Fd theirs(pair[1]);
+  if (!ours.move_high() || !theirs.move_high()) return failure("no fd for its channel");
 
-const char* keeper_start_remedy(int error_number) {
-  switch (error_number) {
-    case EAGAIN:
-      return "EAGAIN: the user has as many processes as RLIMIT_NPROC allows; raise it, or start "
-             "the program with `udpcr run`";
-    case ENOENT:
-      return "ENOENT: the udpcr executable is not beside the shim; install udpcr anew";
-    case EACCES:
-    case EPERM:
-      return "EACCES: executing udpcr is forbidden here; start the program with `udpcr run`, or "
-             "allow it";
-    case ENOMEM:
-      return "ENOMEM: not enough memory";
-    case EMFILE:
-    case ENFILE:
-      return "EMFILE: no file descriptor is free; raise RLIMIT_NOFILE";
-    default:
-      return "start the program with `udpcr run`";
-  }
+  const size_t size = 2 * kStackSize + (count_entries(environment) + 1) * sizeof(char*);
+  void* const memory =
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (memory == MAP_FAILED) return failure("no memory for its stack");
+  const KeeperStartError problem =
+      give_birth(tool, theirs.get(), environment, static_cast<unsigned char*>(memory));
+  munmap(memory, size);
+  if (problem.error_number != 0) return problem;
+  const KeeperStartError unsent = send_start(ours.get(), page.get(), settings);
+  if (unsent.error_number != 0) return unsent;
+  connection.channel = ours.release();
+  connection.page = page.release();
+  return {0, nullptr};
 }
 
 }  // namespace udpcr

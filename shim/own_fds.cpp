@@ -1,72 +1,58 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "own_fds.h"
 
-#include <fcntl.h>
-#include <sys/resource.h>
-
-#include "real.h"
-#include "shim.h"
+#include "sys.h"
 
 namespace udpcr::own_fds {
 
 namespace {
 
-// Below the limit, so that programs that count down from it find theirs first.
-constexpr int kRoomBelowLimit = 32;
-// Programs with an unlimited fd table need no table of that size from us.
-constexpr int kHighestStart = 65536;
-
-int duplicate_high(int fd) {
-  rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return -1;
-  int start = limit.rlim_cur > kHighestStart ? kHighestStart : static_cast<int>(limit.rlim_cur);
-  for (start -= kRoomBelowLimit; start > 2; start /= 2) {
-    const int moved = real().fcntl(fd, F_DUPFD_CLOEXEC, start);
-    if (moved >= 0) return moved;
-  }
-  return -1;
-}
-
-std::atomic<int>* const kOwn[] = {&shim.channel, &shim.log_fd};
+std::atomic<int>& number_of(Use use) { return numbers[static_cast<int>(use)]; }
 
 }  // namespace
 
-int move_up(int fd) {
+void take(Use use, int fd) {
   const KeepErrno keep;
-  const int moved = duplicate_high(fd);
-  if (moved < 0) {
-    real().fcntl(fd, F_SETFD, FD_CLOEXEC);
-    return fd;
+  const int high = sys::dup_high(fd);
+  if (high >= 0) {
+    sys::close(fd);
+    fd = high;
   }
-  real().close(fd);
-  return moved;
+  number_of(use).store(fd, std::memory_order_release);
 }
 
-bool is_ours(int fd) {
-  if (fd < 0) return false;
-  for (const std::atomic<int>* own : kOwn) {
-    if (own->load(std::memory_order_relaxed) == fd) return in_own_process();
+void drop(Use use) {
+  const KeepErrno keep;
+  const int fd = number_of(use).exchange(-1, std::memory_order_acq_rel);
+  if (fd >= 0) sys::close(fd);
+}
+
+bool replace(Use use, int fd) {
+  const int place = get(use);
+  const bool replaced = sys::dup3(fd, place, O_CLOEXEC) == place;
+  const KeepErrno keep;
+  sys::close(fd);
+  return replaced;
+}
+
+bool make_way(int fd) {
+  const KeepErrno keep;
+  for (std::atomic<int>& number : numbers) {
+    if (fd < 0 || number.load(std::memory_order_relaxed) != fd) continue;
+    number.store(sys::dup_high(fd), std::memory_order_release);
+    return true;
   }
   return false;
 }
 
-void make_way(int fd) {
-  const KeepErrno keep;
-  for (std::atomic<int>* own : kOwn) {
-    if (fd < 0 || own->load() != fd || !in_own_process()) continue;
-    const int moved = real().fcntl(fd, F_DUPFD_CLOEXEC, fd + 1);
-    own->store(moved >= 0 ? moved : duplicate_high(fd));
-  }
-}
-
-int next_from(unsigned first) {
-  int found = -1;
-  for (const std::atomic<int>* own : kOwn) {
-    const int fd = own->load();
+int lowest_from(unsigned first) {
+  int lowest = -1;
+  for (const std::atomic<int>& number : numbers) {
+    const int fd = number.load(std::memory_order_relaxed);
     if (fd < 0 || static_cast<unsigned>(fd) < first) continue;
-    if (found < 0 || fd < found) found = fd;
+    if (lowest < 0 || fd < lowest) lowest = fd;
   }
-  return found;
+  return lowest;
 }
 
 }  // namespace udpcr::own_fds

@@ -1,255 +1,359 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "settings.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "sys.h"
 #include "text.h"
 
 namespace udpcr {
 
 namespace {
 
+using Path = Text<PATH_MAX>;
+
+constexpr char kDefaultImage[] = "./%e.udpcr";
+
 struct SignalName {
-  const char* name;
   int number;
+  const char* name;
 };
 
-// Those that a program can catch.
-constexpr SignalName kSignals[] = {
-    {"HUP", SIGHUP},     {"INT", SIGINT},       {"QUIT", SIGQUIT},     {"TRAP", SIGTRAP},
-    {"USR1", SIGUSR1},   {"USR2", SIGUSR2},     {"PIPE", SIGPIPE},     {"ALRM", SIGALRM},
-    {"TERM", SIGTERM},   {"STKFLT", SIGSTKFLT}, {"CHLD", SIGCHLD},     {"CONT", SIGCONT},
-    {"TSTP", SIGTSTP},   {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU},     {"URG", SIGURG},
-    {"XCPU", SIGXCPU},   {"XFSZ", SIGXFSZ},     {"VTALRM", SIGVTALRM}, {"PROF", SIGPROF},
-    {"WINCH", SIGWINCH}, {"IO", SIGIO},         {"PWR", SIGPWR},       {"SYS", SIGSYS}};
+// Not KILL and STOP, which cannot be caught.
+constexpr SignalName kSignalNames[] = {
+    {SIGHUP, "HUP"},   {SIGINT, "INT"},     {SIGQUIT, "QUIT"},     {SIGILL, "ILL"},
+    {SIGTRAP, "TRAP"}, {SIGABRT, "ABRT"},   {SIGBUS, "BUS"},       {SIGFPE, "FPE"},
+    {SIGUSR1, "USR1"}, {SIGSEGV, "SEGV"},   {SIGUSR2, "USR2"},     {SIGPIPE, "PIPE"},
+    {SIGALRM, "ALRM"}, {SIGTERM, "TERM"},   {SIGSTKFLT, "STKFLT"}, {SIGCHLD, "CHLD"},
+    {SIGCONT, "CONT"}, {SIGTSTP, "TSTP"},   {SIGTTIN, "TTIN"},     {SIGTTOU, "TTOU"},
+    {SIGURG, "URG"},   {SIGXCPU, "XCPU"},   {SIGXFSZ, "XFSZ"},     {SIGVTALRM, "VTALRM"},
+    {SIGPROF, "PROF"}, {SIGWINCH, "WINCH"}, {SIGIO, "IO"},         {SIGIO, "POLL"},
+    {SIGPWR, "PWR"},   {SIGSYS, "SYS"},
+};
 
-// As the kernel counts them; the C library keeps the first two for itself.
-constexpr int kFirstRealTime = 34;
-constexpr int kLastRealTime = 64;
+bool is_catchable(uint64_t number) {
+  if (number >= static_cast<uint64_t>(SIGRTMIN)) {
+    return number <= static_cast<uint64_t>(SIGRTMAX);
+  }
+  for (const SignalName& signal : kSignalNames) {
+    if (static_cast<uint64_t>(signal.number) == number) return true;
+  }
+  return false;
+}
+
+// Raised by the kernel for a fault: the handler would return into it for ever.
+bool is_fault(int number) {
+  return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE ||
+         number == SIGTRAP || number == SIGSYS;
+}
+
+// Of a value, for a sentence that must keep its end.
+Text<128> beginning_of(const char* value) {
+  Text<128> text;
+  for (size_t i = 0; value[i] != '\0' && i < 120; ++i) text << value[i];
+  if (strlen(value) > 120) text << "...";
+  return text;
+}
 
 class Reader {
  public:
-  Reader(const char* const* environment, SettingsComplaint complaint, void* context)
-      : environment_(environment), complain_(complaint), context_(context) {}
+  Reader(Settings& settings, const char* const* environment, const char* executed,
+         SettingsComplaint complain, void* context)
+      : settings_(settings),
+        environment_(environment),
+        executed_(executed),
+        complain_(complain),
+        context_(context) {}
 
-  // nullptr: not set, or set to nothing.
-  [[nodiscard]] const char* value(const char* name) const {
-    for (const char* const* entry = environment_; *entry != nullptr; ++entry) {
-      const char* rest = text_after(*entry, name);
-      if (rest != nullptr && *rest == '=') return rest[1] == '\0' ? nullptr : rest + 1;
+  void read() {
+    const char* const disable = value_of("UDPCR_DISABLE");
+    settings_.disabled = disable != nullptr;
+    if (settings_.disabled) return;
+    settings_.signal = SIGUSR2;
+    settings_.queue_max_age = 300;
+    settings_.park_seconds = 60;
+    settings_.log = LogLevel::warn;
+    settings_.restore_options = true;
+
+    read_signal();
+    read_choice("UDPCR_SIGNAL_CHAIN", {"off", "on"}, settings_.signal_chain);
+    read_choice("UDPCR_AFTER", {"continue", "exit", "stop"}, settings_.after);
+    read_choice("UDPCR_QUEUES", {"both", "receive", "send", "none"}, settings_.queues);
+    read_seconds("UDPCR_QUEUE_MAX_AGE", settings_.queue_max_age);
+    read_seconds("UDPCR_PARK_SECONDS", settings_.park_seconds);
+    bool without_options = false;
+    read_choice("UDPCR_OPTIONS", {"all", "none"}, without_options);
+    settings_.restore_options = !without_options;
+    read_choice("UDPCR_FDS", {"adopt", "inherit"}, settings_.fds);
+    read_choice("UDPCR_MATCH", {"argv", "exe", "any"}, settings_.match);
+    read_choice("UDPCR_ENGINE", {"auto", "module", "userspace"}, settings_.engine);
+    read_choice("UDPCR_ON_ERROR", {"start", "abort"}, settings_.on_error);
+    read_choice("UDPCR_KEEP_IMAGE", {"0", "1"}, settings_.keep_image);
+    read_log_level();
+    read_image();
+    read_log_file();
+    name_what_is_not_there_yet();
+  }
+
+ private:
+  // An empty value is none.
+  const char* value_of(const char* name) const {
+    const size_t length = strlen(name);
+    for (const char* const* entry = environment_; entry != nullptr && *entry != nullptr; ++entry) {
+      if (strncmp(*entry, name, length) == 0 && (*entry)[length] == '=') {
+        return (*entry)[length + 1] == '\0' ? nullptr : *entry + length + 1;
+      }
     }
     return nullptr;
   }
 
-  template <typename Value, size_t Count>
-  void choose(const char* name, Value& value_out, const char* const (&names)[Count]) const {
-    const char* const text = value(name);
-    if (text == nullptr) return;
-    for (size_t i = 0; i < Count; ++i) {
-      if (!text_equal(text, names[i])) continue;
-      value_out = static_cast<Value>(i);
-      return;
+  void say(const Line& line) { complain_(line.c_str(), context_); }
+
+  // A name is the number of its place.
+  template <typename Choice, size_t count>
+  void read_choice(const char* variable, const char* const (&names)[count], Choice& choice) {
+    const char* const value = value_of(variable);
+    if (value == nullptr) return;
+    for (size_t i = 0; i < count; ++i) {
+      if (strcmp(value, names[i]) == 0) {
+        choice = static_cast<Choice>(i);
+        return;
+      }
     }
-    Text<512> known;
-    for (size_t i = 0; i < Count; ++i)
-      known << (i == 0 ? "" : i + 1 == Count ? " or " : ", ") << names[i];
-    complain(name, text, known.c_str(), names[0]);
+    Line line;
+    line << variable << "=" << beginning_of(value).c_str() << " is not known; the values are ";
+    for (size_t i = 0; i < count; ++i) line << (i == 0 ? "" : ", ") << names[i];
+    line << "; " << names[static_cast<size_t>(choice)] << " is used";
+    say(line);
   }
 
-  void seconds(const char* name, uint32_t& value_out) const {
-    const char* const text = value(name);
+  void read_seconds(const char* variable, uint32_t& seconds) {
+    const char* const value = value_of(variable);
     uint64_t number = 0;
-    if (text == nullptr) return;
-    if (text_number(text, UINT32_MAX, number)) {
-      value_out = static_cast<uint32_t>(number);
+    if (value == nullptr) return;
+    if (parse_number(value, UINT32_MAX, number)) {
+      seconds = static_cast<uint32_t>(number);
       return;
     }
-    Text<16> usual;
-    usual << value_out;
-    complain(name, text, "a number of seconds", usual.c_str());
+    Line line;
+    line << variable << "=" << beginning_of(value).c_str()
+         << " is not known; the values are whole seconds from 0 to " << UINT32_MAX << "; "
+         << seconds << " is used";
+    say(line);
   }
 
-  void complain(const char* name, const char* text, const char* known, const char* usual) const {
-    Text<1024> sentence;
-    sentence << name << "=" << text << " is not known: it takes " << known << "; " << usual
-             << " is used";
-    complain_(sentence.c_str(), context_);
+  void read_signal() {
+    const char* const value = value_of("UDPCR_SIGNAL");
+    if (value == nullptr) return;
+    const int number = signal_from_name(value);
+    if (number != 0 && !is_fault(number)) {
+      settings_.signal = number;
+      return;
+    }
+    Line line;
+    line << "UDPCR_SIGNAL=" << beginning_of(value).c_str()
+         << " is not known; the values are names and numbers of signals that can be caught and "
+            "are not raised for faults (USR1, RTMIN+3, 12); USR2 is used";
+    say(line);
   }
-  void say(const char* sentence) const { complain_(sentence, context_); }
 
- private:
+  void read_log_level() {
+    // In the order of LogLevel.
+    read_choice("UDPCR_LOG", {"error", "warn", "info", "debug"}, settings_.log);
+  }
+
+  void read_image() {
+    const char* const value = value_of("UDPCR_IMAGE");
+    if (value != nullptr && fill_path("UDPCR_IMAGE", value, settings_.image)) return;
+    if (!fill_path("UDPCR_IMAGE", kDefaultImage, settings_.image)) settings_.image[0] = '\0';
+  }
+
+  void read_log_file() {
+    const char* const value = value_of("UDPCR_LOG_FILE");
+    if (value == nullptr || !fill_path("UDPCR_LOG_FILE", value, settings_.log_file)) {
+      settings_.log_file[0] = '\0';
+    }
+  }
+
+  // Absolute, %-sequences filled in.
+  bool fill_path(const char* variable, const char* given, char (&path)[PATH_MAX]) {
+    const char* value = given;
+    Path text;
+    if (value[0] != '/') {
+      char folder[PATH_MAX];
+      // The system call: getcwd(3) may allocate.  "(unreachable)" is none.
+      if (syscall(SYS_getcwd, folder, sizeof folder) < 0 || folder[0] != '/') {
+        Line line;
+        line << variable << "=" << beginning_of(value).c_str()
+             << " cannot be used: the folder at start has no path ("
+             << (folder[0] == '/' ? strerrordesc_np(errno) : "it is unreachable")
+             << "); give an absolute path; none is used";
+        say(line);
+        return false;
+      }
+      text << folder;
+      if (folder[1] != '\0') text << '/';
+      while (value[0] == '.' && value[1] == '/') value += 2;
+    }
+    for (; *value != '\0'; ++value) {
+      if (*value == '%' && value[1] != '\0') {
+        add_sequence(variable, *++value, text);
+      } else {
+        text << *value;
+      }
+    }
+    if (text.was_cut()) {
+      Line line;
+      line << variable << "=" << beginning_of(given).c_str() << " is longer than " << PATH_MAX - 1
+           << " bytes when filled in; give a shorter path; the default is used";
+      say(line);
+      return false;
+    }
+    memcpy(path, text.c_str(), text.size() + 1);
+    return true;
+  }
+
+  void add_sequence(const char* variable, char letter, Path& text) {
+    switch (letter) {
+      case 'e':
+        text << base_name(executed_ == nullptr || *executed_ == '\0' ? "unknown" : executed_);
+        return;
+      case 'h':
+        return add_host(text);
+      case 'u':
+        return add_user(text);
+      case '%':
+        text << '%';
+        return;
+      default: {
+        text << '%' << letter;
+        Line line;
+        line << variable << ": %" << letter
+             << " is not known; the sequences are %e, %h, %u and %%; it is left as it is";
+        say(line);
+      }
+    }
+  }
+
+  static void add_host(Path& text) {
+    utsname machine{};
+    if (uname(&machine) == 0) text << machine.nodename;
+  }
+
+  // The C library's look-up loads modules and allocates; the file is enough,
+  // and where the user does not stand in it, the number.
+  static void add_user(Path& text) {
+    Text<24> uid;
+    uid << static_cast<unsigned>(syscall(SYS_geteuid));
+    const int file = sys::open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    char name[64];
+    const bool found = file >= 0 && find_user(file, uid.c_str(), name);
+    if (file >= 0) sys::close(file);
+    text << (found ? name : uid.c_str());
+  }
+
+  // passwd(5): name:password:uid:...
+  static bool find_user(int file, const char* uid, char (&name)[64]) {
+    char buffer[1024];
+    unsigned field = 0;
+    size_t name_length = 0;
+    size_t matched = 0;
+    bool matches = true;
+    for (ssize_t size = 0; (size = sys::read(file, buffer, sizeof buffer)) > 0;) {
+      for (ssize_t i = 0; i < size; ++i) {
+        const char character = buffer[i];
+        if (character == '\n') {
+          field = 0;
+          name_length = matched = 0;
+          matches = true;
+        } else if (character == ':') {
+          if (field == 2 && matches && uid[matched] == '\0' && matched > 0) {
+            name[name_length] = '\0';
+            return true;
+          }
+          ++field;
+        } else if (field == 0) {
+          if (name_length + 1 >= sizeof name) {
+            matches = false;
+          } else {
+            name[name_length++] = character;
+          }
+        } else if (field == 2) {
+          matches = matches && uid[matched] == character;
+          if (matches) ++matched;
+        }
+      }
+    }
+    return false;
+  }
+
+  void name_what_is_not_there_yet() {
+    static constexpr const char* kLater[] = {"UDPCR_PARK", "UDPCR_MAP", "UDPCR_KEEPER"};
+    for (const char* const variable : kLater) {
+      const char* const value = value_of(variable);
+      if (value == nullptr || strcmp(value, "off") == 0) continue;
+      Line line;
+      line << variable << "=" << beginning_of(value).c_str()
+           << " is not supported by this version; unset it; it is left out";
+      say(line);
+    }
+  }
+
+  Settings& settings_;
   const char* const* environment_;
+  const char* executed_;
   SettingsComplaint complain_;
   void* context_;
 };
-
-const char* base_name(const char* path) {
-  const char* name = path;
-  for (; *path != '\0'; ++path) {
-    if (*path == '/') name = path + 1;
-  }
-  return name;
-}
-
-template <size_t Size>
-void make_absolute(Text<Size>& path, const char* given) {
-  char folder[PATH_MAX];
-  if (given[0] != '/' && getcwd(folder, sizeof folder) != nullptr) {
-    path << (text_equal(folder, "/") ? "" : folder) << "/";
-    while (given[0] == '.' && given[1] == '/') given += 2;
-  }
-  path << given;
-}
-
-bool fill_in(Text<PATH_MAX>& path, const char* pattern, const char* executed) {
-  for (; *pattern != '\0'; ++pattern) {
-    if (*pattern != '%') {
-      const char one[2] = {*pattern, '\0'};
-      path << one;
-      continue;
-    }
-    utsname machine;
-    switch (*++pattern) {
-      case 'e':
-        path << base_name(executed);
-        break;
-      case 'h':
-        uname(&machine);
-        path << machine.nodename;
-        break;
-      case 'u':
-        path << static_cast<int64_t>(getuid());
-        break;
-      case '%':
-        path << "%";
-        break;
-      default:
-        return false;
-    }
-  }
-  return !path.cut();
-}
-
-void read_image(Settings& settings, const Reader& reader, const char* executed) {
-  constexpr char kUsual[] = "./%e.udpcr";
-  const char* const given = reader.value("UDPCR_IMAGE");
-  Text<PATH_MAX> name;
-  if (given != nullptr && !fill_in(name, given, executed)) {
-    reader.complain("UDPCR_IMAGE", given,
-                    "a path below 4096 bytes with %e (program), %h (host), %u (user id) and %%",
-                    kUsual);
-    name = {};
-    fill_in(name, kUsual, executed);
-  } else if (given == nullptr) {
-    fill_in(name, kUsual, executed);
-  }
-  Text<PATH_MAX> path;
-  make_absolute(path, name.c_str());
-  memcpy(settings.image, path.c_str(), path.length() + 1);
-}
-
-void read_signal(Settings& settings, const Reader& reader) {
-  settings.signal = SIGUSR2;
-  const char* const text = reader.value("UDPCR_SIGNAL");
-  if (text == nullptr) return;
-  const int number = signal_from_name(text);
-  if (number != 0) {
-    settings.signal = number;
-  } else {
-    reader.complain("UDPCR_SIGNAL", text, "the name or number of a signal that can be caught",
-                    "USR2");
-  }
-}
-
-// Named by the design, not there yet: better said than silently without effect.
-void name_what_is_missing(const Reader& reader) {
-  constexpr const char* kMissing[] = {"UDPCR_PARK", "UDPCR_MAP", "UDPCR_KEEPER"};
-  for (const char* const name : kMissing) {
-    const char* const text = reader.value(name);
-    if (text == nullptr || text_equal(text, "off")) continue;
-    Text<1024> sentence;
-    sentence << name << "=" << text << " has no effect in this version; unset it";
-    reader.say(sentence.c_str());
-  }
-}
 
 }  // namespace
 
 int signal_from_name(const char* name) {
   uint64_t number = 0;
-  const char* const behind = text_after(name, "SIG");
-  if (behind != nullptr) name = behind;
-  for (const SignalName& known : kSignals) {
-    if (text_equal(name, known.name)) return known.number;
+  if (parse_number(name, 64, number)) return is_catchable(number) ? static_cast<int>(number) : 0;
+  if (strncmp(name, "SIG", 3) == 0) name += 3;
+  for (const SignalName& signal : kSignalNames) {
+    if (strcmp(name, signal.name) == 0) return signal.number;
   }
-  const char* const offset = text_after(name, "RTMIN+");
-  if (offset != nullptr && text_number(offset, kLastRealTime - kFirstRealTime, number)) {
-    return kFirstRealTime + static_cast<int>(number);
+  if (strcmp(name, "RTMIN") == 0) return SIGRTMIN;
+  if (strcmp(name, "RTMAX") == 0) return SIGRTMAX;
+  const auto span = static_cast<uint64_t>(SIGRTMAX - SIGRTMIN);
+  if (strncmp(name, "RTMIN+", 6) == 0 && parse_number(name + 6, span, number)) {
+    return SIGRTMIN + static_cast<int>(number);
   }
-  if (!text_number(name, kLastRealTime, number)) return 0;
-  const int signal = static_cast<int>(number);
-  if (signal >= kFirstRealTime) return signal;
-  for (const SignalName& known : kSignals) {
-    if (signal == known.number) return signal;
+  if (strncmp(name, "RTMAX-", 6) == 0 && parse_number(name + 6, span, number)) {
+    return SIGRTMAX - static_cast<int>(number);
   }
   return 0;
 }
 
 void signal_name(int signal, char (&name)[16]) {
   Text<16> text;
-  if (signal >= kFirstRealTime) {
-    text << "RTMIN+" << (signal - kFirstRealTime);
-  } else {
-    for (const SignalName& known : kSignals) {
-      if (known.number == signal) text << known.name;
-    }
+  const char* known = nullptr;
+  for (const SignalName& candidate : kSignalNames) {
+    if (candidate.number == signal && known == nullptr) known = candidate.name;
   }
-  memcpy(name, text.c_str(), text.length() + 1);
+  if (known != nullptr) {
+    text << known;
+  } else if (signal == SIGRTMIN) {
+    text << "RTMIN";
+  } else if (signal > SIGRTMIN && signal <= SIGRTMAX) {
+    text << "RTMIN+" << signal - SIGRTMIN;
+  } else {
+    text << signal;
+  }
+  memcpy(name, text.c_str(), text.size() + 1);
 }
 
 void read_settings(Settings& settings, const char* const* environment, const char* executed,
                    SettingsComplaint complain, void* context) {
-  const Reader reader(environment, complain, context);
   memset(&settings, 0, sizeof settings);
-  settings.queue_max_age = 300;
-  settings.park_seconds = 60;
-  settings.log = LogLevel::warn;
-  settings.restore_options = true;
-
-  settings.disabled = reader.value("UDPCR_DISABLE") != nullptr;
-  if (settings.disabled) return;
-  read_image(settings, reader, executed);
-  read_signal(settings, reader);
-  reader.choose("UDPCR_SIGNAL_CHAIN", settings.signal_chain, {"off", "on"});
-  reader.choose("UDPCR_AFTER", settings.after, {"continue", "exit", "stop"});
-  reader.choose("UDPCR_QUEUES", settings.queues, {"both", "receive", "send", "none"});
-  reader.seconds("UDPCR_QUEUE_MAX_AGE", settings.queue_max_age);
-  bool no_options = false;
-  reader.choose("UDPCR_OPTIONS", no_options, {"all", "none"});
-  settings.restore_options = !no_options;
-  reader.seconds("UDPCR_PARK_SECONDS", settings.park_seconds);
-  reader.choose("UDPCR_FDS", settings.fds, {"adopt", "inherit"});
-  reader.choose("UDPCR_MATCH", settings.match, {"argv", "exe", "any"});
-  reader.choose("UDPCR_ENGINE", settings.engine, {"auto", "module", "userspace"});
-  reader.choose("UDPCR_ON_ERROR", settings.on_error, {"start", "abort"});
-  reader.choose("UDPCR_KEEP_IMAGE", settings.keep_image, {"0", "1"});
-  // In the order of LogLevel, but for the default, which comes first.
-  enum class Level : uint8_t { warn, error, info, debug } level = Level::warn;
-  reader.choose("UDPCR_LOG", level, {"warn", "error", "info", "debug"});
-  settings.log = level == Level::warn    ? LogLevel::warn
-                 : level == Level::error ? LogLevel::error
-                 : level == Level::info  ? LogLevel::info
-                                         : LogLevel::debug;
-  const char* const log_file = reader.value("UDPCR_LOG_FILE");
-  if (log_file != nullptr) {
-    Text<PATH_MAX> path;
-    make_absolute(path, log_file);
-    memcpy(settings.log_file, path.c_str(), path.length() + 1);
-  }
-  name_what_is_missing(reader);
+  Reader(settings, environment, executed, complain, context).read();
 }
 
 }  // namespace udpcr

@@ -1,249 +1,216 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "signals.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <ucontext.h>
-#include <unistd.h>
 
+#include <atomic>
+
+#include "channel.h"
 #include "checkpoint.h"
-#include "real.h"
-#include "shim.h"
+#include "libc.h"
+#include "sys.h"
+#include "turn.h"
 
-namespace udpcr {
+namespace udpcr::signals {
 
 namespace {
 
-using Action = struct sigaction;
+constinit std::atomic<int> watched = 0;
+constinit bool chained = false;
 
-// What the program asked for.  A writer fills the other slot, then turns over:
-// a handler that reads meanwhile sees a whole one.
-Action program_actions[2];
-std::atomic<unsigned> current_action;
+// Two, so that a handler always finds a whole one while it is being changed.
+constinit struct sigaction dispositions[2] = {};
+constinit std::atomic<unsigned> current = 0;
+constinit std::atomic<bool> changing = false;
 
-// Whether the program believes that this thread blocks the signal.
-__thread bool blocked_by_program __attribute__((tls_model("initial-exec")));
+// The program believes that this thread blocks the signal.
+thread_local constinit bool blocked_by_program = false;
+// And one that it sent to itself has come meanwhile.
+thread_local constinit bool pending = false;
 
-Action program_action() { return program_actions[current_action.load()]; }
+uint64_t bit_of(int signal) { return uint64_t{1} << (signal - 1); }
 
-void set_program_action(const Action& action) {
-  const unsigned other = 1 - current_action.load();
-  program_actions[other] = action;
-  current_action.store(other);
+uint64_t kernel_mask(const sigset_t& set) {
+  uint64_t mask = 0;
+  memcpy(&mask, &set, sizeof mask);
+  return mask;
 }
 
-bool is_ours(int signal) {
-  return shim.active.load(std::memory_order_relaxed) && signal == shim.settings.signal;
+void send_to_this_thread(int signal) {
+  syscall(SYS_tgkill, sys::getpid(), syscall(SYS_gettid), signal);
 }
 
-// The kernel's signal set is 8 bytes.
-constexpr size_t kKernelSetSize = 8;
+void handle(int signal, siginfo_t* info, void* context);
 
-// SIG_DFL of every signal that can be ours but these ends the program.
-bool default_is_ignore(int signal) {
-  return signal == SIGCHLD || signal == SIGURG || signal == SIGWINCH || signal == SIGCONT;
+// A program that asked for EINTR is used to it; all others never see it.
+void install_handler(int signal) {
+  const struct sigaction& own = dispositions[current.load(std::memory_order_relaxed)];
+  const bool wants_interruption =
+      own.sa_handler != SIG_DFL && own.sa_handler != SIG_IGN && (own.sa_flags & SA_RESTART) == 0;
+  struct sigaction action {};
+  action.sa_sigaction = handle;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | (wants_interruption ? 0 : SA_RESTART);
+  sigfillset(&action.sa_mask);
+  libc().plain_sigaction(signal, &action, nullptr);
 }
 
-void raise_default(int signal) {
-  Action dfl{};
-  dfl.sa_handler = SIG_DFL;
-  real().sigaction(signal, &dfl, nullptr);
-  sigset_t one;
-  sigemptyset(&one);
-  sigaddset(&one, signal);
-  syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &one, nullptr, kKernelSetSize);
-  syscall(SYS_kill, getpid(), signal);
+// What the kernel would have done had we not been there.
+void do_default(int signal) {
+  struct sigaction standard {};
+  libc().plain_sigaction(signal, &standard, nullptr);
+  send_to_this_thread(signal);
+  const uint64_t open = bit_of(signal);
+  sys::set_signal_mask(SIG_UNBLOCK, &open, nullptr);
+  // Ignored by default, or stopped and continued.
+  install_handler(signal);
 }
 
-// As the kernel would have delivered it to the program.
-void deliver_to_program(int signal, siginfo_t* info, void* context) {
-  const Action action = program_action();
-  if (action.sa_handler == SIG_IGN) return;
-  if (action.sa_handler == SIG_DFL) {
-    if (!default_is_ignore(signal)) raise_default(signal);
+void call_own_handler(int signal, siginfo_t* info, void* context) {
+  const struct sigaction own = dispositions[current.load(std::memory_order_acquire)];
+  if (own.sa_handler == SIG_IGN || own.sa_handler == SIG_DFL) return;
+  if ((own.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
+    struct sigaction standard {};
+    set_disposition(&standard, nullptr);
+  }
+  uint64_t mask =
+      kernel_mask(static_cast<ucontext_t*>(context)->uc_sigmask) | kernel_mask(own.sa_mask);
+  if ((own.sa_flags & SA_NODEFER) == 0) mask |= bit_of(signal);
+  // The return from our handler puts back what was before it.
+  sys::set_signal_mask(SIG_SETMASK, &mask, nullptr);
+  if ((own.sa_flags & SA_SIGINFO) != 0) {
+    own.sa_sigaction(signal, info, context);
+  } else {
+    own.sa_handler(signal);
+  }
+}
+
+void handle_own(int signal, siginfo_t* info, void* context) {
+  if (blocked_by_program) {
+    pending = true;
     return;
   }
-  if ((action.sa_flags & SA_RESETHAND) != 0) {
-    Action dfl{};
-    dfl.sa_handler = SIG_DFL;
-    set_program_action(dfl);
-  }
-  sigset_t mask = static_cast<ucontext_t*>(context)->uc_sigmask;
-  for (int other = 1; other < _NSIG; ++other) {
-    if (sigismember(&action.sa_mask, other) == 1) sigaddset(&mask, other);
-  }
-  // Ours stays out while the program's handler runs, as if it had SA_NODEFER off.
-  sigaddset(&mask, signal);
-  sigset_t before;
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &before, kKernelSetSize);
-  if ((action.sa_flags & SA_SIGINFO) != 0) {
-    action.sa_sigaction(signal, info, context);
+  if (dispositions[current.load(std::memory_order_acquire)].sa_handler == SIG_DFL) {
+    do_default(signal);
   } else {
-    action.sa_handler(signal);
+    call_own_handler(signal, info, context);
   }
-  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, kKernelSetSize);
 }
 
-// kill, sigqueue and their kin carry a sender; what a timer or an fd raises
-// is the program's own.
-bool from_outside(const siginfo_t& info) {
-  const bool has_sender =
-      info.si_code == SI_USER || info.si_code == SI_TKILL || info.si_code == SI_QUEUE;
-  return has_sender && info.si_pid != getpid();
-}
-
-bool from_keeper(const siginfo_t& info, uint32_t& epoch) {
+bool is_keepers(const siginfo_t& info, uint32_t& epoch) {
   if (info.si_code != SI_QUEUE) return false;
-  uint64_t value;
+  uint64_t value = 0;
   memcpy(&value, &info.si_value, sizeof value);
   epoch = static_cast<uint32_t>(value);
   return value >> 32 == wire::kSignalMagic;
 }
 
-void on_checkpoint_signal(int signal, siginfo_t* info, void* context) {
+// By kill(2) and its like, and from another process.  Timers, asynchronous
+// input and the kernel's own reasons are the program's affair.
+bool is_from_outside(const siginfo_t& info) {
+  const bool sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
+  return sent && info.si_pid != sys::getpid();
+}
+
+void handle(int signal, siginfo_t* info, void* context) {
   const KeepErrno keep;
   uint32_t epoch = 0;
-  if (!in_own_process()) return;
-  if (!from_outside(*info)) {
-    deliver_to_program(signal, info, context);
-  } else if (from_keeper(*info, epoch)) {
-    join_checkpoint(epoch);
+  if (is_keepers(*info, epoch)) {
+    wire::SharedPage* const page = channel::page();
+    if (page == nullptr) return;
+    wire::PageState state{};
+    __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
+    const bool current_one = __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST) == epoch;
+    if (state == wire::PageState::freezing && current_one) checkpoint::take_part(epoch);
+  } else if (is_from_outside(*info)) {
+    checkpoint::request();
+    if (chained) call_own_handler(signal, info, context);
   } else {
-    ask_for_checkpoint();
-    const Action action = program_action();
-    if (shim.settings.signal_chain && action.sa_handler != SIG_DFL) {
-      deliver_to_program(signal, info, context);
-    }
+    handle_own(signal, info, context);
   }
-}
-
-int change_mask(int (*change)(int, const sigset_t*, sigset_t*), int how, const sigset_t* set,
-                sigset_t* old) {
-  if (!shim.active.load(std::memory_order_relaxed)) return change(how, set, old);
-  const int signal = shim.settings.signal;
-  const bool was_blocked = blocked_by_program;
-  bool will_be_blocked = was_blocked;
-  sigset_t filtered;
-  if (set != nullptr) {
-    filtered = *set;
-    const bool named = sigismember(set, signal) == 1;
-    if (how == SIG_SETMASK) will_be_blocked = named;
-    if (how == SIG_BLOCK && named) will_be_blocked = true;
-    if (how == SIG_UNBLOCK && named) will_be_blocked = false;
-    sigdelset(&filtered, signal);
-  }
-  const int result = change(how, set == nullptr ? nullptr : &filtered, old);
-  if (result != 0) return result;
-  blocked_by_program = will_be_blocked;
-  if (old != nullptr) {
-    if (was_blocked) {
-      sigaddset(old, signal);
-    } else {
-      // In the program's own handler for a signal to itself it is blocked.
-      sigdelset(old, signal);
-    }
-  }
-  return result;
-}
-
-// signal(3) and its relatives, for the checkpoint signal.
-sighandler_t set_handler(int signal, sighandler_t handler, int flags) {
-  const sighandler_t before = program_action().sa_handler;
-  Action action{};
-  action.sa_handler = handler;
-  action.sa_flags = flags;
-  if ((flags & SA_NODEFER) == 0) sigaddset(&action.sa_mask, signal);
-  set_program_action(action);
-  return before;
 }
 
 }  // namespace
 
-void take_signal() {
-  const KeepErrno keep;
-  const int signal = shim.settings.signal;
-  Action action{};
-  action.sa_sigaction = on_checkpoint_signal;
-  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
-  sigfillset(&action.sa_mask);
-  Action before{};
-  if (real().sigaction(signal, &action, &before) != 0) return;
-  set_program_action(before);
-  sigset_t one;
-  sigset_t old;
-  sigemptyset(&one);
-  sigaddset(&one, signal);
-  real().pthread_sigmask(SIG_UNBLOCK, &one, &old);
-  blocked_by_program = sigismember(&old, signal) == 1;
+void install(int signal, bool chain) {
+  chained = chain;
+  // What the program has inherited, or an earlier constructor has set.
+  libc().plain_sigaction(signal, nullptr, &dispositions[0]);
+  watched.store(signal, std::memory_order_release);
+  install_handler(signal);
+  uint64_t before = 0;
+  const uint64_t open = bit_of(signal);
+  sys::set_signal_mask(SIG_UNBLOCK, &open, &before);
+  blocked_by_program = (before & open) != 0;
 }
 
-UDPCR_EXPORT int sigaction(int signal, const struct sigaction* act,
-                           struct sigaction* old) noexcept {
-  if (!is_ours(signal)) return real().sigaction(signal, act, old);
-  const Action before = program_action();
-  if (act != nullptr) set_program_action(*act);
-  if (old != nullptr) *old = before;
-  return 0;
+bool is_watched(int signal) {
+  return signal != 0 && watched.load(std::memory_order_acquire) == signal;
 }
 
-#define UDPCR_SIGNAL_CALL(name, flags)                                                           \
-  UDPCR_EXPORT sighandler_t name(int signal, sighandler_t handler) noexcept {                    \
-    return is_ours(signal) ? set_handler(signal, handler, flags) : real().name(signal, handler); \
+void set_disposition(const struct sigaction* action, struct sigaction* old) {
+  const Turn turn(changing);
+  const unsigned now = current.load(std::memory_order_relaxed);
+  // The two may be the same object.
+  const struct sigaction before = dispositions[now];
+  if (action != nullptr) {
+    dispositions[1 - now] = *action;
+    current.store(1 - now, std::memory_order_release);
+    install_handler(watched.load(std::memory_order_relaxed));
   }
-UDPCR_SIGNAL_CALL(signal, SA_RESTART)
-UDPCR_SIGNAL_CALL(bsd_signal, SA_RESTART)
-UDPCR_SIGNAL_CALL(ssignal, SA_RESTART)
-UDPCR_SIGNAL_CALL(sysv_signal, SA_RESETHAND | SA_NODEFER)
-UDPCR_SIGNAL_CALL(__sysv_signal, SA_RESETHAND | SA_NODEFER)
-#undef UDPCR_SIGNAL_CALL
-
-UDPCR_EXPORT sighandler_t sigset(int signal, sighandler_t handler) noexcept {
-  if (!is_ours(signal)) return real().sigset(signal, handler);
-  const sighandler_t before = blocked_by_program ? SIG_HOLD : program_action().sa_handler;
-  blocked_by_program = handler == SIG_HOLD;
-  if (handler != SIG_HOLD) set_handler(signal, handler, 0);
-  return before;
+  if (old != nullptr) *old = before;
 }
 
-UDPCR_EXPORT int sigignore(int signal) noexcept {
-  if (!is_ours(signal)) return real().sigignore(signal);
-  set_handler(signal, SIG_IGN, 0);
+bool is_blocked_by_program() { return blocked_by_program; }
+
+void set_blocked_by_program(bool blocked) {
+  blocked_by_program = blocked;
+  if (blocked || !pending) return;
+  pending = false;
+  send_to_this_thread(watched.load(std::memory_order_relaxed));
+}
+
+int suspend(int (*real)(const sigset_t*), const sigset_t& mask) {
+  const int signal = watched.load(std::memory_order_acquire);
+  if (signal == 0) return real(&mask);
+  const bool opens = sigismember(&mask, signal) != 1;
+  const bool before = blocked_by_program;
+  if (opens && pending) {
+    // It has come already: handled now, and the call is over.
+    set_blocked_by_program(false);
+    blocked_by_program = before;
+    errno = EINTR;
+    return -1;
+  }
+  sigset_t without = mask;
+  sigdelset(&without, signal);
+  blocked_by_program = !opens;
+  const int result = real(&without);
+  blocked_by_program = before;
+  return result;
+}
+
+int change_mask(ChangeMask change, int how, const sigset_t* set, sigset_t* old) {
+  const int signal = watched.load(std::memory_order_acquire);
+  if (signal == 0) return change(how, set, old);
+  const bool before = blocked_by_program;
+  sigset_t without{};
+  bool named = false;
+  if (set != nullptr) {
+    without = *set;
+    named = sigismember(&without, signal) == 1;
+    sigdelset(&without, signal);
+  }
+  const int result = change(how, set == nullptr ? nullptr : &without, old);
+  if (result != 0) return result;
+  if (old != nullptr && before) sigaddset(old, signal);
+  if (set != nullptr) {
+    const KeepErrno keep;
+    if (how == SIG_SETMASK) set_blocked_by_program(named);
+    if (how == SIG_BLOCK && named) set_blocked_by_program(true);
+    if (how == SIG_UNBLOCK && named) set_blocked_by_program(false);
+  }
   return 0;
 }
 
-UDPCR_EXPORT int sighold(int signal) noexcept {
-  if (!is_ours(signal)) return real().sighold(signal);
-  blocked_by_program = true;
-  return 0;
-}
-
-UDPCR_EXPORT int sigprocmask(int how, const sigset_t* set, sigset_t* old) noexcept {
-  return change_mask(real().sigprocmask, how, set, old);
-}
-
-UDPCR_EXPORT int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) noexcept {
-  return change_mask(real().pthread_sigmask, how, set, old);
-}
-
-// The BSD masks are the first 32 signals as bits of an int.
-UDPCR_EXPORT int sigblock(int mask) noexcept {
-  const int signal = shim.settings.signal;
-  if (!is_ours(signal) || signal > 32) return real().sigblock(mask);
-  const int bit = static_cast<int>(1U << (signal - 1));
-  const int before = (real().sigblock(mask & ~bit) & ~bit) | (blocked_by_program ? bit : 0);
-  if ((mask & bit) != 0) blocked_by_program = true;
-  return before;
-}
-
-UDPCR_EXPORT int sigsetmask(int mask) noexcept {
-  const int signal = shim.settings.signal;
-  if (!is_ours(signal) || signal > 32) return real().sigsetmask(mask);
-  const int bit = static_cast<int>(1U << (signal - 1));
-  const int before = (real().sigsetmask(mask & ~bit) & ~bit) | (blocked_by_program ? bit : 0);
-  blocked_by_program = (mask & bit) != 0;
-  return before;
-}
-
-}  // namespace udpcr
+}  // namespace udpcr::signals

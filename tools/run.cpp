@@ -133,7 +133,9 @@ int run(const std::vector<char*>& program) {
     const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
     if (problem.error_number != 0) {
       return fail(kFailed, std::string("the keeper cannot start: ") + problem.step + ": " +
-                               std::strerror(problem.error_number));
+                               std::strerror(problem.error_number) +
+                               "; without a keeper (LD_PRELOAD alone) the program would run, but "
+                               "could not be checkpointed");
     }
     preload(shim);
     const std::string channel =

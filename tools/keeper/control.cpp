@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "control.hpp"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -12,6 +13,9 @@
 namespace udpcr::keeper {
 
 namespace {
+
+constexpr int kStartPatienceMs = 500;
+constexpr int kStartPollMs = 10;
 
 sockaddr_un control_address(pid_t pid, socklen_t& length) {
   sockaddr_un address{};
@@ -59,7 +63,14 @@ UniqueFd connect_control(pid_t pid) {
   socklen_t length = 0;
   const sockaddr_un address = control_address(pid, length);
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!fd || connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+  int result = -1;
+  // A keeper that has just been started listens some milliseconds later.
+  for (int waited = 0; waited < kStartPatienceMs; waited += kStartPollMs) {
+    result = connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), length);
+    if (result == 0 || errno != ECONNREFUSED) break;
+    poll(nullptr, 0, kStartPollMs);
+  }
+  if (result != 0) {
     throw Error("process " + std::to_string(pid) +
                     " has no keeper: it was not started under udpcr, has opened no UDP socket yet, "
                     "or its keeper has ended; start it with `udpcr run -- PROGRAM`",

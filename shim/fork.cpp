@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "fork.h"
+
+#include <pthread.h>
+
+#include "adopt.h"
+#include "channel.h"
+#include "checkpoint.h"
+#include "fd_table.h"
+#include "sys.h"
+
+namespace udpcr {
+
+namespace {
+
+void begin_child() {
+  const KeepErrno keep;
+  const BlockSignals blocked;
+  remember_process();
+  checkpoint::forget_what_was_sent();
+  // A thread that had its turn does not exist here.
+  adopt::reset_turn();
+  if (!channel::is_open()) return;
+  channel::renew_after_fork();
+  // Forked while the program is being frozen: this thread was never signalled.
+  const wire::SharedPage* const page = channel::page();
+  wire::PageState state{};
+  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
+  if (state == wire::PageState::freezing) {
+    checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
+  }
+}
+
+}  // namespace
+
+void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }
+
+}  // namespace udpcr

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Who the program is, as it was before its own code ran; and whose the image
+// is that stands at UDPCR_IMAGE.
+#pragma once
+
+#include <stdint.h>
+
+#include "settings.h"
+
+namespace udpcr {
+
+// In the constructor: programs overwrite their arguments.
+void remember_identity(int argc, const char* const* argv);
+
+// Tells the keeper.  0 or errno.
+int send_hello();
+
+enum class Standing : uint8_t {
+  none,
+  ours,     // by its header; the keeper looks closer
+  others,   // another program's
+  unsound,  // cannot be opened, or has no header of ours: the keeper says which
+};
+Standing image_standing(const Settings& settings);
+
+}  // namespace udpcr

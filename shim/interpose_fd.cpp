@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Fds: closed, copied, marked.  Ours do not exist for the program.
+#include <linux/close_range.h>
+#include <stdarg.h>
+
+#include "adopt.h"
+#include "fd_table.h"
+#include "interpose.h"
+#include "libc.h"
+#include "own_fds.h"
+#include "replay.h"
+#include "sys.h"
+
+using udpcr::fd_table;
+using udpcr::FdSlot;
+using udpcr::libc;
+namespace own_fds = udpcr::own_fds;
+
+namespace {
+
+int bad_fd() {
+  errno = EBADF;
+  return -1;
+}
+
+// What was recorded of the socket, if this is its last fd.
+void forget_records(const FdSlot& slot) {
+  if (!udpcr::adopt::is_pending()) return;
+  if ((slot.flags.load(std::memory_order_relaxed) & udpcr::kFdShared) != 0) return;
+  udpcr::replay::forget_socket(slot.inode.load(std::memory_order_relaxed));
+}
+
+// Before the call: as soon as it is done another thread may get the number.
+void forget(int fd) {
+  const FdSlot* const slot = fd_table.find(fd);
+  if (slot == nullptr) return;
+  forget_records(*slot);
+  fd_table.forget(fd);
+}
+
+// Ours has moved for a call that then failed.
+void close_old(int fd) {
+  const udpcr::KeepErrno keep;
+  udpcr::sys::close(fd);
+}
+
+using Fcntl = int (*)(int fd, int command, ...);
+
+int do_fcntl(Fcntl real, int fd, int command, void* argument) {
+  if (own_fds::is_own(fd)) return bad_fd();
+  const int result = real(fd, command, argument);
+  if (result < 0) return result;
+  switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      fd_table.copy(fd, result, command == F_DUPFD_CLOEXEC);
+      break;
+    case F_SETFD:
+      fd_table.set_cloexec(fd, (reinterpret_cast<intptr_t>(argument) & FD_CLOEXEC) != 0);
+      break;
+    default:
+      break;
+  }
+  return result;
+}
+
+// Calls `close_piece(first, last)` for what lies between ours, until one fails.
+template <typename ClosePiece>
+int close_around_ours(unsigned first, unsigned last, ClosePiece close_piece) {
+  for (;;) {
+    const int own = own_fds::lowest_from(first);
+    if (own < 0 || static_cast<unsigned>(own) > last) return close_piece(first, last);
+    const auto place = static_cast<unsigned>(own);
+    if (place > first) {
+      const int result = close_piece(first, place - 1);
+      if (result != 0) return result;
+    }
+    if (place == last) return 0;
+    first = place + 1;
+  }
+}
+
+}  // namespace
+
+UDPCR_EXPORT int close(int fd) {
+  if (own_fds::is_own(fd)) return bad_fd();
+  forget(fd);
+  return libc().close(fd);
+}
+
+UDPCR_EXPORT int dup(int fd) noexcept {
+  if (own_fds::is_own(fd)) return bad_fd();
+  const int copy = libc().dup(fd);
+  if (copy >= 0) fd_table.copy(fd, copy, false);
+  return copy;
+}
+
+UDPCR_EXPORT int dup2(int from, int to) noexcept {
+  if (own_fds::is_own(from)) return bad_fd();
+  const bool moved = own_fds::make_way(to);
+  const int copy = libc().dup2(from, to);
+  if (copy >= 0 && from != to) fd_table.copy(from, to, false);
+  if (copy < 0 && moved) close_old(to);
+  return copy;
+}
+
+UDPCR_EXPORT int dup3(int from, int to, int flags) noexcept {
+  if (own_fds::is_own(from)) return bad_fd();
+  const bool moved = own_fds::make_way(to);
+  const int copy = libc().dup3(from, to, flags);
+  if (copy >= 0) fd_table.copy(from, to, (flags & O_CLOEXEC) != 0);
+  if (copy < 0 && moved) close_old(to);
+  return copy;
+}
+
+UDPCR_EXPORT int fcntl(int fd, int command, ...) {
+  va_list rest;
+  va_start(rest, command);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  return do_fcntl(libc().fcntl, fd, command, argument);
+}
+
+UDPCR_EXPORT int fcntl64(int fd, int command, ...) {
+  va_list rest;
+  va_start(rest, command);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  return do_fcntl(libc().fcntl64, fd, command, argument);
+}
+
+UDPCR_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
+  if ((static_cast<unsigned>(flags) & CLOSE_RANGE_CLOEXEC) != 0) {
+    const int result = libc().close_range(first, last, flags);
+    if (result == 0) fd_table.set_cloexec_range(first, last);
+    return result;
+  }
+  if (first > last) return libc().close_range(first, last, flags);
+  return close_around_ours(first, last, [flags](unsigned from, unsigned to) {
+    const int result = libc().close_range(from, to, flags);
+    if (result == 0) fd_table.forget_range(from, to);
+    return result;
+  });
+}
+
+UDPCR_EXPORT void closefrom(int lowest) noexcept {
+  const unsigned first = lowest < 0 ? 0 : static_cast<unsigned>(lowest);
+  fd_table.forget_range(first, ~0U);
+  if (own_fds::lowest_from(first) < 0) {
+    libc().closefrom(lowest);
+    return;
+  }
+  const udpcr::KeepErrno keep;
+  const int result = close_around_ours(first, ~0U, [](unsigned from, unsigned to) {
+    return static_cast<int>(syscall(SYS_close_range, from, to, 0));
+  });
+  if (result == 0) return;
+  // Before Linux 5.9.
+  for (long fd = static_cast<long>(first); fd < sysconf(_SC_OPEN_MAX); ++fd) {
+    if (!own_fds::is_own(static_cast<int>(fd))) udpcr::sys::close(static_cast<int>(fd));
+  }
+}

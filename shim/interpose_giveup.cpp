@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Calls by which a program gives up what its keeper needs (privileges, the
+// root folder, the right to start processes): the keeper is started before.
+#include <stdarg.h>
+#include <sys/syscall.h>
+
+#include "interpose.h"
+#include "libc.h"
+#include "session.h"
+#include "sys.h"
+
+using udpcr::libc;
+using udpcr::session::ensure_keeper;
+
+namespace {
+
+// Below what is in force: raising a limit, as many do, gives nothing up.
+bool is_lower(int resource, rlim_t soft, rlim_t hard) {
+  if (resource != RLIMIT_NPROC && resource != RLIMIT_NOFILE) return false;
+  const udpcr::KeepErrno keep;
+  rlimit64 now{};  // the kernel's on every architecture
+  if (syscall(SYS_prlimit64, 0, resource, nullptr, &now) != 0) return true;
+  return soft < now.rlim_cur || hard < now.rlim_max;
+}
+
+template <typename Limit>
+void look_at_limit(int resource, const Limit* limit) {
+  if (limit != nullptr && is_lower(resource, limit->rlim_cur, limit->rlim_max)) ensure_keeper();
+}
+
+template <typename Limit>
+void look_at_limit_of(pid_t process, int resource, const Limit* limit) {
+  if (process == 0 || process == udpcr::sys::getpid()) look_at_limit(resource, limit);
+}
+
+}  // namespace
+
+UDPCR_EXPORT int chroot(const char* path) noexcept {
+  ensure_keeper();
+  return libc().chroot(path);
+}
+
+UDPCR_EXPORT int unshare(int flags) noexcept {
+  ensure_keeper();
+  return libc().unshare(flags);
+}
+
+UDPCR_EXPORT int setuid(uid_t user) noexcept {
+  ensure_keeper();
+  return libc().setuid(user);
+}
+
+UDPCR_EXPORT int seteuid(uid_t user) noexcept {
+  ensure_keeper();
+  return libc().seteuid(user);
+}
+
+UDPCR_EXPORT int setreuid(uid_t real, uid_t effective) noexcept {
+  ensure_keeper();
+  return libc().setreuid(real, effective);
+}
+
+UDPCR_EXPORT int setresuid(uid_t real, uid_t effective, uid_t saved) noexcept {
+  ensure_keeper();
+  return libc().setresuid(real, effective, saved);
+}
+
+UDPCR_EXPORT int setgid(gid_t group) noexcept {
+  ensure_keeper();
+  return libc().setgid(group);
+}
+
+UDPCR_EXPORT int setegid(gid_t group) noexcept {
+  ensure_keeper();
+  return libc().setegid(group);
+}
+
+UDPCR_EXPORT int setregid(gid_t real, gid_t effective) noexcept {
+  ensure_keeper();
+  return libc().setregid(real, effective);
+}
+
+UDPCR_EXPORT int setresgid(gid_t real, gid_t effective, gid_t saved) noexcept {
+  ensure_keeper();
+  return libc().setresgid(real, effective, saved);
+}
+
+UDPCR_EXPORT int capset(void* header, const void* data) noexcept {
+  ensure_keeper();
+  return libc().capset(header, data);
+}
+
+UDPCR_EXPORT int prctl(int option, ...) noexcept {
+  va_list rest;
+  va_start(rest, option);
+  unsigned long arguments[4];
+  for (unsigned long& argument : arguments) argument = va_arg(rest, unsigned long);
+  va_end(rest);
+  if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) ensure_keeper();
+  return libc().prctl(option, arguments[0], arguments[1], arguments[2], arguments[3]);
+}
+
+UDPCR_EXPORT int setrlimit(__rlimit_resource_t resource, const rlimit* limit) noexcept {
+  look_at_limit(resource, limit);
+  return libc().setrlimit(resource, limit);
+}
+
+UDPCR_EXPORT int setrlimit64(__rlimit_resource_t resource, const rlimit64* limit) noexcept {
+  look_at_limit(resource, limit);
+  return libc().setrlimit64(resource, limit);
+}
+
+UDPCR_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const rlimit* limit,
+                         rlimit* old) noexcept {
+  look_at_limit_of(process, resource, limit);
+  return libc().prlimit(process, resource, limit, old);
+}
+
+UDPCR_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, const rlimit64* limit,
+                           rlimit64* old) noexcept {
+  look_at_limit_of(process, resource, limit);
+  return libc().prlimit64(process, resource, limit, old);
+}

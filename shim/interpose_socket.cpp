@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A socket's life: made, named, set up.
+#include <netinet/in.h>
+
+#include "adopt.h"
+#include "fd_table.h"
+#include "interpose.h"
+#include "libc.h"
+#include "replay.h"
+#include "session.h"
+#include "sys.h"
+
+using udpcr::fd_table;
+using udpcr::FdSlot;
+using udpcr::libc;
+namespace adopt = udpcr::adopt;
+namespace replay = udpcr::replay;
+namespace wire = udpcr::wire;
+
+namespace {
+
+constexpr int kTypeMask = 0xf;  // SOCK_TYPE_MASK of include/linux/net.h, Linux 6.1
+
+bool makes_udp(int domain, int type, int protocol) {
+  return (domain == AF_INET || domain == AF_INET6) && (type & kTypeMask) == SOCK_DGRAM &&
+         (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
+}
+
+// Until it is bound or connected, what is done to it is recorded.
+bool may_be_adopted(const FdSlot& slot) {
+  constexpr uint32_t kMask =
+      wire::kFdOriginKnown | wire::kFdBound | udpcr::kFdConnected | udpcr::kFdAdopted;
+  return (slot.flags.load(std::memory_order_relaxed) & kMask) == wire::kFdOriginKnown;
+}
+
+}  // namespace
+
+UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
+  const bool udp = makes_udp(domain, type, protocol);
+  if (udp) udpcr::session::ensure_keeper();
+  const int fd = libc().socket(domain, type, protocol);
+  if (fd < 0) return fd;
+  if (!udp) {
+    fd_table.forget(fd);
+    return fd;
+  }
+  const uint64_t inode = udpcr::inode_of(fd);
+  // The number of a socket that is gone.
+  if (adopt::is_pending()) replay::forget_socket(inode);
+  fd_table.track(fd, inode,
+                 wire::kFdOriginKnown | ((type & SOCK_CLOEXEC) != 0 ? wire::kFdCloexec : 0) |
+                     (domain == AF_INET6 ? udpcr::kFdIpv6 : 0) |
+                     (protocol == IPPROTO_UDPLITE ? udpcr::kFdUdpLite : 0));
+  return fd;
+}
+
+UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept {
+  FdSlot* const slot = fd_table.find(fd);
+  if (slot == nullptr) return libc().bind(fd, address, size);
+  const bool pending = adopt::is_pending();
+  if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
+  int result = libc().bind(fd, address, size);
+  if (result < 0 && pending && errno == EADDRINUSE && adopt::give_port_up(*slot, address, size)) {
+    result = libc().bind(fd, address, size);
+  }
+  if (result == 0) fd_table.change_socket_flags(fd, adopt::bind_flags(address, size), 0);
+  return result;
+}
+
+UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
+  FdSlot* const slot = fd_table.find(fd);
+  if (slot == nullptr) return libc().connect(fd, address, size);
+  if ((adopt::is_pending() || adopt::any_adopted.load(std::memory_order_relaxed)) &&
+      adopt::at_connect(fd, *slot, address, size)) {
+    return 0;
+  }
+  const int result = libc().connect(fd, address, size);
+  if (result == 0) {
+    const bool dissolves = address->sa_family == AF_UNSPEC;
+    fd_table.change_socket_flags(fd, dissolves ? 0 : udpcr::kFdConnected,
+                                 dissolves ? udpcr::kFdConnected : 0);
+  }
+  return result;
+}
+
+UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
+                            socklen_t size) noexcept {
+  const int result = libc().setsockopt(fd, level, name, value, size);
+  const bool pending = adopt::is_pending();
+  if (!pending && !adopt::any_adopted.load(std::memory_order_relaxed)) return result;
+  const FdSlot* const slot = fd_table.find(fd);
+  if (slot == nullptr) return result;
+  if (result == 0) {
+    if (pending && may_be_adopted(*slot)) {
+      replay::record_option(slot->inode.load(std::memory_order_relaxed), level, name, value, size);
+    }
+    return 0;
+  }
+  const bool adopted = (slot->flags.load(std::memory_order_relaxed) & udpcr::kFdAdopted) != 0;
+  return adopted && errno == EADDRINUSE && replay::is_membership(level, name) ? 0 : result;
+}
+
+UDPCR_EXPORT int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
+  const int result = libc().epoll_ctl(epoll, operation, fd, event);
+  if (result != 0 || !adopt::is_pending()) return result;
+  const FdSlot* const slot = fd_table.find(fd);
+  if (slot != nullptr && may_be_adopted(*slot)) {
+    replay::record_epoll(slot->inode.load(std::memory_order_relaxed), epoll, operation, fd, event);
+  }
+  return result;
+}
