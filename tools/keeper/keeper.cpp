@@ -158,6 +158,11 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
+  if (settings_.engine == EngineChoice::module) {
+    log_.warn(
+        "UDPCR_ENGINE=module is not possible: the kernel module is not loaded (udpcr check); "
+        "the userspace engine is used");
+  }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
   ready.abort = held_.restore(*identity_, *engine_) ? 1 : 0;
