@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <udpcr/image_header.h>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
@@ -17,31 +18,53 @@ namespace {
 constexpr int kStartPatienceMs = 500;
 constexpr int kStartPollMs = 10;
 
-sockaddr_un control_address(pid_t pid, socklen_t& length) {
+// An abstract name (unix(7)): it begins with a NUL and goes when its socket is
+// closed.
+struct AbstractName {
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string name = "udpcr/" + std::to_string(pid);
-  // The leading NUL makes the name abstract (unix(7)).
-  name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
-  length = socklen_t(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  return address;
+  socklen_t length = 0;
+
+  explicit AbstractName(const std::string& name) {
+    address.sun_family = AF_UNIX;
+    const std::size_t copied = name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    length = socklen_t(offsetof(sockaddr_un, sun_path) + 1 + copied);
+  }
+  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
+};
+
+AbstractName control_name(pid_t pid) { return AbstractName("udpcr/" + std::to_string(pid)); }
+
+UniqueFd listen_on(const AbstractName& name) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd || bind(fd.get(), name.get(), name.length) != 0 || listen(fd.get(), 8) != 0) return {};
+  return fd;
 }
 
-uid_t peer_uid(int fd) {
-  ucred peer{};
+ucred peer_of(int fd) {
+  ucred peer{0, uid_t(-1), gid_t(-1)};
   socklen_t size = sizeof peer;
-  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid : uid_t(-1);
+  getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  return peer;
 }
 
 }  // namespace
 
-UniqueFd listen_for_control(pid_t pid) {
-  socklen_t length = 0;
-  const sockaddr_un address = control_address(pid, length);
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd || bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
-      listen(fd.get(), 8) != 0) {
-    return {};
+UniqueFd listen_for_control(pid_t pid) { return listen_on(control_name(pid)); }
+
+UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
+  struct stat status {};
+  fstat(folder, &status);
+  // The name itself may be too long for a socket address.
+  const AbstractName claim(
+      "udpcr-image/" + std::to_string(status.st_dev) + "/" + std::to_string(status.st_ino) + "/" +
+      std::to_string(udpcr_identity_hash(UDPCR_HASH_START, name.data(), name.size())));
+  UniqueFd fd = listen_on(claim);
+  holder = 0;
+  if (!fd) {
+    const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (probe && connect(probe.get(), claim.get(), claim.length) == 0) {
+      holder = peer_of(probe.get()).pid;
+    }
   }
   return fd;
 }
@@ -49,7 +72,7 @@ UniqueFd listen_for_control(pid_t pid) {
 UniqueFd accept_control(int listener) {
   UniqueFd client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!client) return {};
-  const uid_t uid = peer_uid(client.get());
+  const uid_t uid = peer_of(client.get()).uid;
   if (uid != 0 && uid != geteuid()) return {};
   return client;
 }
@@ -60,13 +83,12 @@ UniqueFd connect_control(pid_t pid) {
   if (stat(folder.c_str(), &process) != 0) {
     throw Error("there is no process " + std::to_string(pid), errno);
   }
-  socklen_t length = 0;
-  const sockaddr_un address = control_address(pid, length);
+  const AbstractName name = control_name(pid);
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   int result = -1;
   // A keeper that has just been started listens some milliseconds later.
   for (int waited = 0; waited < kStartPatienceMs; waited += kStartPollMs) {
-    result = connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), length);
+    result = connect(fd.get(), name.get(), name.length);
     if (result == 0 || errno != ECONNREFUSED) break;
     poll(nullptr, 0, kStartPollMs);
   }
@@ -76,7 +98,7 @@ UniqueFd connect_control(pid_t pid) {
                     "or its keeper has ended; start it with `udpcr run -- PROGRAM`",
                 errno);
   }
-  const uid_t uid = peer_uid(fd.get());
+  const uid_t uid = peer_of(fd.get()).uid;
   if (uid != 0 && uid != geteuid() && uid != process.st_uid) {
     throw Error("the control socket of process " + std::to_string(pid) + " is held by user " +
                 std::to_string(uid) + ", who has nothing to do with it");

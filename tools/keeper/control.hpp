@@ -21,6 +21,12 @@ UniqueFd listen_for_control(pid_t pid);
 // user may.
 UniqueFd accept_control(int listener);
 
+// Two programs must not write one image: the second would overwrite what the
+// first has saved.  Holding the result is the right to write image `name` in
+// the open folder `folder`.  Empty when another keeper holds it; `holder` is
+// then its process id, 0 when unknown.
+UniqueFd claim_image(int folder, const std::string& name, pid_t& holder);
+
 // For the tool: a connection to the keeper of `pid`.  Throws Error when there
 // is none, or when the name is held by a user who is neither root, nor us, nor
 // the owner of the process.

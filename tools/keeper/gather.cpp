@@ -32,7 +32,7 @@ void Gathering::signal_new_threads() {
   threads_ = 0;
   not_blocking_ = 0;
   for (const Process& process : processes_) {
-    if (process.channel_ended || process.ended()) continue;
+    if (process.has_left() || process.ended()) continue;
     std::vector<pid_t> threads = threads_of(process.pid);
     // Without /proc: the one thread that we can name.
     if (threads.empty()) threads.push_back(process.pid);

@@ -158,6 +158,11 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
+  if (settings_.engine == EngineChoice::module) {
+    log_.warn(
+        "UDPCR_ENGINE=module is not possible: the kernel module is not loaded (udpcr check); "
+        "the userspace engine is used");
+  }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
   ready.abort = held_.restore(*identity_, *engine_) ? 1 : 0;
@@ -229,7 +234,24 @@ void Keeper::begin_checkpoint() {
     waitpid(worker_, nullptr, 0);
     worker_ = 0;
   }
+  if (!may_write_image()) return;
   gathering_.emplace(processes_, settings_.signal, *page_, log_);
+}
+
+bool Keeper::may_write_image() {
+  pid_t holder = 0;
+  try {
+    if (!image_claim_) image_claim_ = claim_image(folder_.fd(), folder_.name(), holder);
+  } catch (const Error& error) {
+    fail_checkpoint(error.what());
+    return false;
+  }
+  if (image_claim_) return true;
+  fail_checkpoint("image " + folder_.path() + " is that of another running program (keeper " +
+                  std::to_string(holder) +
+                  "): give each program its own UDPCR_IMAGE, or start those that belong together "
+                  "with one `udpcr run`");
+  return false;
 }
 
 void Keeper::step_gathering() {

@@ -39,6 +39,7 @@ class Keeper {
 
   // A checkpoint goes through these in turn.
   void begin_checkpoint();
+  bool may_write_image();
   void step_gathering();
   void start_worker();
   void end_worker();
@@ -64,6 +65,7 @@ class Keeper {
   std::list<Client> clients_;
   std::optional<Identity> identity_;
   HeldSockets held_;
+  UniqueFd image_claim_;
 
   bool wanted_ = false;  // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;

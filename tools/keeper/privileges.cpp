@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -61,6 +62,9 @@ void enter_keeper_life(int& channel) {
     if (fcntl(STDERR_FILENO, F_GETFD) < 0) dup2(null, STDERR_FILENO);
     if (null > STDERR_FILENO) close(null);
   }
+
+  // No folder is kept busy by us; every path that we were given is absolute.
+  if (chdir("/") != 0) throw Error("chdir: " + std::string(std::strerror(errno)), errno);
 
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {

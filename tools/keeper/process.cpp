@@ -22,6 +22,11 @@ bool Process::ended() const {
   return poll(&exit, 1, 0) == 1;
 }
 
+bool Process::has_left() const {
+  pollfd end{channel.get(), 0, 0};
+  return channel_ended || (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0);
+}
+
 pid_t channel_owner(int channel) {
   ucred owner{};
   socklen_t size = sizeof owner;

@@ -30,6 +30,9 @@ struct Process {
   bool sent_all = false;
 
   [[nodiscard]] bool ended() const;
+  // Its end of the channel is closed: it has ended or become another program,
+  // which our signal would kill.
+  [[nodiscard]] bool has_left() const;
 };
 
 // The pid of whoever made the other end of `channel`; 0 when unknown.

@@ -25,8 +25,9 @@ namespace {
 constexpr int kExitPatienceMs = 2000;
 // Disk space kept for what arrives between the image and the program's end.
 constexpr std::uint64_t kLargestReserve = 64ULL << 20;
-// What one checkpoint may hold in memory, in sockets.
+// What one checkpoint may hold in memory.
 constexpr std::size_t kMostSockets = 65536;
+constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 
 std::string first_line_of(const char* path) {
   std::ifstream file(path);
@@ -161,6 +162,11 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    queue_bytes_ += state.receive_queue.bytes().size();
+    if (queue_bytes_ > kMostQueueBytes) {
+      throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
+                  " MiB, the most that one image takes; UDPCR_QUEUES=none leaves them out");
+    }
     int buffer = 0;
     socklen_t size = sizeof buffer;
     getsockopt(sent.fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, &size);
@@ -273,6 +279,7 @@ class Work {
   std::vector<Captured> sockets_;  // beside Image::sockets
   std::map<std::uint64_t, std::uint32_t> index_;
   std::size_t datagrams_ = 0;
+  std::size_t queue_bytes_ = 0;
   UniqueFd lock_;
   bool released_ = false;
 };
