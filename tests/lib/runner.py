@@ -26,7 +26,7 @@ TESTS = SOURCE / "tests"
 BUILD = SOURCE / "build" / "ci"
 SKIPPED = 77
 SECONDS = 120
-LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover --full": 900, "engine": 300}
+LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300}
 
 
 class Tally:
