@@ -263,7 +263,8 @@ class Reader : public boost::archive::binary_iarchive_impl<Reader, char, std::ch
              std::to_string(queues_.size()) + " are left of the queues");
     }
     charge(size);
-    queue = MessageStream::from_bytes(Bytes(queues_.begin(), queues_.begin() + size));
+    const ByteView bytes = queues_.first(size);
+    queue = MessageStream::from_bytes(Bytes(bytes.begin(), bytes.end()));
     queues_ = queues_.subspan(size);
   }
 

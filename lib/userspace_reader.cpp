@@ -33,6 +33,9 @@ constexpr LevelAndName kChanged[] = {
 };
 
 constexpr unsigned kBatch = 32;
+// A queued datagram is charged no less: struct sk_buff and skb_shared_info alone
+// (include/linux/skbuff.h, SKB_TRUESIZE).
+constexpr std::uint32_t kLeastCharge = 512;
 constexpr std::size_t kPayloadRoom = 65536;
 constexpr std::size_t kControlRoom = 1024;
 
@@ -206,6 +209,9 @@ Datagram ReceiveBatch::datagram(unsigned index, std::uint16_t local_port) const 
 Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
                        std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
+  // What arrives during the walk is not chased: a queue that grows as fast as it
+  // is read would have no end.
+  const std::size_t most = queue_memory(fd).rmem / kLeastCharge + 1;
   Walk walk;
   walk.empties_unsure = read_number(fd, SOL_SOCKET, SO_PEEK_OFF).value_or(-1) >= 0;
   bool any_empty = false;
@@ -217,11 +223,11 @@ Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
     return datagram.payload.empty();
   };
   // recvmmsg(2) gives a pending error once, and clears it.
-  const auto receive = [&](unsigned most) {
-    int got = batch_.receive(fd, MSG_PEEK, most);
+  const auto receive = [&](unsigned count) {
+    int got = batch_.receive(fd, MSG_PEEK, count);
     for (int attempt = 0; got < 0 && got != -EAGAIN && attempt < 16; ++attempt) {
       walk.error = -got;
-      got = batch_.receive(fd, MSG_PEEK, most);
+      got = batch_.receive(fd, MSG_PEEK, count);
     }
     return got;
   };
@@ -231,7 +237,7 @@ Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
   const bool head_is_empty = receive(1) == 1 && batch_.datagram(0, local_port).payload.empty();
   if (head_is_empty) take(0);
   write_number(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
-  for (int got = 0; (got = receive(kBatch)) > 0;) {
+  for (int got = 0; walk.datagrams.count() < most && (got = receive(kBatch)) > 0;) {
     for (int i = 0; i < got; ++i) take(static_cast<unsigned>(i));
     if (std::chrono::steady_clock::now() > deadline) {
       walk.complete = false;

@@ -187,7 +187,7 @@ bool Restorer::bind_automatic_port(const Address& address) {
   // Outside net.ipv4.ip_local_port_range the kernel takes its own range.
   sockaddr none{};
   none.sa_family = AF_UNSPEC;
-  ::connect(fd_, &none, sizeof none);
+  static_cast<void>(::connect(fd_, &none, sizeof none));
   set_device();
   return false;
 }

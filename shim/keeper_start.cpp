@@ -13,7 +13,7 @@ namespace udpcr {
 
 namespace {
 
-constexpr size_t kStackSize = 32 * 1024;
+constexpr size_t kStackSize = size_t{32} << 10;
 
 // An fd that is closed on the way out, unless released.
 class Fd {

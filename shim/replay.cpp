@@ -116,8 +116,7 @@ void record_option(uint64_t inode, int level, int name, const void* value, sockl
   option->level = level;
   option->name = name;
   option->size = size;
-  if (value == nullptr) size = 0;
-  if (size <= kLargestValue) memcpy(option->value, value, size);
+  if (value != nullptr && size <= kLargestValue) memcpy(option->value, value, size);
 }
 
 void record_epoll(uint64_t inode, int epoll, int operation, int fd, const epoll_event* event) {

@@ -27,6 +27,9 @@ constexpr int kExitPatienceMs = 2000;
 constexpr std::uint64_t kLargestReserve = 64ULL << 20;
 // What one checkpoint may hold in memory.
 constexpr std::size_t kMostSockets = 65536;
+// A packet between keeper, worker and tool; beyond it only the log and the
+// image have every line.
+constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 
 std::string first_line_of(const char* path) {
@@ -293,15 +296,13 @@ Report failure(const std::string& why, Log& log) {
 }  // namespace
 
 void Report::send(int channel) const {
-  // A packet holds 96 KiB: many sockets with many losses are cut, the image
-  // and the log have them all.
   std::string packet(1, char(outcome));
-  packet += text.substr(0, 64 * 1024);
+  packet += text.substr(0, kMostText);
   ::send(channel, packet.data(), packet.size(), MSG_NOSIGNAL);
 }
 
 bool Report::receive(int channel, Report& report) {
-  char packet[64 * 1024 + 1];
+  char packet[kMostText + 1];
   const ssize_t size = recv(channel, packet, sizeof packet, MSG_DONTWAIT);
   if (size < 1) return false;
   report.outcome = Outcome(packet[0]);
