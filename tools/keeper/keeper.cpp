@@ -99,7 +99,7 @@ void Keeper::run() {
       } else if (all[i].fd == all[i].process->channel.get()) {
         read_channel(*all[i].process);
       } else {
-        Client client{accept_control(all[i].fd), false};
+        Client client{accept_control(all[i].fd), false, false};
         if (client.fd) clients_.push_back(std::move(client));
       }
     }
@@ -223,11 +223,14 @@ void Keeper::read_client(Client& client) {
     return;
   }
   client.asked = true;
-  wanted_ = true;
+  // While the program is still being brought to a stop, it is not too late.
+  client.served = gathering_.has_value();
+  if (!client.served) wanted_ = true;
 }
 
 void Keeper::begin_checkpoint() {
   wanted_ = false;
+  for (Client& client : clients_) client.served = client.asked;
   // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
   if (worker_ != 0) {
     kill(worker_, SIGKILL);
@@ -338,7 +341,7 @@ void Keeper::end_worker() {
 
 void Keeper::answer_clients(const Report& report) {
   for (Client& client : clients_) {
-    if (!client.asked) continue;
+    if (!client.served) continue;
     report.send(client.fd.get());
     client.fd.reset();
   }

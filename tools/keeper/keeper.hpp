@@ -26,6 +26,7 @@ class Keeper {
   struct Client {
     UniqueFd fd;
     bool asked = false;
+    bool served = false;  // by the checkpoint going on, which began after the request
   };
 
   bool add_process(UniqueFd channel);
