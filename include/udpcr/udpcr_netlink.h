@@ -4,20 +4,90 @@
  *
  * This header is the manual of the interface.  It is shared by the kernel
  * module, which speaks these messages over netlink, and by user space, which
- * also stores them on disk as they are (from struct genlmsghdr on, so that a
- * stored message carries no run-time family id).
+ * also stores the messages SOCKET and DATAGRAM on disk as they are (from
+ * struct genlmsghdr on, so that a stored message carries no run-time family
+ * id).  udpcr.yaml beside it says the same to programs.
  *
  * Family
  * ------
  *   name "udpcr", version 1.
  *
- * Messages
- * --------
- * UDPCR_CMD_SOCKET
- *   The record of one socket: everything about it but its queues.
+ * Naming a socket
+ * ---------------
+ * Every request that names a socket does so with
  *
- *   UDPCR_A_INO            u64     inode number, as fstat(2) gives it
- *   UDPCR_A_COOKIE         u64     SO_COOKIE; never used twice in one boot
+ *   UDPCR_A_INO     u64  inode number, as fstat(2) gives it.  Mandatory.
+ *   UDPCR_A_FD      u32  an fd of the caller that refers to the socket.
+ *   UDPCR_A_COOKIE  u64  SO_COOKIE.  Inodes are used again, cookies are not.
+ *
+ * With an fd, that file is taken, and must have this inode.  Without one the
+ * caller's own fds are searched, then the bound sockets of the network
+ * namespace in which the netlink socket was made; so an orphan is found too (a
+ * socket to which no fd of a process refers, only a message under way).  A
+ * socket that is neither bound nor open in the caller cannot be found.
+ *
+ * Rights
+ * ------
+ * A socket that the caller holds an fd of, and that is its user's own (the
+ * caller's fsuid, and that of the netlink socket's opener, equal the owner of
+ * the socket or the fsuid that opened it), needs no privilege.  Any other one
+ * needs CAP_NET_ADMIN in the user namespace of the socket's network namespace.
+ *
+ * Commands
+ * --------
+ * UDPCR_CMD_SOCKET (do)
+ *   Request: a socket.  Reply: its record, see below.
+ * UDPCR_CMD_SOCKET (dump)
+ *   Request: nothing.  Replies: the records of all bound UDP and UDP-Lite
+ *   sockets of the namespace.  Needs CAP_NET_ADMIN.  A record that does not
+ *   fit into 60 kB has UDPCR_SOCK_PARTIAL and comes without memberships.
+ *
+ * UDPCR_CMD_QUEUE (dump)
+ *   Request: a socket and UDPCR_A_QUEUE (default UDPCR_QUEUE_RECEIVE); or
+ *   UDPCR_A_HANDLE, a list that is held aside.
+ *   Replies: UDPCR_CMD_DATAGRAM messages, oldest first.  Nothing is consumed;
+ *   all of them stood in the queue at one instant, that of the request.
+ *   UDPCR_QUEUE_SEND has at most one: the corked datagram.
+ *   Datagrams with a wrong checksum, which no reader would get, are left out.
+ *
+ * Lists held aside.  A caller gives each a number of its own choice, not 0,
+ * that is known on its netlink socket only.  What is in a list stays charged to
+ * its socket's receive buffer, so that putting it back cannot fail.
+ *
+ * UDPCR_CMD_TAKE (do)
+ *   Request: a socket, UDPCR_A_HANDLE.  All that is in the receive queue is
+ *   moved into the list.  Reply: UDPCR_A_HANDLE, UDPCR_A_QUEUE_COUNT,
+ *   UDPCR_A_RMEM (bytes charged).
+ * UDPCR_CMD_STAGE (do)
+ *   Request: a socket, UDPCR_A_HANDLE.  Begins an empty list.
+ * UDPCR_CMD_DATAGRAM (do)
+ *   Request: UDPCR_A_HANDLE, and a datagram as QUEUE gives it, in any order.
+ *   Adds the datagram at the end of a list that STAGE began.  The receive
+ *   queue and what is held aside may together have twice the bytes of
+ *   SO_RCVBUF.
+ * UDPCR_CMD_PUT (do)
+ *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION.  Puts the whole list into the
+ *   receive queue at once, in front of what is there or behind it, and wakes
+ *   readers.  The list is gone then.
+ * UDPCR_CMD_DROP (do)
+ *   Request: UDPCR_A_HANDLE.  Frees the list and what is in it.
+ *
+ *   When the netlink socket is closed, or the module unloaded, what was taken
+ *   is put back in front, and what was staged is dropped.
+ *
+ * UDPCR_CMD_OPEN (do)
+ *   Request: a socket.  Reply: UDPCR_A_FD, a new close-on-exec fd of it in the
+ *   caller, and UDPCR_A_INO.
+ *
+ * UDPCR_CMD_SET (do)
+ *   Request: a socket, and what no system call can set: UDPCR_A_DROPS,
+ *   UDPCR_A_ERROR.
+ *
+ * Record of a socket (UDPCR_CMD_SOCKET)
+ * -------------------------------------
+ *   UDPCR_A_INO            u64     inode number
+ *   UDPCR_A_COOKIE         u64     SO_COOKIE; absent when it was never asked
+ *                                  for (only getsockopt(2) makes one)
  *   UDPCR_A_FAMILY         u16     AF_INET or AF_INET6
  *   UDPCR_A_PROTOCOL       u16     IPPROTO_UDP or IPPROTO_UDPLITE
  *   UDPCR_A_SOCK_FLAGS     u32     UDPCR_SOCK_*, see there
@@ -33,15 +103,30 @@
  *   UDPCR_A_DROPS          u32     datagrams dropped by the receive queue
  *   UDPCR_A_RMEM           u32     bytes charged for queued datagrams
  *   UDPCR_A_QUEUE_COUNT    u32     datagrams in the receive queue
- *   UDPCR_A_OPTION         nested  one socket option; occurs once an option
+ *   UDPCR_A_OPTION         nested  one socket option; occurs once an option.
+ *                                  The module gives those that it can read,
+ *                                  also where getsockopt(2) cannot
  *     UDPCR_OPT_LEVEL      u32     as in setsockopt(2)
  *     UDPCR_OPT_NAME       u32
  *     UDPCR_OPT_VALUE      binary  as in setsockopt(2), native byte order
+ *   UDPCR_A_SHUTDOWN       u8      1: receiving, 2: sending, 3: both
+ *   UDPCR_A_ERROR          u32     pending SO_ERROR, absent when there is none
+ *   UDPCR_A_ERROR_COUNT    u32     messages in the error queue
+ *   UDPCR_A_CORK_LEN       u32     payload bytes that are corked
+ *   UDPCR_A_HELD_COUNT     u32     datagrams of the socket that are held aside
+ *   UDPCR_A_MEMBERSHIP     nested  one multicast membership; occurs once each,
+ *                                  in the order in which they were joined
+ *     UDPCR_MEMBER_GROUP   binary  4 or 16 bytes, network order
+ *     UDPCR_MEMBER_IFINDEX u32     interface
+ *     UDPCR_MEMBER_DEVICE  string  its name, absent when it is gone
+ *     UDPCR_MEMBER_MODE    u32     MCAST_INCLUDE or MCAST_EXCLUDE (linux/in.h)
+ *     UDPCR_MEMBER_SOURCES binary  the filter's addresses, one after another
+ *     UDPCR_MEMBER_ANYCAST flag    IPV6_JOIN_ANYCAST, not multicast
  *
- * UDPCR_CMD_DATAGRAM
- *   One datagram of a receive queue.  A queue is a series of them, oldest
- *   first.  Only UDPCR_A_PAYLOAD is mandatory (0 to 65,527 bytes); what is
- *   absent was not known.
+ * Datagram (UDPCR_CMD_DATAGRAM)
+ * -----------------------------
+ *   Only UDPCR_A_PAYLOAD is mandatory (0 to 65,527 bytes); what is absent was
+ *   not known, or is 0.
  *
  *   UDPCR_A_SRC_ADDR       binary  4 or 16 bytes (v4 on a v6 socket: 4)
  *   UDPCR_A_SRC_PORT       u16     network order
@@ -53,13 +138,56 @@
  *   UDPCR_A_TOS            u8      TOS byte, or IPv6 traffic class
  *   UDPCR_A_TTL            u8      TTL, or IPv6 hop limit
  *   UDPCR_A_MARK           u32     skb mark
- *   UDPCR_A_GSO_SIZE       u16     UDP_GRO segment size
+ *   UDPCR_A_GSO_SIZE       u16     UDP_GRO segment size; of a corked datagram
+ *                                  UDP_SEGMENT
+ *   UDPCR_A_SPEC_DST       binary  4 bytes, ipi_spec_dst of IP_PKTINFO; IPv4
+ *   UDPCR_A_ERRMSG         nested  of messages in the error queue only
+ *     UDPCR_ERRMSG_ERRNO   u32     struct sock_extended_err (linux/errqueue.h)
+ *     UDPCR_ERRMSG_ORIGIN  u8
+ *     UDPCR_ERRMSG_TYPE    u8
+ *     UDPCR_ERRMSG_CODE    u8
+ *     UDPCR_ERRMSG_INFO    u32
+ *     UDPCR_ERRMSG_DATA    u32
+ *     UDPCR_ERRMSG_OFFENDER binary 4 or 16 bytes; ICMP errors
  *   UDPCR_A_PAYLOAD        binary
+ *
+ *   In a queue of errors DST_ADDR and DST_PORT say where the datagram had been
+ *   sent; in a corked datagram, where it will be sent.
+ *
+ * Limits
+ * ------
+ *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB.
+ *   Lists held aside: 65,536 a user (module parameter max_held).
+ *
+ * Errors
+ * ------
+ * Each with an extended-ACK sentence (NLMSGERR_ATTR_MSG) that names the value.
+ *
+ *   ENOENT      no such socket here, no such list
+ *   ESTALE      the inode belongs to another socket now (cookie), or the fd
+ *               refers to another inode
+ *   EBADF       the fd is not open
+ *   ENOTSOCK    the fd is no socket
+ *   EPROTOTYPE  the socket is not UDP or UDP-Lite over IPv4 or IPv6
+ *   EPERM       it is another user's, see Rights
+ *   EOPNOTSUPP  an encapsulation (UDP_ENCAP), sockmap or kernel socket: its
+ *               record can be read, but not its queues; or SET of an attribute
+ *               that this kernel cannot set
+ *   EEXIST      the number names a list already
+ *   EBUSY       DATAGRAM for a list that was taken, not staged
+ *   EINVAL      an attribute that is missing, has a wrong length, or does not
+ *               go with the others
+ *   EDQUOT      the user holds the most lists that it may
+ *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
+ *               (net.ipv4.udp_mem)
+ *   EMSGSIZE    the record is too large for a message
  *
  * Growth
  * ------
  * Numbers are never reused.  A reader skips an attribute that it does not
- * know, and names it.
+ * know, and names it.  The module refuses an attribute that it does not know;
+ * what an older one knows is told by its policy (CTRL_CMD_GETPOLICY of
+ * UDPCR_CMD_DATAGRAM), so that a caller can hold the rest back, and name it.
  */
 #ifndef UDPCR_NETLINK_H
 #define UDPCR_NETLINK_H
@@ -74,6 +202,13 @@ enum udpcr_cmd {
 	UDPCR_CMD_UNSPEC,
 	UDPCR_CMD_SOCKET,
 	UDPCR_CMD_DATAGRAM,
+	UDPCR_CMD_QUEUE,
+	UDPCR_CMD_TAKE,
+	UDPCR_CMD_STAGE,
+	UDPCR_CMD_PUT,
+	UDPCR_CMD_DROP,
+	UDPCR_CMD_OPEN,
+	UDPCR_CMD_SET,
 	__UDPCR_CMD_MAX
 };
 #define UDPCR_CMD_MAX (__UDPCR_CMD_MAX - 1)
@@ -81,11 +216,34 @@ enum udpcr_cmd {
 /* UDPCR_A_SOCK_FLAGS */
 #define UDPCR_SOCK_BOUND_ADDR	(1U << 0)	/* address given to bind(2) */
 #define UDPCR_SOCK_BOUND_PORT	(1U << 1)	/* port given to bind(2) */
-#define UDPCR_SOCK_BOUND	(1U << 2)	/* bind(2) was called */
-#define UDPCR_SOCK_CONNECTED	(1U << 3)	/* has a peer */
-#define UDPCR_SOCK_ORIGIN_KNOWN	(1U << 4)	/* the three BOUND bits are facts,
-						 * not conclusions
+#define UDPCR_SOCK_BOUND	(1U << 2)	/* bind(2) was called; the kernel
+						 * cannot tell it of port 0 at
+						 * the wildcard address
 						 */
+#define UDPCR_SOCK_CONNECTED	(1U << 3)	/* has a peer */
+#define UDPCR_SOCK_ORIGIN_KNOWN	(1U << 4)	/* BOUND_ADDR and BOUND_PORT are
+						 * facts, not conclusions
+						 */
+#define UDPCR_SOCK_ENCAP	(1U << 5)	/* UDP_ENCAP or a tunnel's */
+#define UDPCR_SOCK_SOCKMAP	(1U << 6)	/* in a BPF sockmap */
+#define UDPCR_SOCK_PARTIAL	(1U << 7)	/* the memberships did not fit */
+
+/* UDPCR_A_QUEUE */
+enum udpcr_queue {
+	UDPCR_QUEUE_RECEIVE,
+	UDPCR_QUEUE_ERROR,
+	UDPCR_QUEUE_SEND,
+	__UDPCR_QUEUE_MAX
+};
+#define UDPCR_QUEUE_MAX (__UDPCR_QUEUE_MAX - 1)
+
+/* UDPCR_A_POSITION */
+enum udpcr_position {
+	UDPCR_POSITION_FRONT,
+	UDPCR_POSITION_BEHIND,
+	__UDPCR_POSITION_MAX
+};
+#define UDPCR_POSITION_MAX (__UDPCR_POSITION_MAX - 1)
 
 enum udpcr_attr {
 	UDPCR_A_UNSPEC,
@@ -120,6 +278,18 @@ enum udpcr_attr {
 	UDPCR_A_MARK,
 	UDPCR_A_GSO_SIZE,
 	UDPCR_A_PAYLOAD,
+	UDPCR_A_FD,
+	UDPCR_A_HANDLE,
+	UDPCR_A_QUEUE,
+	UDPCR_A_POSITION,
+	UDPCR_A_SHUTDOWN,
+	UDPCR_A_ERROR,
+	UDPCR_A_ERROR_COUNT,
+	UDPCR_A_CORK_LEN,
+	UDPCR_A_HELD_COUNT,
+	UDPCR_A_MEMBERSHIP,
+	UDPCR_A_SPEC_DST,
+	UDPCR_A_ERRMSG,
 	__UDPCR_A_MAX
 };
 #define UDPCR_A_MAX (__UDPCR_A_MAX - 1)
@@ -132,5 +302,30 @@ enum udpcr_opt_attr {
 	__UDPCR_OPT_MAX
 };
 #define UDPCR_OPT_MAX (__UDPCR_OPT_MAX - 1)
+
+enum udpcr_member_attr {
+	UDPCR_MEMBER_UNSPEC,
+	UDPCR_MEMBER_GROUP,
+	UDPCR_MEMBER_IFINDEX,
+	UDPCR_MEMBER_DEVICE,
+	UDPCR_MEMBER_MODE,
+	UDPCR_MEMBER_SOURCES,
+	UDPCR_MEMBER_ANYCAST,
+	__UDPCR_MEMBER_MAX
+};
+#define UDPCR_MEMBER_MAX (__UDPCR_MEMBER_MAX - 1)
+
+enum udpcr_errmsg_attr {
+	UDPCR_ERRMSG_UNSPEC,
+	UDPCR_ERRMSG_ERRNO,
+	UDPCR_ERRMSG_ORIGIN,
+	UDPCR_ERRMSG_TYPE,
+	UDPCR_ERRMSG_CODE,
+	UDPCR_ERRMSG_INFO,
+	UDPCR_ERRMSG_DATA,
+	UDPCR_ERRMSG_OFFENDER,
+	__UDPCR_ERRMSG_MAX
+};
+#define UDPCR_ERRMSG_MAX (__UDPCR_ERRMSG_MAX - 1)
 
 #endif /* UDPCR_NETLINK_H */
