@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <linux/errqueue.h>
-#include <linux/icmp.h>
 #include <linux/ipv6.h>
-#include <net/inet_dscp.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <udpcr/udpcr_netlink.h>
@@ -83,7 +81,7 @@ static int put_payload(struct sk_buff *msg, const struct udpcr_datagram *datagra
 /**
  * udpcr_datagram_put() - puts a datagram's attributes into a message
  * @msg: the message
- * @datagram: the datagram
+ * @d: the datagram
  *
  * Return: 0; -EMSGSIZE when there is no room, the caller cuts the message.
  */

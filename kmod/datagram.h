@@ -58,8 +58,7 @@ struct udpcr_datagram {
 #define UDPCR_HAS_TTL		BIT(3)
 
 size_t udpcr_datagram_size(const struct udpcr_datagram *datagram);
-int udpcr_datagram_put(struct sk_buff *msg,
-		       const struct udpcr_datagram *datagram);
+int udpcr_datagram_put(struct sk_buff *msg, const struct udpcr_datagram *d);
 
 struct sk_buff *udpcr_datagram_build(struct sock *sk, struct nlattr **attrs,
 				     struct netlink_ext_ack *extack);

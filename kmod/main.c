@@ -10,8 +10,10 @@
  * held.c      queues taken aside, and queues in the making
  * datagram.c  between a datagram and its message, both ways
  */
+#include <linux/genetlink.h>
 #include <linux/module.h>
 
+#include "compat.h"
 #include "held.h"
 #include "netlink.h"
 

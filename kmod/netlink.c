@@ -25,6 +25,10 @@ static struct genl_family udpcr_family;
 	[UDPCR_A_COOKIE] = { .type = NLA_U64 }
 #define UDPCR_ADDRESS NLA_POLICY_RANGE(NLA_BINARY, 4, 16)
 
+static struct netlink_range_validation ifindex_range = {
+	.max = S32_MAX,
+};
+
 static const struct nla_policy socket_policy[UDPCR_A_MAX + 1] = {
 	UDPCR_TARGET,
 };
@@ -53,17 +57,17 @@ static const struct nla_policy datagram_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
 	[UDPCR_A_SRC_ADDR] = UDPCR_ADDRESS,
 	[UDPCR_A_SRC_PORT] = { .type = NLA_U16 },
-	[UDPCR_A_SRC_SCOPE] = { .type = NLA_U32 },
+	[UDPCR_A_SRC_SCOPE] = NLA_POLICY_FULL_RANGE(NLA_U32, &ifindex_range),
 	[UDPCR_A_DST_ADDR] = UDPCR_ADDRESS,
 	[UDPCR_A_DST_PORT] = { .type = NLA_U16 },
-	[UDPCR_A_IFINDEX] = NLA_POLICY_RANGE(NLA_U32, 0, S32_MAX),
+	[UDPCR_A_IFINDEX] = NLA_POLICY_FULL_RANGE(NLA_U32, &ifindex_range),
 	[UDPCR_A_TSTAMP] = { .type = NLA_U64 },
 	[UDPCR_A_TOS] = { .type = NLA_U8 },
 	[UDPCR_A_TTL] = { .type = NLA_U8 },
 	[UDPCR_A_MARK] = { .type = NLA_U32 },
 	[UDPCR_A_GSO_SIZE] = { .type = NLA_U16 },
 	[UDPCR_A_SPEC_DST] = NLA_POLICY_EXACT_LEN(4),
-	[UDPCR_A_PAYLOAD] = NLA_POLICY_MAX_LEN(UDPCR_MAX_PAYLOAD),
+	[UDPCR_A_PAYLOAD] = { .type = NLA_BINARY, .len = UDPCR_MAX_PAYLOAD },
 };
 
 static const struct nla_policy set_policy[UDPCR_A_MAX + 1] = {
@@ -201,7 +205,7 @@ static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
 {
 	struct file *file = udpcr_file_of(sk);
 	unsigned int before = skb->len;
-	bool memberships = true;
+	bool memberships;
 	int error;
 	void *head;
 

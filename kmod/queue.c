@@ -7,6 +7,7 @@
 #include <linux/errqueue.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
+#include <net/dsfield.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <udpcr/udpcr_netlink.h>
