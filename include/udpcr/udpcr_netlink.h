@@ -134,7 +134,8 @@
  *   UDPCR_A_DST_ADDR       binary  destination address of the IP header
  *   UDPCR_A_DST_PORT       u16     network order
  *   UDPCR_A_IFINDEX        u32     arrival interface
- *   UDPCR_A_TSTAMP         u64     arrival, nanoseconds of CLOCK_REALTIME
+ *   UDPCR_A_TSTAMP         u64     arrival, nanoseconds of CLOCK_REALTIME; of a
+ *                                  corked datagram SCM_TXTIME
  *   UDPCR_A_TOS            u8      TOS byte, or IPv6 traffic class
  *   UDPCR_A_TTL            u8      TTL, or IPv6 hop limit
  *   UDPCR_A_MARK           u32     skb mark
@@ -156,7 +157,8 @@
  *
  * Limits
  * ------
- *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB.
+ *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB, for
+ *   the record of one socket 1 MiB.
  *   Lists held aside: 65,536 a user (module parameter max_held).
  *
  * Errors
@@ -180,7 +182,7 @@
  *   EDQUOT      the user holds the most lists that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
  *               (net.ipv4.udp_mem)
- *   EMSGSIZE    the record is too large for a message
+ *   EMSGSIZE    the record has more than 1 MiB
  *
  * Growth
  * ------
