@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Records and datagrams from generic netlink messages, which may come from a
-// hostile image: every length is checked, nothing is taken on trust.
-//
-// The attributes are walked here, not by nla_for_each_attr(): a stored message
-// may stand at an odd address, and libnl passes over what trails the last
-// attribute.
+// Records and datagrams from generic netlink messages.
 #include <linux/genetlink.h>
-#include <linux/netlink.h>
-#include <net/if.h>
 #include <udpcr/udpcr_netlink.h>
 
-#include <algorithm>
-#include <bitset>
-#include <cstring>
 #include <udpcr/udpcr.hpp>
+
+#include "attributes.hpp"
 
 namespace udpcr {
 namespace {
@@ -22,112 +14,6 @@ namespace {
 // Linux knows about a hundred options of a UDP socket.  The bound keeps the
 // memory for a hostile record near its own size.
 constexpr std::size_t kMaxOptions = 1024;
-
-// Without the two flag bits; NLA_TYPE_MASK as the unsigned number that it means.
-constexpr std::uint16_t kTypeMask = static_cast<std::uint16_t>(NLA_TYPE_MASK);
-
-[[noreturn]] void broken(const std::string& what) {
-  throw Error("broken message: " + what + "; take a new checkpoint");
-}
-
-struct Attribute {
-  std::uint16_t type = 0;
-  ByteView value;
-
-  // For T of a fixed length.
-  template <typename T>
-  [[nodiscard]] T as() const {
-    if (value.size() != sizeof(T)) {
-      broken("attribute " + std::to_string(type) + " has " + std::to_string(value.size()) +
-             " bytes where " + std::to_string(sizeof(T)) + " are right");
-    }
-    T result{};
-    std::memcpy(&result, value.data(), sizeof(T));
-    return result;
-  }
-
-  [[nodiscard]] std::uint16_t as_port() const { return ntohs(as<std::uint16_t>()); }
-
-  void to_address(Address& address) const {
-    if (value.size() != 4 && value.size() != 16) {
-      broken("attribute " + std::to_string(type) + " has " + std::to_string(value.size()) +
-             " bytes where an address has 4 or 16");
-    }
-    address.family = value.size() == 4 ? AF_INET : AF_INET6;
-    std::copy(value.begin(), value.end(), address.bytes);
-  }
-
-  [[nodiscard]] std::string as_device() const {
-    const auto end = std::find(value.begin(), value.end(), 0);
-    if (value.empty() || value.size() > IFNAMSIZ || end != value.end() - 1) {
-      broken("attribute " + std::to_string(type) + " of " + std::to_string(value.size()) +
-             " bytes is no interface name of at most 15 characters and a NUL");
-    }
-    return {value.begin(), end};
-  }
-};
-
-// The attributes of a message or of a nest, in order.
-class AttributeReader {
- public:
-  explicit AttributeReader(ByteView bytes) : left_(bytes) {}
-
-  bool next(Attribute& attribute) {
-    if (left_.empty()) return false;
-    nlattr header{};
-    if (left_.size() < sizeof header) {
-      broken(std::to_string(left_.size()) + " bytes stand where an attribute's header of " +
-             std::to_string(sizeof header) + " has to be");
-    }
-    std::memcpy(&header, left_.data(), sizeof header);
-    attribute.type = header.nla_type & kTypeMask;
-    if (header.nla_len < sizeof header || header.nla_len > left_.size()) {
-      broken("attribute " + std::to_string(attribute.type) + " claims a length of " +
-             std::to_string(header.nla_len) + " bytes, header included, but " +
-             std::to_string(left_.size()) + " are left");
-    }
-    attribute.value = left_.subspan(sizeof header, header.nla_len - sizeof header);
-    const std::size_t aligned = NLA_ALIGN(static_cast<std::size_t>(header.nla_len));
-    left_ = left_.subspan(std::min(aligned, left_.size()));
-    return true;
-  }
-
- private:
-  ByteView left_;
-};
-
-// Which attributes a message has shown so far.
-class Seen {
- public:
-  explicit Seen(std::vector<std::uint16_t>& unknown) : unknown_(unknown) {}
-
-  void once(std::uint16_t type) {
-    if (types_.test(type)) broken("attribute " + std::to_string(type) + " stands there twice");
-    types_.set(type);
-  }
-  // Names each number once.
-  void unknown(std::uint16_t type) {
-    if (!types_.test(type)) unknown_.push_back(type);
-    types_.set(type);
-  }
-  [[nodiscard]] bool has(std::uint16_t type) const { return types_.test(type); }
-  void require(std::uint16_t type, const char* what) const {
-    if (!has(type)) {
-      broken(std::string(what) + " (attribute " + std::to_string(type) + ") is missing");
-    }
-  }
-  // An address and its port come together; a scope needs them.
-  void require_together(std::uint16_t address, std::uint16_t port, std::uint16_t scope) const {
-    if (has(address) != has(port) || (has(scope) && !has(address))) {
-      broken("of address, port and scope (attributes " + std::to_string(address) + ", " +
-             std::to_string(port) + ", " + std::to_string(scope) + ") only a part is there");
-    }
-  }
-
- private:
-  std::bitset<kTypeMask + 1> types_;
-  std::vector<std::uint16_t>& unknown_;
-};
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
