@@ -20,7 +20,7 @@
 
 #include "compat_sock.h"
 #include "membership.h"
-#include "udpcr_netlink.h"
+#include <udpcr/udpcr_netlink.h>
 
 struct member {
 	const void *group;

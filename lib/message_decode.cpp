@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Records and datagrams from generic netlink messages, which may come from a
-// hostile image: every length is checked, nothing is taken on trust.
-//
-// The attributes are walked here, not by nla_for_each_attr(): a stored message
-// may stand at an odd address, and libnl passes over what trails the last
-// attribute.
+// Records and datagrams from generic netlink messages.
 #include <linux/genetlink.h>
-#include <linux/netlink.h>
-#include <net/if.h>
 #include <udpcr/udpcr_netlink.h>
 
-#include <algorithm>
-#include <bitset>
-#include <cstring>
 #include <udpcr/udpcr.hpp>
+
+#include "attributes.hpp"
 
 namespace udpcr {
 namespace {
@@ -22,112 +14,8 @@ namespace {
 // Linux knows about a hundred options of a UDP socket.  The bound keeps the
 // memory for a hostile record near its own size.
 constexpr std::size_t kMaxOptions = 1024;
-
-// Without the two flag bits; NLA_TYPE_MASK as the unsigned number that it means.
-constexpr std::uint16_t kTypeMask = static_cast<std::uint16_t>(NLA_TYPE_MASK);
-
-[[noreturn]] void broken(const std::string& what) {
-  throw Error("broken message: " + what + "; take a new checkpoint");
-}
-
-struct Attribute {
-  std::uint16_t type = 0;
-  ByteView value;
-
-  // For T of a fixed length.
-  template <typename T>
-  [[nodiscard]] T as() const {
-    if (value.size() != sizeof(T)) {
-      broken("attribute " + std::to_string(type) + " has " + std::to_string(value.size()) +
-             " bytes where " + std::to_string(sizeof(T)) + " are right");
-    }
-    T result{};
-    std::memcpy(&result, value.data(), sizeof(T));
-    return result;
-  }
-
-  [[nodiscard]] std::uint16_t as_port() const { return ntohs(as<std::uint16_t>()); }
-
-  void to_address(Address& address) const {
-    if (value.size() != 4 && value.size() != 16) {
-      broken("attribute " + std::to_string(type) + " has " + std::to_string(value.size()) +
-             " bytes where an address has 4 or 16");
-    }
-    address.family = value.size() == 4 ? AF_INET : AF_INET6;
-    std::copy(value.begin(), value.end(), address.bytes);
-  }
-
-  [[nodiscard]] std::string as_device() const {
-    const auto end = std::find(value.begin(), value.end(), 0);
-    if (value.empty() || value.size() > IFNAMSIZ || end != value.end() - 1) {
-      broken("attribute " + std::to_string(type) + " of " + std::to_string(value.size()) +
-             " bytes is no interface name of at most 15 characters and a NUL");
-    }
-    return {value.begin(), end};
-  }
-};
-
-// The attributes of a message or of a nest, in order.
-class AttributeReader {
- public:
-  explicit AttributeReader(ByteView bytes) : left_(bytes) {}
-
-  bool next(Attribute& attribute) {
-    if (left_.empty()) return false;
-    nlattr header{};
-    if (left_.size() < sizeof header) {
-      broken(std::to_string(left_.size()) + " bytes stand where an attribute's header of " +
-             std::to_string(sizeof header) + " has to be");
-    }
-    std::memcpy(&header, left_.data(), sizeof header);
-    attribute.type = header.nla_type & kTypeMask;
-    if (header.nla_len < sizeof header || header.nla_len > left_.size()) {
-      broken("attribute " + std::to_string(attribute.type) + " claims a length of " +
-             std::to_string(header.nla_len) + " bytes, header included, but " +
-             std::to_string(left_.size()) + " are left");
-    }
-    attribute.value = left_.subspan(sizeof header, header.nla_len - sizeof header);
-    const std::size_t aligned = NLA_ALIGN(static_cast<std::size_t>(header.nla_len));
-    left_ = left_.subspan(std::min(aligned, left_.size()));
-    return true;
-  }
-
- private:
-  ByteView left_;
-};
-
-// Which attributes a message has shown so far.
-class Seen {
- public:
-  explicit Seen(std::vector<std::uint16_t>& unknown) : unknown_(unknown) {}
-
-  void once(std::uint16_t type) {
-    if (types_.test(type)) broken("attribute " + std::to_string(type) + " stands there twice");
-    types_.set(type);
-  }
-  // Names each number once.
-  void unknown(std::uint16_t type) {
-    if (!types_.test(type)) unknown_.push_back(type);
-    types_.set(type);
-  }
-  [[nodiscard]] bool has(std::uint16_t type) const { return types_.test(type); }
-  void require(std::uint16_t type, const char* what) const {
-    if (!has(type)) {
-      broken(std::string(what) + " (attribute " + std::to_string(type) + ") is missing");
-    }
-  }
-  // An address and its port come together; a scope needs them.
-  void require_together(std::uint16_t address, std::uint16_t port, std::uint16_t scope) const {
-    if (has(address) != has(port) || (has(scope) && !has(address))) {
-      broken("of address, port and scope (attributes " + std::to_string(address) + ", " +
-             std::to_string(port) + ", " + std::to_string(scope) + ") only a part is there");
-    }
-  }
-
- private:
-  std::bitset<kTypeMask + 1> types_;
-  std::vector<std::uint16_t>& unknown_;
-};
+// More than the 60 kB of a record hold.
+constexpr std::size_t kMaxMemberships = 4096;
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
@@ -175,6 +63,87 @@ SocketOption decode_option(const Attribute& nest, Seen& outer) {
   seen.require(UDPCR_OPT_NAME, "an option's name");
   seen.require(UDPCR_OPT_VALUE, "an option's value");
   return option;
+}
+
+Membership decode_membership(const Attribute& nest, Seen& outer) {
+  Membership member;
+  std::vector<std::uint16_t> unknown;
+  Seen seen(unknown);
+  ByteView sources;
+  AttributeReader reader(nest.value);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case UDPCR_MEMBER_GROUP:
+        attribute.to_address(member.group);
+        break;
+      case UDPCR_MEMBER_IFINDEX:
+        member.ifindex = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_MEMBER_DEVICE:
+        member.device = attribute.as_device();
+        break;
+      case UDPCR_MEMBER_MODE:
+        member.mode = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_MEMBER_SOURCES:
+        sources = attribute.value;
+        break;
+      case UDPCR_MEMBER_ANYCAST:
+        member.anycast = true;
+        break;
+      default:
+        outer.unknown(UDPCR_A_MEMBERSHIP);
+        continue;
+    }
+    seen.once(attribute.type);
+  }
+  seen.require(UDPCR_MEMBER_GROUP, "a membership's group");
+  const std::size_t size = member.group.family == AF_INET ? 4 : 16;
+  if (sources.size() % size != 0) {
+    broken("the sources of a membership have " + std::to_string(sources.size()) +
+           " bytes where each has " + std::to_string(size));
+  }
+  for (; !sources.empty(); sources = sources.subspan(size)) {
+    Attribute{UDPCR_MEMBER_SOURCES, sources.first(size)}.to_address(member.sources.emplace_back());
+  }
+  return member;
+}
+
+ErrorReport decode_report(const Attribute& nest, Seen& outer) {
+  ErrorReport error;
+  std::vector<std::uint16_t> unknown;
+  Seen seen(unknown);
+  AttributeReader reader(nest.value);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case UDPCR_ERRMSG_ERRNO:
+        error.error_number = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_ORIGIN:
+        error.origin = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_TYPE:
+        error.type = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_CODE:
+        error.code = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_INFO:
+        error.info = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_DATA:
+        error.data = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_OFFENDER:
+        attribute.to_address(error.offender.emplace());
+        break;
+      default:
+        outer.unknown(UDPCR_A_ERRMSG);
+        continue;
+    }
+    seen.once(attribute.type);
+  }
+  return error;
 }
 
 // False when `attribute` is none of a record's.
@@ -231,6 +200,21 @@ bool record_attribute(SocketRecord& record, Address& peer, const Attribute& attr
     case UDPCR_A_QUEUE_COUNT:
       record.queue_count = attribute.as<std::uint32_t>();
       return true;
+    case UDPCR_A_SHUTDOWN:
+      record.shutdown = attribute.as<std::uint8_t>();
+      return true;
+    case UDPCR_A_ERROR:
+      record.error = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_ERROR_COUNT:
+      record.error_count = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_CORK_LEN:
+      record.cork_length = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_HELD_COUNT:
+      record.held_count = attribute.as<std::uint32_t>();
+      return true;
     default:
       return false;
   }
@@ -273,6 +257,9 @@ bool datagram_attribute(Datagram& datagram, Address& source, Address& destinatio
     case UDPCR_A_GSO_SIZE:
       datagram.gso_size = attribute.as<std::uint16_t>();
       return true;
+    case UDPCR_A_SPEC_DST:
+      attribute.to_address(datagram.specific_destination.emplace());
+      return true;
     case UDPCR_A_PAYLOAD:
       // An attribute can hold four bytes more than UDP can carry.
       if (attribute.value.size() > UDPCR_MAX_PAYLOAD) {
@@ -300,6 +287,11 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
         broken("it has more than " + std::to_string(kMaxOptions) + " socket options");
       }
       record.options.push_back(decode_option(attribute, seen));
+    } else if (attribute.type == UDPCR_A_MEMBERSHIP) {
+      if (record.memberships.size() == kMaxMemberships) {
+        broken("it has more than " + std::to_string(kMaxMemberships) + " memberships");
+      }
+      record.memberships.push_back(decode_membership(attribute, seen));
     } else if (record_attribute(record, peer, attribute)) {
       seen.once(attribute.type);
     } else if (attribute.type != UDPCR_A_PAD) {
@@ -328,7 +320,10 @@ Datagram decode_datagram(ByteView message, std::vector<std::uint16_t>& unknown) 
   Address destination;
   Seen seen(unknown);
   for (Attribute attribute; reader.next(attribute);) {
-    if (datagram_attribute(datagram, source, destination, attribute)) {
+    if (attribute.type == UDPCR_A_ERRMSG) {
+      seen.once(attribute.type);
+      datagram.error = decode_report(attribute, seen);
+    } else if (datagram_attribute(datagram, source, destination, attribute)) {
       seen.once(attribute.type);
     } else if (attribute.type != UDPCR_A_PAD) {
       seen.unknown(attribute.type);

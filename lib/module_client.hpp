@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The commands of the kernel module (udpcr_netlink.h), a method each.  Errors
+// are udpcr::Error with the kernel's errno and its sentence.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <udpcr/udpcr.hpp>
+
+#include "netlink_socket.hpp"
+
+namespace udpcr {
+
+// How a request names a socket.
+struct SocketName {
+  std::uint64_t inode = 0;
+  std::optional<int> fd;                // of the caller
+  std::optional<std::uint64_t> cookie;  // SO_COOKIE
+
+  // The socket that `fd` refers to.
+  static SocketName of(int fd);
+};
+
+// What a request is answered with.
+struct Answer {
+  Ack ack;
+  std::vector<Bytes> replies;  // from genlmsghdr on, without final padding
+};
+
+struct Taken {
+  std::uint32_t count = 0;  // datagrams
+  std::uint32_t rmem = 0;   // bytes charged for them
+};
+
+// A datagram that the module did not take.
+struct Refusal {
+  std::size_t index = 0;  // in the stream
+  Ack ack;
+};
+
+// Lists held aside are known on the netlink socket of this object, which a
+// fork's child makes anew with its first request: a list is its maker's.
+class ModuleClient {
+ public:
+  // Looks for the module in the caller's network namespace; throws nothing.
+  ModuleClient() noexcept;
+
+  // False: no module answers; then `absence` says why, and every other method
+  // throws it.
+  [[nodiscard]] bool available() const noexcept { return family_ != 0; }
+  [[nodiscard]] const Error& absence() const noexcept { return absence_; }
+
+  // UDPCR_CMD_SOCKET: messages for decode_record().
+  Bytes record(const SocketName& name);
+  std::vector<Bytes> records();
+
+  // UDPCR_CMD_QUEUE; `queue`: UDPCR_QUEUE_*.
+  MessageStream read_queue(const SocketName& name, std::uint32_t queue);
+  MessageStream read_list(std::uint32_t handle);
+
+  Taken take(const SocketName& name, std::uint32_t handle);
+  void stage(const SocketName& name, std::uint32_t handle);
+  // UDPCR_CMD_DATAGRAM for each message, in order; those refused are left out.
+  std::vector<Refusal> add(std::uint32_t handle, const MessageStream& datagrams);
+  // `position`: UDPCR_POSITION_*.
+  void put(std::uint32_t handle, std::uint32_t position);
+  void drop(std::uint32_t handle);
+
+  UniqueFd open_socket(const SocketName& name);
+  void set_drops(const SocketName& name, std::uint32_t drops);
+  void set_error(const SocketName& name, std::uint32_t error_number);
+
+  // The attributes that the loaded module takes with UDPCR_CMD_DATAGRAM.
+  const std::set<std::uint16_t>& datagram_attributes();
+
+  // For tests: any request.  `flags`: NLM_F_DUMP or 0; `attributes`: whole
+  // and padded.
+  Answer raw(std::uint8_t command, std::uint16_t flags, ByteView attributes);
+
+ private:
+  NetlinkSocket& connection();
+  // Throws what the module refuses: "cannot WHAT: SENTENCE".
+  Answer ask(const std::string& what, std::uint8_t command, std::uint16_t flags,
+             ByteView attributes);
+  MessageStream dump_queue(const std::string& what, ByteView attributes);
+
+  std::unique_ptr<NetlinkSocket> connection_;
+  int connected_in_ = 0;      // process id
+  std::uint16_t family_ = 0;  // 0: none
+  Error absence_{""};
+  std::optional<std::set<std::uint16_t>> datagram_attributes_;
+};
+
+}  // namespace udpcr
