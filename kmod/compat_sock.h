@@ -14,7 +14,7 @@
 #include <net/ip.h>
 #include <net/ipv6.h>
 #include <net/sock.h>
-#if __has_include(<net/udplite.h>)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
 #include <net/udplite.h>
 #endif
 
@@ -127,7 +127,7 @@ static inline int udpcr_version_numbers(struct sock *sk,
 	return count;
 }
 
-/* The checksum coverage of UDP-Lite, which the newest kernels have no more. */
+/* The checksum coverage of UDP-Lite, which went away with 7.1. */
 static inline int udpcr_udplite_numbers(const struct sock *sk,
 					struct udpcr_number *numbers)
 {

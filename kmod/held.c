@@ -225,7 +225,7 @@ static void take_all(struct udpcr_list *list)
 }
 
 /* The readers that wait are woken one a datagram, as when they arrive. */
-static void put_all(struct udpcr_list *list, u8 position)
+static void put_all(struct udpcr_list *list, u32 position)
 {
 	unsigned int count = skb_queue_len(&list->skbs);
 	struct sock *sk = list->sk;
@@ -429,7 +429,7 @@ unlock:
  * @position: UDPCR_POSITION_*
  * @extack: gets a sentence on failure
  */
-int udpcr_held_put(struct udpcr_caller caller, u32 handle, u8 position,
+int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,
 		   struct netlink_ext_ack *extack)
 {
 	struct udpcr_holder *holder;

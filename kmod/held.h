@@ -41,7 +41,7 @@ int udpcr_held_stage(struct udpcr_caller caller, u32 handle, struct sock *sk,
 		     struct netlink_ext_ack *extack);
 int udpcr_held_add(struct udpcr_caller caller, u32 handle,
 		   struct nlattr **attrs, struct netlink_ext_ack *extack);
-int udpcr_held_put(struct udpcr_caller caller, u32 handle, u8 position,
+int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,
 		   struct netlink_ext_ack *extack);
 int udpcr_held_drop(struct udpcr_caller caller, u32 handle,
 		    struct netlink_ext_ack *extack);

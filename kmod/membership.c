@@ -20,7 +20,7 @@
 
 #include "compat_sock.h"
 #include "membership.h"
-#include "udpcr_netlink.h"
+#include <udpcr/udpcr_netlink.h>
 
 struct member {
 	const void *group;
@@ -221,10 +221,10 @@ int udpcr_memberships_put(struct sk_buff *msg, struct sock *sk, bool open)
  */
 size_t udpcr_memberships_size(const struct sock *sk)
 {
-	enum { TIMES = 4 };
+	enum { TIMES = 3 };
 
-	BUILD_BUG_ON(MEMBER_SIZE > TIMES * sizeof(struct ip_mc_socklist));
-	BUILD_BUG_ON(MEMBER_SIZE > TIMES * sizeof(struct ipv6_mc_socklist));
-	BUILD_BUG_ON(MEMBER_SIZE > TIMES * sizeof(struct ipv6_ac_socklist));
+	BUILD_BUG_ON(TIMES * sizeof(struct ip_mc_socklist) < MEMBER_SIZE);
+	BUILD_BUG_ON(TIMES * sizeof(struct ipv6_mc_socklist) < MEMBER_SIZE);
+	BUILD_BUG_ON(TIMES * sizeof(struct ipv6_ac_socklist) < MEMBER_SIZE);
 	return TIMES * (size_t)atomic_read(&sk->sk_omem_alloc);
 }

@@ -35,7 +35,7 @@ static const struct nla_policy socket_policy[UDPCR_A_MAX + 1] = {
 
 static const struct nla_policy queue_policy[UDPCR_A_MAX + 1] = {
 	UDPCR_TARGET,
-	[UDPCR_A_QUEUE] = NLA_POLICY_MAX(NLA_U8, UDPCR_QUEUE_MAX),
+	[UDPCR_A_QUEUE] = NLA_POLICY_MAX(NLA_U32, UDPCR_QUEUE_MAX),
 	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
 };
 
@@ -46,7 +46,7 @@ static const struct nla_policy begin_policy[UDPCR_A_MAX + 1] = {
 
 static const struct nla_policy put_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
-	[UDPCR_A_POSITION] = NLA_POLICY_MAX(NLA_U8, UDPCR_POSITION_MAX),
+	[UDPCR_A_POSITION] = NLA_POLICY_MAX(NLA_U32, UDPCR_POSITION_MAX),
 };
 
 static const struct nla_policy drop_policy[UDPCR_A_MAX + 1] = {
@@ -262,7 +262,7 @@ static int socket_done(struct netlink_callback *cb)
 	return 0;
 }
 
-static struct udpcr_queue_copy *copy_target(struct sk_buff *request, u8 queue,
+static struct udpcr_queue_copy *copy_target(struct sk_buff *request, u32 queue,
 					    struct nlattr **attrs,
 					    struct netlink_ext_ack *extack)
 {
@@ -284,7 +284,7 @@ static int queue_start(struct netlink_callback *cb)
 {
 	struct nlattr **attrs = udpcr_dump_attrs(cb);
 	struct udpcr_queue_copy *copy;
-	u8 queue;
+	u32 queue;
 
 	if (attrs[UDPCR_A_HANDLE]) {
 		if (attrs[UDPCR_A_INO] || attrs[UDPCR_A_QUEUE]) {
@@ -297,7 +297,7 @@ static int queue_start(struct netlink_callback *cb)
 				       cb->extack);
 	} else {
 		queue = attrs[UDPCR_A_QUEUE] ?
-			nla_get_u8(attrs[UDPCR_A_QUEUE]) : UDPCR_QUEUE_RECEIVE;
+			nla_get_u32(attrs[UDPCR_A_QUEUE]) : UDPCR_QUEUE_RECEIVE;
 		copy = copy_target(cb->skb, queue, attrs, cb->extack);
 	}
 	if (IS_ERR(copy))
@@ -411,7 +411,7 @@ static int put_doit(struct sk_buff *request, struct genl_info *info)
 
 	return error ?: udpcr_held_put(caller_of(request),
 				       nla_get_u32(info->attrs[UDPCR_A_HANDLE]),
-				       nla_get_u8(info->attrs[UDPCR_A_POSITION]),
+				       nla_get_u32(info->attrs[UDPCR_A_POSITION]),
 				       info->extack);
 }
 

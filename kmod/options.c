@@ -34,7 +34,7 @@
 
 #include "compat_sock.h"
 #include "options.h"
-#include "udpcr_netlink.h"
+#include <udpcr/udpcr_netlink.h>
 
 static int put_option(struct sk_buff *msg, int level, int name,
 		      const void *value, int size)

@@ -28,7 +28,7 @@
  */
 struct udpcr_queue_copy {
 	struct sock *sk;
-	u8 queue;
+	u32 queue;
 	struct sk_buff **packets;
 	unsigned int count;
 	unsigned int at;
@@ -84,7 +84,7 @@ static bool refer_error(struct udpcr_queue_copy *copy, unsigned int *room)
 	return fits;
 }
 
-static struct udpcr_queue_copy *new_copy(struct sock *sk, u8 queue)
+static struct udpcr_queue_copy *new_copy(struct sock *sk, u32 queue)
 {
 	struct udpcr_queue_copy *copy = kzalloc(sizeof(*copy), GFP_KERNEL);
 
@@ -104,7 +104,7 @@ static struct udpcr_queue_copy *new_copy(struct sock *sk, u8 queue)
  *
  * Return: to be given to udpcr_queue_free(), or an error pointer.
  */
-struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u8 queue,
+struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 					  struct netlink_ext_ack *extack)
 {
 	struct udpcr_queue_copy *copy = new_copy(sk, queue);

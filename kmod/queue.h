@@ -10,7 +10,7 @@ struct sk_buff_head;
 struct sock;
 struct udpcr_queue_copy;
 
-struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u8 queue,
+struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 					  struct netlink_ext_ack *extack);
 struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk,
 					       struct sk_buff_head *list);

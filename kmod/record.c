@@ -12,7 +12,7 @@
 #include "membership.h"
 #include "options.h"
 #include "record.h"
-#include "udpcr_netlink.h"
+#include <udpcr/udpcr_netlink.h>
 
 /*
  * Bytes for everything of fixed size: some 30 attributes, 100 options that are

@@ -6,7 +6,7 @@
 build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
                 libnl-genl-3-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
-test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git)
+test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
 vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils make gcc sparse perl)
 debug_kernel_packages=(make gcc flex bison bc libelf-dev libssl-dev xz-utils)
 

@@ -186,6 +186,7 @@ PARTS = {
     "house": part_house,
     "unit": part_unit,
     "engine": part_engine,
+    "interface": part_scripts("interface"),
     "fuzz": part_fuzz,
     "shim": part_scripts("shim"),
     "package": part_scripts("package"),
