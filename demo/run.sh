@@ -4,22 +4,48 @@
 # The main job in one command: programs that know nothing of udpcr are killed
 # and started again, and what waited in their sockets is still read.
 #
-# usage: demo/run.sh    installs and builds what is missing; checks itself
+# usage: demo/run.sh [userspace] [module]    installs and builds what is missing; checks itself
+#
+#   userspace   the built-in engine, on this machine
+#   module      the kernel module, in a virtual machine with Debian's kernel
 set -u
 cd "$(dirname "$0")/.." || exit 1
 source tests/lib/packages.sh
 
-if [[ ${UDPCR_DEMO_INSIDE:-} != 1 ]]; then
+# Inside: what this script starts itself again for.
+if [[ -z ${UDPCR_DEMO_INSIDE:-} ]]; then
+  (($#)) || set -- userspace module
   need_packages "${build_packages[@]}" "${demo_packages[@]}" || exit 1
   echo "building preset release"
   build_preset release || exit 1
-  # Network and process namespaces of its own, where that is allowed.
-  private=(unshare --net --mount --pid --fork --kill-child --mount-proc)
-  ((EUID == 0)) || private+=(--user --map-root-user)
-  if "${private[@]}" true 2>/dev/null; then
-    exec "${private[@]}" env UDPCR_DEMO_INSIDE=1 UDPCR_DEMO_USER="$(id -un)" "$0"
-  fi
-  echo "no namespaces here: running beside the machine's own sockets"
+  for engine; do
+    echo
+    case $engine in
+      userspace)
+        # Network and process namespaces of its own, where that is allowed.
+        private=(unshare --net --mount --pid --fork --kill-child --mount-proc)
+        ((EUID == 0)) || private+=(--user --map-root-user)
+        inside=userspace
+        if ! "${private[@]}" true 2>/dev/null; then
+          echo "no namespaces here: running beside the machine's own sockets"
+          private=()
+          inside=crowded
+        fi
+        echo "==== the built-in userspace engine, on this machine"
+        "${private[@]}" env UDPCR_DEMO_INSIDE="$inside" UDPCR_DEMO_USER="$(id -un)" "$0" || exit
+        ;;
+      module)
+        need_packages "${vm_packages[@]}" && tests/vm/build_module.sh 6.1 || exit 1
+        echo "==== the kernel module, on Linux 6.1 in a virtual machine"
+        tests/vm/run.py 6.1 -- env UDPCR_DEMO_INSIDE=module demo/run.sh || exit
+        ;;
+      *)
+        echo "usage: demo/run.sh [userspace] [module]" >&2
+        exit 2
+        ;;
+    esac
+  done
+  exit
 fi
 # Two machines where namespaces are allowed: the senders are in a network of
 # their own, behind a virtual cable.  Else everybody is on loopback.
@@ -27,7 +53,9 @@ places=(127.0.0.1 ::1 127.0.0.2 127.0.0.3 ::1)
 elsewhere=()
 unprivileged=none
 pids=()
-if [[ ${UDPCR_DEMO_INSIDE:-} == 1 ]]; then
+inside=$UDPCR_DEMO_INSIDE
+unset UDPCR_DEMO_INSIDE
+if [[ $inside != crowded ]]; then
   unshare --net sleep infinity & disown
   pids+=("$!")
   elsewhere=(nsenter "--net=/proc/$!/ns/net")
@@ -44,7 +72,8 @@ if [[ ${UDPCR_DEMO_INSIDE:-} == 1 ]]; then
   }
   unprivileged=user
 fi
-unset UDPCR_DEMO_INSIDE
+# The module gives every sender back to everybody.
+[[ $inside != module ]] || unprivileged=echo
 
 demo=$PWD/demo
 work=$(mktemp -d)
@@ -143,6 +172,39 @@ echo_part() {
   wait "$server" 2>/dev/null
 }
 
+dns_part() {
+  local server clients
+  local dnsmasq=(dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --no-resolv --no-hosts
+                 --port=5300 --listen-address=127.0.0.1,::1 --bind-interfaces --user="$(id -un)"
+                 --address=/demo.example/192.0.2.7 --log-facility=-)
+  LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>first.err &
+  server=$!
+  pids+=("$server")
+  await "dnsmasq's start" 10 grep -q 'started' first.err
+  kill -STOP "$server"
+  await "dnsmasq's stop" 5 eval '[[ $(ps_state "$server") == T ]]'
+  /usr/bin/python3 "$demo/dns_clients.py" 5300 asked answers 2>clients.err &
+  clients=$!
+  pids+=("$clients")
+  await "the asking" 10 test -e asked
+  say "dnsmasq $server is stopped, 10 clients wait for their answers"
+  say "kill -USR2 $server (UDPCR_AFTER=exit: the next start takes over), kill -CONT $server"
+  kill -USR2 "$server"
+  kill -CONT "$server"
+  await "dnsmasq's end" 15 gone "$server"
+  kill -9 "$server" 2>/dev/null
+  "$udpcr" show ./*.udpcr >show.out 2>show.err || fail "udpcr show: $(<show.err)"
+  sed 's/^/   | /' show.out
+  LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>second.err &
+  server=$!
+  pids+=("$server")
+  say "the same command again: dnsmasq $server"
+  await "the answers" 40 test -e answers
+  /usr/bin/python3 "$demo/judge.py" dns answers || fail "see above"
+  kill -9 "$server"
+  wait "$server" 2>/dev/null
+}
+
 preload() { LD_PRELOAD=$shim exec "$@"; }
 run_it() { exec "$udpcr" run -- "$@"; }
 # Nobody's rights: another user, or, where there is no other, no capability at all.
@@ -154,39 +216,15 @@ as_nobody() {
   exec setpriv --bounding-set=-all --inh-caps=-all env LD_PRELOAD="$shim" "$@"
 }
 
+if [[ $inside == module ]]; then
+  "$udpcr" check | sed -n '/^kernel\|^engine/s/^/   /p'
+fi
+
 new_part "1. a python server, unmodified: LD_PRELOAD=libudpcr_shim.so"
 echo_part echo preload
 
 new_part "2. dnsmasq, unmodified: queries that came while it was stopped"
-dnsmasq=(dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --no-resolv --no-hosts
-         --port=5300 --listen-address=127.0.0.1,::1 --bind-interfaces --user="$(id -un)"
-         --address=/demo.example/192.0.2.7 --log-facility=-)
-LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>first.err &
-server=$!
-pids+=("$server")
-await "dnsmasq's start" 10 grep -q 'started' first.err
-kill -STOP "$server"
-await "dnsmasq's stop" 5 eval '[[ $(ps_state "$server") == T ]]'
-/usr/bin/python3 "$demo/dns_clients.py" 5300 asked answers 2>clients.err &
-clients=$!
-pids+=("$clients")
-await "the asking" 10 test -e asked
-say "dnsmasq $server is stopped, 10 clients wait for their answers"
-say "kill -USR2 $server (UDPCR_AFTER=exit: the next start takes over), kill -CONT $server"
-kill -USR2 "$server"
-kill -CONT "$server"
-await "dnsmasq's end" 15 gone "$server"
-kill -9 "$server" 2>/dev/null
-"$udpcr" show ./*.udpcr >show.out 2>show.err || fail "udpcr show: $(<show.err)"
-sed 's/^/   | /' show.out
-LD_PRELOAD=$shim UDPCR_AFTER=exit "${dnsmasq[@]}" 2>second.err &
-server=$!
-pids+=("$server")
-say "the same command again: dnsmasq $server"
-await "the answers" 40 test -e answers
-/usr/bin/python3 "$demo/judge.py" dns answers || fail "see above"
-kill -9 "$server"
-wait "$server" 2>/dev/null
+dns_part
 
 new_part "3. the same as 1, started by udpcr run"
 echo_part echo run_it

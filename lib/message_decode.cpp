@@ -14,6 +14,8 @@ namespace {
 // Linux knows about a hundred options of a UDP socket.  The bound keeps the
 // memory for a hostile record near its own size.
 constexpr std::size_t kMaxOptions = 1024;
+// More than the 60 kB of a record hold.
+constexpr std::size_t kMaxMemberships = 4096;
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
@@ -61,6 +63,87 @@ SocketOption decode_option(const Attribute& nest, Seen& outer) {
   seen.require(UDPCR_OPT_NAME, "an option's name");
   seen.require(UDPCR_OPT_VALUE, "an option's value");
   return option;
+}
+
+Membership decode_membership(const Attribute& nest, Seen& outer) {
+  Membership member;
+  std::vector<std::uint16_t> unknown;
+  Seen seen(unknown);
+  ByteView sources;
+  AttributeReader reader(nest.value);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case UDPCR_MEMBER_GROUP:
+        attribute.to_address(member.group);
+        break;
+      case UDPCR_MEMBER_IFINDEX:
+        member.ifindex = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_MEMBER_DEVICE:
+        member.device = attribute.as_device();
+        break;
+      case UDPCR_MEMBER_MODE:
+        member.mode = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_MEMBER_SOURCES:
+        sources = attribute.value;
+        break;
+      case UDPCR_MEMBER_ANYCAST:
+        member.anycast = true;
+        break;
+      default:
+        outer.unknown(UDPCR_A_MEMBERSHIP);
+        continue;
+    }
+    seen.once(attribute.type);
+  }
+  seen.require(UDPCR_MEMBER_GROUP, "a membership's group");
+  const std::size_t size = member.group.family == AF_INET ? 4 : 16;
+  if (sources.size() % size != 0) {
+    broken("the sources of a membership have " + std::to_string(sources.size()) +
+           " bytes where each has " + std::to_string(size));
+  }
+  for (; !sources.empty(); sources = sources.subspan(size)) {
+    Attribute{UDPCR_MEMBER_SOURCES, sources.first(size)}.to_address(member.sources.emplace_back());
+  }
+  return member;
+}
+
+ErrorReport decode_report(const Attribute& nest, Seen& outer) {
+  ErrorReport error;
+  std::vector<std::uint16_t> unknown;
+  Seen seen(unknown);
+  AttributeReader reader(nest.value);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case UDPCR_ERRMSG_ERRNO:
+        error.error_number = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_ORIGIN:
+        error.origin = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_TYPE:
+        error.type = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_CODE:
+        error.code = attribute.as<std::uint8_t>();
+        break;
+      case UDPCR_ERRMSG_INFO:
+        error.info = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_DATA:
+        error.data = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_ERRMSG_OFFENDER:
+        attribute.to_address(error.offender.emplace());
+        break;
+      default:
+        outer.unknown(UDPCR_A_ERRMSG);
+        continue;
+    }
+    seen.once(attribute.type);
+  }
+  return error;
 }
 
 // False when `attribute` is none of a record's.
@@ -117,6 +200,21 @@ bool record_attribute(SocketRecord& record, Address& peer, const Attribute& attr
     case UDPCR_A_QUEUE_COUNT:
       record.queue_count = attribute.as<std::uint32_t>();
       return true;
+    case UDPCR_A_SHUTDOWN:
+      record.shutdown = attribute.as<std::uint8_t>();
+      return true;
+    case UDPCR_A_ERROR:
+      record.error = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_ERROR_COUNT:
+      record.error_count = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_CORK_LEN:
+      record.cork_length = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_HELD_COUNT:
+      record.held_count = attribute.as<std::uint32_t>();
+      return true;
     default:
       return false;
   }
@@ -159,6 +257,9 @@ bool datagram_attribute(Datagram& datagram, Address& source, Address& destinatio
     case UDPCR_A_GSO_SIZE:
       datagram.gso_size = attribute.as<std::uint16_t>();
       return true;
+    case UDPCR_A_SPEC_DST:
+      attribute.to_address(datagram.specific_destination.emplace());
+      return true;
     case UDPCR_A_PAYLOAD:
       // An attribute can hold four bytes more than UDP can carry.
       if (attribute.value.size() > UDPCR_MAX_PAYLOAD) {
@@ -186,6 +287,11 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
         broken("it has more than " + std::to_string(kMaxOptions) + " socket options");
       }
       record.options.push_back(decode_option(attribute, seen));
+    } else if (attribute.type == UDPCR_A_MEMBERSHIP) {
+      if (record.memberships.size() == kMaxMemberships) {
+        broken("it has more than " + std::to_string(kMaxMemberships) + " memberships");
+      }
+      record.memberships.push_back(decode_membership(attribute, seen));
     } else if (record_attribute(record, peer, attribute)) {
       seen.once(attribute.type);
     } else if (attribute.type != UDPCR_A_PAD) {
@@ -214,7 +320,10 @@ Datagram decode_datagram(ByteView message, std::vector<std::uint16_t>& unknown) 
   Address destination;
   Seen seen(unknown);
   for (Attribute attribute; reader.next(attribute);) {
-    if (datagram_attribute(datagram, source, destination, attribute)) {
+    if (attribute.type == UDPCR_A_ERRMSG) {
+      seen.once(attribute.type);
+      datagram.error = decode_report(attribute, seen);
+    } else if (datagram_attribute(datagram, source, destination, attribute)) {
       seen.once(attribute.type);
     } else if (attribute.type != UDPCR_A_PAD) {
       seen.unknown(attribute.type);

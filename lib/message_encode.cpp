@@ -37,22 +37,62 @@ class Encoder {
   void binary(int type, ByteView value) { put(type, value.data(), value.size()); }
   void string(int type, const std::string& value) { put(type, value.c_str(), value.size() + 1); }
 
-  void address(int address_type, int port_type, const Address& address) {
+  static std::size_t ip_size(const Address& address) {
     if (address.family != AF_INET && address.family != AF_INET6) {
       throw Error("cannot encode an address of family " + std::to_string(address.family) +
                   ": only AF_INET and AF_INET6 exist for UDP; leave it out");
     }
-    put(address_type, address.bytes, address.family == AF_INET ? 4 : 16);
+    return address.family == AF_INET ? 4 : 16;
+  }
+  void ip(int type, const Address& address) { put(type, address.bytes, ip_size(address)); }
+  void address(int address_type, int port_type, const Address& address) {
+    ip(address_type, address);
     u16(port_type, htons(address.port));
   }
 
   void option(const SocketOption& option) {
-    nlattr* const nest = nla_nest_start(message_.get(), UDPCR_A_OPTION);
-    if (!nest) refuse(UDPCR_A_OPTION, option.value.size());
-    u32(UDPCR_OPT_LEVEL, static_cast<std::uint32_t>(option.level));
-    u32(UDPCR_OPT_NAME, static_cast<std::uint32_t>(option.name));
-    binary(UDPCR_OPT_VALUE, option.value);
-    if (nla_nest_end(message_.get(), nest) < 0) refuse(UDPCR_A_OPTION, option.value.size());
+    nest(UDPCR_A_OPTION, option.value.size(), [&] {
+      u32(UDPCR_OPT_LEVEL, static_cast<std::uint32_t>(option.level));
+      u32(UDPCR_OPT_NAME, static_cast<std::uint32_t>(option.name));
+      binary(UDPCR_OPT_VALUE, option.value);
+    });
+  }
+
+  void membership(const Membership& member) {
+    nest(UDPCR_A_MEMBERSHIP, member.sources.size() * sizeof(in6_addr), [&] {
+      ip(UDPCR_MEMBER_GROUP, member.group);
+      u32(UDPCR_MEMBER_IFINDEX, member.ifindex);
+      if (!member.device.empty()) string(UDPCR_MEMBER_DEVICE, member.device);
+      u32(UDPCR_MEMBER_MODE, member.mode);
+      if (!member.sources.empty()) {
+        Bytes all;
+        for (const Address& source : member.sources) {
+          all.insert(all.end(), source.bytes, source.bytes + ip_size(source));
+        }
+        binary(UDPCR_MEMBER_SOURCES, all);
+      }
+      if (member.anycast) binary(UDPCR_MEMBER_ANYCAST, {});
+    });
+  }
+
+  void report(const ErrorReport& error) {
+    nest(UDPCR_A_ERRMSG, sizeof error, [&] {
+      u32(UDPCR_ERRMSG_ERRNO, error.error_number);
+      u8(UDPCR_ERRMSG_ORIGIN, error.origin);
+      u8(UDPCR_ERRMSG_TYPE, error.type);
+      u8(UDPCR_ERRMSG_CODE, error.code);
+      u32(UDPCR_ERRMSG_INFO, error.info);
+      u32(UDPCR_ERRMSG_DATA, error.data);
+      if (error.offender) ip(UDPCR_ERRMSG_OFFENDER, *error.offender);
+    });
+  }
+
+  template <typename Fill>
+  void nest(int type, std::size_t size, Fill fill) {
+    nlattr* const nest = nla_nest_start(message_.get(), type);
+    if (!nest) refuse(type, size);
+    fill();
+    if (nla_nest_end(message_.get(), nest) < 0) refuse(type, size);
   }
 
   // The message from genlmsghdr on, without its last `padding` bytes.
@@ -88,6 +128,10 @@ Bytes encode_record(const SocketRecord& record) {
     room += static_cast<std::size_t>(4 * NLA_HDRLEN) + 2 * sizeof(std::uint32_t) +
             static_cast<std::size_t>(NLA_ALIGN(option.value.size()));
   }
+  for (const Membership& member : record.memberships) {
+    // The nest, six attributes of which an address and a name are the longest.
+    room += 128 + member.sources.size() * sizeof(in6_addr);
+  }
   Encoder encoder(UDPCR_CMD_SOCKET, room);
   encoder.u64(UDPCR_A_INO, record.inode);
   encoder.u64(UDPCR_A_COOKIE, record.cookie);
@@ -109,6 +153,12 @@ Bytes encode_record(const SocketRecord& record) {
   encoder.u32(UDPCR_A_RMEM, record.rmem);
   encoder.u32(UDPCR_A_QUEUE_COUNT, record.queue_count);
   for (const SocketOption& option : record.options) encoder.option(option);
+  if (record.shutdown != 0) encoder.u8(UDPCR_A_SHUTDOWN, record.shutdown);
+  if (record.error != 0) encoder.u32(UDPCR_A_ERROR, record.error);
+  if (record.error_count != 0) encoder.u32(UDPCR_A_ERROR_COUNT, record.error_count);
+  if (record.cork_length != 0) encoder.u32(UDPCR_A_CORK_LEN, record.cork_length);
+  if (record.held_count != 0) encoder.u32(UDPCR_A_HELD_COUNT, record.held_count);
+  for (const Membership& member : record.memberships) encoder.membership(member);
   return encoder.bytes();
 }
 
@@ -133,6 +183,10 @@ Bytes encode_datagram(const Datagram& datagram) {
   if (datagram.ttl) encoder.u8(UDPCR_A_TTL, *datagram.ttl);
   if (datagram.mark) encoder.u32(UDPCR_A_MARK, *datagram.mark);
   if (datagram.gso_size) encoder.u16(UDPCR_A_GSO_SIZE, *datagram.gso_size);
+  if (datagram.specific_destination) {
+    encoder.ip(UDPCR_A_SPEC_DST, *datagram.specific_destination);
+  }
+  if (datagram.error) encoder.report(*datagram.error);
   // Last and without its padding: that keeps a datagram with everything known
   // within 128 bytes of its payload's size.
   encoder.binary(UDPCR_A_PAYLOAD, datagram.payload);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <net/if.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,58 +11,26 @@
 
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
+#include "refuse.hpp"
+#include "socket_restore.hpp"
 #include "userspace_engine.hpp"
+#include "userspace_fill.hpp"
 
 namespace udpcr {
 namespace {
 
 // A queue longer than can be walked in this time is kept in part.
 constexpr std::chrono::seconds kWalkLimit{10};
-// Longer than a datagram takes from the filter to the queue.
-constexpr std::chrono::milliseconds kInFlight{2};
-
 // Rounds without a datagram, should the memory never be given back.
 constexpr int kPatience = 50;
 
 std::string fd_name(int fd) { return "fd " + std::to_string(fd); }
-
-std::uint64_t read_u64(int fd, int name) {
-  std::uint64_t value = 0;
-  socklen_t size = sizeof value;
-  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : 0;
-}
 
 std::uint16_t local_port(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
   if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return 0;
   return Address::from_sockaddr(name).port;
-}
-
-// From here on nothing more gets into the queue.
-void refuse_datagrams(int fd) {
-  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
-  const sock_fprog program{1, &nothing};
-  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) return;
-  // SO_LOCK_FILTER is set, or the memory for filters is used up
-  // (net.core.optmem_max).  A connected socket takes datagrams of its peer
-  // only: give it one that never speaks.
-  const int family = read_number(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
-  Address nobody;
-  nobody.family = static_cast<std::uint16_t>(family);
-  nobody.port = 9;  // discard
-  if (family == AF_INET) {
-    nobody.bytes[0] = 127;
-    nobody.bytes[1] = nobody.bytes[2] = nobody.bytes[3] = 254;
-  } else {
-    nobody.bytes[15] = 1;
-  }
-  socklen_t size = 0;
-  const sockaddr_storage name = nobody.to_sockaddr(size);
-  if (::connect(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0) {
-    fail("stop " + fd_name(fd) + " from receiving while its queue is taken", errno,
-         "its filter is locked (SO_LOCK_FILTER); use UDPCR_AFTER=continue for this program");
-  }
 }
 
 }  // namespace
@@ -76,37 +43,13 @@ bool is_udp_socket(int fd) noexcept {
          (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
 }
 
-const FreshSocket& FreshSockets::like(int family, int protocol) {
-  const auto now = std::chrono::steady_clock::now();
-  known_.remove_if(
-      [&](const FreshSocket& fresh) { return now - fresh.read_at > std::chrono::seconds(1); });
-  for (const FreshSocket& fresh : known_) {
-    if (fresh.family == family && fresh.protocol == protocol) return fresh;
-  }
-  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, protocol));
-  if (!fd) {
-    fail(std::string("create an ") + (family == AF_INET ? "IPv4" : "IPv6") +
-             (protocol == IPPROTO_UDPLITE ? " UDP-Lite" : " UDP") + " socket",
-         errno,
-         errno == EMFILE || errno == ENFILE ? "raise the limit of open files (RLIMIT_NOFILE)"
-                                            : "the kernel must support this protocol");
-  }
-  FreshSocket fresh{family, protocol, now, read_u64(fd.get(), kSoNetnsCookie), {}};
-  for (const OptionRow& row : option_table()) {
-    if (!applies(row, family, protocol)) continue;
-    fresh.values.emplace_back(&row, read_option(fd.get(), row.level, row.name));
-  }
-  known_.push_back(std::move(fresh));
-  return known_.back();
-}
-
 SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& fresh) {
   SocketRecord record;
   struct stat status {};
   if (::fstat(fd, &status) != 0) fail("read the inode of " + fd_name(fd), errno, "");
   record.inode = status.st_ino;
   record.uid = status.st_uid;
-  record.cookie = read_u64(fd, kSoCookie);
+  record.cookie = read_cookie(fd, kSoCookie);
   record.family = static_cast<std::uint16_t>(fresh.family);
   record.protocol = static_cast<std::uint16_t>(fresh.protocol);
   record.file_flags = static_cast<std::uint32_t>(std::max(0, ::fcntl(fd, F_GETFL)));
@@ -138,11 +81,7 @@ SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& 
   const QueueMemory memory = queue_memory(fd);
   record.rmem = memory.rmem;
   record.drops = memory.drops;
-  for (const auto& [row, usual] : fresh.values) {
-    auto value = read_option(fd, row->level, row->name);
-    if (!value || value == usual) continue;
-    record.options.push_back({row->level, row->name, std::move(*value)});
-  }
+  record.options = changed_options(read_by_getsockopt(fd, fresh.family, fresh.protocol), fresh);
   return record;
 }
 
@@ -158,7 +97,7 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
   find_losses(fd, record, sources_, state.losses);
-  if (const std::uint64_t netns = read_u64(fd, kSoNetnsCookie); netns != fresh.netns) {
+  if (const std::uint64_t netns = read_cookie(fd, kSoNetnsCookie); netns != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
   }
@@ -227,8 +166,8 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd e
 std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
 
 Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
-  const SocketRecord& record = state.record;
-  return restore_socket(state, options, fresh_.like(record.family, record.protocol), senders_);
+  UserspaceFill fill(senders_);
+  return restore_socket(state, options, fresh_, fill);
 }
 
 std::unique_ptr<Engine> make_userspace_engine() { return std::make_unique<UserspaceEngine>(); }

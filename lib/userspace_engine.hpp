@@ -5,34 +5,14 @@
 // to restore.
 #pragma once
 
-#include <chrono>
-#include <list>
 #include <udpcr/udpcr.hpp>
 
-#include "options.hpp"
+#include "fresh_socket.hpp"
 #include "socket_facts.hpp"
 #include "userspace_reader.hpp"
 #include "userspace_senders.hpp"
 
 namespace udpcr {
-
-// What a new socket of one kind has in each option.
-struct FreshSocket {
-  int family = 0;
-  int protocol = 0;
-  std::chrono::steady_clock::time_point read_at;
-  std::uint64_t netns = 0;  // SO_NETNS_COOKIE; 0: the kernel does not tell
-  std::vector<std::pair<const OptionRow*, std::optional<Bytes>>> values;
-};
-
-// Remembered for a second: administrators change defaults (sysctl).
-class FreshSockets {
- public:
-  const FreshSocket& like(int family, int protocol);
-
- private:
-  std::list<FreshSocket> known_;
-};
 
 // Belongs to the network namespace in which it is used first.
 class UserspaceEngine final : public Engine {
@@ -46,16 +26,12 @@ class UserspaceEngine final : public Engine {
  private:
   QueueReader reader_;
   FactSources sources_;
-  FreshSockets fresh_;
+  FreshSockets fresh_{read_by_getsockopt};
   Senders senders_;
 };
 
 // Everything but the queue.
 SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& fresh);
-
-// Restores one socket; see userspace_restore.cpp for the steps.
-Restored restore_socket(const SocketState& state, const RestoreOptions& options,
-                        const FreshSocket& fresh, Senders& senders);
 
 // What this engine cannot keep on this machine for this user.
 std::vector<Loss> userspace_limits();

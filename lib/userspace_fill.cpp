@@ -341,4 +341,42 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   return filled;
 }
 
+void UserspaceFill::before_bind(int fd, const SocketState& state, Restored& restored) {
+  const Bytes buffer = *read_option(fd, SOL_SOCKET, SO_RCVBUF);
+  const auto lock = read_number(fd, SOL_SOCKET, kSoBufLock);
+  // Room for each datagram's bytes twice and for the kernel's own structures.
+  const std::uint64_t need = 2 * state.receive_queue.bytes().size() +
+                             8192 * std::uint64_t{state.receive_queue.count()} + state.record.rmem;
+  const int half = static_cast<int>(std::min<std::uint64_t>(need, 1U << 30U) / 2 + 65536);
+  if (write_number(fd, SOL_SOCKET, SO_RCVBUFFORCE, half) != 0) {
+    write_number(fd, SOL_SOCKET, SO_RCVBUF, half);
+  }
+  Filled filled = fill_queue(fd, state, senders_);
+  restored.datagrams = filled.datagrams;
+  std::move(filled.losses.begin(), filled.losses.end(), std::back_inserter(restored.losses));
+  // What a new socket has; what the old one had is set with its options.
+  put_back(fd, *find_option(SOL_SOCKET, SO_RCVBUF), buffer);
+  if (lock) write_number(fd, SOL_SOCKET, kSoBufLock, *lock);
+}
+
+void UserspaceFill::bound(int /*fd*/, const SocketState& /*state*/, Restored& /*restored*/) {}
+
+// What the module's engine has captured.  A loss that was named at the
+// checkpoint is not named again.
+void UserspaceFill::finish(int /*fd*/, const SocketState& state, Restored& restored) {
+  const auto lose = [&](const char* what, const std::string& why) {
+    for (const Loss& loss : state.losses) {
+      if (loss.what == what) return;
+    }
+    restored.losses.push_back({what, why, "restore with the kernel module (UDPCR_ENGINE=module)"});
+  };
+  const SocketRecord& record = state.record;
+  if (record.drops != 0) {
+    lose("drop counter", std::to_string(record.drops) + " datagrams had been dropped");
+  }
+  if (record.error != 0) {
+    lose("pending error", errno_text(static_cast<int>(record.error)) + " waited to be read");
+  }
+}
+
 }  // namespace udpcr

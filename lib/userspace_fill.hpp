@@ -3,6 +3,8 @@
 // Refilling a receive queue through a private port.
 #pragma once
 
+#include "socket_restore.hpp"
+
 #include <udpcr/udpcr.hpp>
 
 #include "userspace_senders.hpp"
@@ -17,5 +19,16 @@ struct Filled {
 // `fd`: a new socket, neither bound nor connected, with a receive buffer that
 // has room.  It is neither afterwards.
 Filled fill_queue(int fd, const SocketState& state, Senders& senders);
+
+class UserspaceFill final : public QueueFill {
+ public:
+  explicit UserspaceFill(Senders& senders) : senders_(senders) {}
+  void before_bind(int fd, const SocketState& state, Restored& restored) override;
+  void bound(int fd, const SocketState& state, Restored& restored) override;
+  void finish(int fd, const SocketState& state, Restored& restored) override;
+
+ private:
+  Senders& senders_;
+};
 
 }  // namespace udpcr

@@ -86,7 +86,7 @@ std::string find_program(const std::string& name) {
   for (std::size_t start = 0; start < folders.size();) {
     const std::size_t end = folders.find(':', start);
     const std::string folder = folders.substr(start, end - start);
-    const std::string file = (folder.empty() ? "." : folder) + "/" + name;
+    std::string file = (folder.empty() ? "." : folder) + "/" + name;
     if (access(file.c_str(), X_OK) == 0 && !std::filesystem::is_directory(file)) return file;
     if (found.empty() && access(file.c_str(), F_OK) == 0) found = file;
     start = end + 1;

@@ -1,115 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// An image as JSON (RFC 8259).  Byte strings that are no UTF-8 show U+FFFD for
-// each byte that does not fit.
-#include <arpa/inet.h>
+// An image as JSON.
+#include <netinet/in.h>
 #include <udpcr/udpcr_netlink.h>
 
-#include <concepts>
 #include <cstdio>
 
+#include "json.hpp"
 #include "show.hpp"
 
 namespace udpcr::tool {
 namespace {
-
-class JsonWriter {
- public:
-  void open(char bracket) {
-    separate();
-    text_ += bracket;
-    first_ = true;
-    ++depth_;
-  }
-  void close(char bracket) {
-    --depth_;
-    if (!first_) new_line();
-    text_ += bracket;
-    first_ = false;
-  }
-  void key(const char* name) {
-    separate();
-    quote(name);
-    text_ += ": ";
-    after_key_ = true;
-  }
-  void value(const std::string& text) {
-    separate();
-    quote(text);
-  }
-  void value(bool truth) {
-    separate();
-    text_ += truth ? "true" : "false";
-  }
-  template <std::integral T>
-  requires(!std::same_as<T, bool>) void value(T number) {
-    separate();
-    text_ += std::to_string(number);
-  }
-  void null() {
-    separate();
-    text_ += "null";
-  }
-  template <typename T>
-  void member(const char* name, const T& of) {
-    key(name);
-    value(of);
-  }
-  [[nodiscard]] std::string take() { return std::move(text_) + "\n"; }
-
- private:
-  void separate() {
-    if (after_key_) {
-      after_key_ = false;
-      return;
-    }
-    if (!first_) text_ += ',';
-    if (depth_ > 0) new_line();
-    first_ = false;
-  }
-  void new_line() { text_ += "\n" + std::string(2 * depth_, ' '); }
-
-  void quote(const std::string& text) {
-    text_ += '"';
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t length = utf8_length(text, at);
-      const auto first = static_cast<unsigned char>(text[at]);
-      if (length == 0) {
-        text_ += "\\ufffd";
-      } else if (first == '"' || first == '\\') {
-        text_ += '\\';
-        text_ += text[at];
-      } else if (first < 0x20 || first == 0x7f) {
-        char escape[8];
-        std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(first));
-        text_ += escape;
-      } else {
-        text_.append(text, at, length);
-      }
-      at += length == 0 ? 1 : length;
-    }
-    text_ += '"';
-  }
-
-  std::string text_;
-  std::size_t depth_ = 0;
-  bool first_ = true;
-  bool after_key_ = false;
-};
-
-void write(JsonWriter& json, const std::optional<Address>& address) {
-  if (!address || (address->family != AF_INET && address->family != AF_INET6)) {
-    json.null();
-    return;
-  }
-  char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(address->family, address->bytes, text, sizeof text);
-  json.open('{');
-  json.member("address", std::string(text));
-  json.member("port", address->port);
-  if (address->scope != 0) json.member("scope", address->scope);
-  json.close('}');
-}
 
 void write(JsonWriter& json, const std::vector<Loss>& losses) {
   json.open('[');
@@ -133,9 +34,9 @@ void write(JsonWriter& json, const ShownQueue& queue, bool list) {
     for (const ShownDatagram& datagram : queue.listed) {
       json.open('{');
       json.key("source");
-      write(json, datagram.source);
+      write_address(json, datagram.source);
       json.key("destination");
-      write(json, datagram.destination);
+      write_address(json, datagram.destination);
       json.member("size", datagram.size);
       json.close('}');
     }
@@ -167,6 +68,25 @@ void write_options(JsonWriter& json, const SocketRecord& record) {
   json.close(']');
 }
 
+void write_memberships(JsonWriter& json, const SocketRecord& record) {
+  json.open('[');
+  for (const Membership& member : record.memberships) {
+    json.open('{');
+    json.member("group", ip_text(member.group));
+    json.member("interface", member.ifindex);
+    json.member("device", member.device);
+    json.member("kind", std::string(member.anycast                 ? "anycast"
+                                    : member.mode == MCAST_INCLUDE ? "include"
+                                                                   : "exclude"));
+    json.key("sources");
+    json.open('[');
+    for (const Address& source : member.sources) json.value(ip_text(source));
+    json.close(']');
+    json.close('}');
+  }
+  json.close(']');
+}
+
 void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector<Loss>& losses,
                   bool queues) {
   const SocketRecord& record = socket.record;
@@ -185,9 +105,9 @@ void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector
   json.member("protocol", protocol_name(record.protocol));
   json.member("family", std::string(record.family == AF_INET ? "IPv4" : "IPv6"));
   json.key("local");
-  write(json, record.local);
+  write_address(json, record.local);
   json.key("peer");
-  write(json, record.peer);
+  write_address(json, record.peer);
   json.member("device", record.device);
   json.member("bound", (record.flags & UDPCR_SOCK_BOUND) != 0);
   json.member("bound_address", (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0);
@@ -197,6 +117,13 @@ void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector
   json.member("file_flags", record.file_flags);
   json.member("drops", record.drops);
   json.member("rmem", record.rmem);
+  json.member("shutdown", record.shutdown);
+  json.member("error", record.error);
+  json.member("error_queue", record.error_count);
+  json.member("corked_bytes", record.cork_length);
+  json.member("held_aside", record.held_count);
+  json.key("memberships");
+  write_memberships(json, record);
   json.key("options");
   write_options(json, record);
   json.key("receive_queue");

@@ -3,39 +3,14 @@
 // An image as a table that a person reads.
 #include <udpcr/udpcr_netlink.h>
 
-#include <algorithm>
+#include <cstring>
 
+#include "json.hpp"
 #include "show.hpp"
+#include "table.hpp"
 
 namespace udpcr::tool {
 namespace {
-
-using Row = std::vector<std::string>;
-
-// Columns as wide as they have to be, two blanks between them; the columns
-// from `first_number` to `last_number` are aligned to the right.
-std::string columns(const std::vector<Row>& rows, std::size_t first_number, std::size_t last_number,
-                    const std::string& indent = "") {
-  std::vector<std::size_t> widths;
-  for (const Row& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    std::string line = indent;
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string padding(widths[i] - row[i].size(), ' ');
-      const bool right = i >= first_number && i <= last_number;
-      line += (i == 0 ? "" : "  ") + (right ? padding + row[i] : row[i] + padding);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
-  return text;
-}
-
-std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
 std::string address(const std::optional<Address>& address) {
   return address ? to_string(*address) : "-";
@@ -52,10 +27,6 @@ std::string fds(const ShownSocket& socket, bool with_pids) {
     if (with_pids) text += "@" + std::to_string(pid);
   }
   return or_dash(text);
-}
-
-std::string local(const SocketRecord& record) {
-  return record.local.port == 0 && record.local.is_wildcard() ? "-" : to_string(record.local);
 }
 
 // What bind(2) was told, as far as it is known.
@@ -120,13 +91,40 @@ std::string sockets(const Shown& shown) {
     const SocketRecord& record = socket.record;
     rows.push_back({std::to_string(i), fds(socket, with_pids),
                     protocol_name(record.protocol) + (record.family == AF_INET ? "4" : "6"),
-                    local(record), address(record.peer), or_dash(printable(record.device)),
+                    local_text(record), address(record.peer), or_dash(printable(record.device)),
                     bound(record), std::to_string(socket.receive_queue.datagrams),
                     std::to_string(socket.receive_queue.bytes),
                     std::to_string(socket.send_queue.datagrams), std::to_string(record.drops),
                     options(record)});
   }
   return "\n" + columns(rows, 7, 10);
+}
+
+// What no column has.
+std::string also(const SocketRecord& record) {
+  std::string text;
+  const auto add = [&](const std::string& what) { text += (text.empty() ? "" : "; ") + what; };
+  for (const Membership& member : record.memberships) {
+    std::string what = "member of " + ip_text(member.group) + " on ";
+    what += member.device.empty() ? "interface " + std::to_string(member.ifindex)
+                                  : printable(member.device);
+    if (member.anycast) what += " (anycast)";
+    if (!member.sources.empty()) {
+      what += member.mode == MCAST_INCLUDE ? " from " : " but not from ";
+      for (std::size_t i = 0; i < member.sources.size(); ++i) {
+        what += (i == 0 ? "" : ", ") + ip_text(member.sources[i]);
+      }
+    }
+    add(what);
+  }
+  if (record.shutdown != 0) add("shut down for " + shutdown_text(record.shutdown));
+  if (record.error != 0) {
+    add(std::string("pending error: ") + std::strerror(static_cast<int>(record.error)));
+  }
+  if (record.error_count != 0) add(plural(record.error_count, "message") + " in the error queue");
+  if (record.cork_length != 0) add(plural(record.cork_length, "corked byte"));
+  if (record.held_count != 0) add(plural(record.held_count, "datagram") + " held aside");
+  return text;
 }
 
 std::string queue(const std::string& title, const ShownQueue& queue) {
@@ -153,7 +151,7 @@ std::string losses(const Shown& shown) {
   add_losses(text, "", shown.image.losses);
   for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
     const std::string whose =
-        "socket " + std::to_string(i) + " (" + local(shown.sockets[i].record) + "): ";
+        "socket " + std::to_string(i) + " (" + local_text(shown.sockets[i].record) + "): ";
     add_losses(text, whose, shown.image.sockets[i].losses);
   }
   for (const std::uint16_t number : shown.unknown) {
@@ -167,6 +165,10 @@ std::string losses(const Shown& shown) {
 
 std::string show_table(const Shown& shown) {
   std::string text = header(shown) + sockets(shown);
+  for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
+    const std::string more = also(shown.sockets[i].record);
+    if (!more.empty()) text += "\nOn socket " + std::to_string(i) + ": " + more + "\n";
+  }
   for (std::size_t i = 0; i < shown.sockets.size(); ++i) {
     const std::string socket = " of socket " + std::to_string(i) + ":";
     text += queue("Receive queue" + socket, shown.sockets[i].receive_queue);

@@ -101,6 +101,17 @@ struct SocketOption {
   bool operator==(const SocketOption&) const = default;
 };
 
+// A multicast membership, as UDPCR_A_MEMBERSHIP.
+struct Membership {
+  Address group;  // port and scope are 0
+  std::uint32_t ifindex = 0;
+  std::string device;      // empty: the interface is gone
+  std::uint32_t mode = 0;  // MCAST_INCLUDE or MCAST_EXCLUDE
+  std::vector<Address> sources;
+  bool anycast = false;
+  bool operator==(const Membership&) const = default;
+};
+
 // Everything about a socket but its queues.  Mirrors UDPCR_CMD_SOCKET
 // (udpcr_netlink.h), where units are given.
 struct SocketRecord {
@@ -117,8 +128,26 @@ struct SocketRecord {
   std::uint32_t drops = 0;
   std::uint32_t rmem = 0;
   std::uint32_t queue_count = 0;
-  std::vector<SocketOption> options;  // only those that differ from a fresh socket's
+  std::vector<SocketOption> options;    // only those that differ from a fresh socket's
+  std::uint8_t shutdown = 0;            // 1: receiving, 2: sending, 3: both
+  std::uint32_t error = 0;              // pending SO_ERROR
+  std::uint32_t error_count = 0;        // messages in the error queue
+  std::uint32_t cork_length = 0;        // payload bytes
+  std::uint32_t held_count = 0;         // datagrams held aside
+  std::vector<Membership> memberships;  // in the order in which they were joined
   bool operator==(const SocketRecord&) const = default;
+};
+
+// What came with a message of the error queue (linux/errqueue.h).
+struct ErrorReport {
+  std::uint32_t error_number = 0;
+  std::uint8_t origin = 0;
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  std::uint32_t info = 0;
+  std::uint32_t data = 0;
+  std::optional<Address> offender;  // port and scope are 0
+  bool operator==(const ErrorReport&) const = default;
 };
 
 // One queued datagram.  Absent: not known.
@@ -131,6 +160,8 @@ struct Datagram {
   std::optional<std::uint8_t> ttl;
   std::optional<std::uint32_t> mark;
   std::optional<std::uint16_t> gso_size;
+  std::optional<Address> specific_destination;  // ipi_spec_dst; port and scope are 0
+  std::optional<ErrorReport> error;
   Bytes payload;
   bool operator==(const Datagram&) const = default;
 };
@@ -217,6 +248,14 @@ class Engine {
 };
 
 std::unique_ptr<Engine> make_userspace_engine();
+
+enum class UseEngine : std::uint8_t { automatic, module, userspace };
+
+// `automatic`: the module's when it is loaded, which leaves single sockets that
+// the module refuses to the userspace engine.  `module`: throws Error when the
+// module is not there.  The engine belongs to the network namespace and to the
+// process in which it is made.
+std::unique_ptr<Engine> make_engine(UseEngine choice);
 
 // The options that capture() changes while it reads, so that a guardian can
 // put them back when the capturing process dies: reads them now, writes them

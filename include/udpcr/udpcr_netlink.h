@@ -43,15 +43,15 @@
  *   fit into 60 kB has UDPCR_SOCK_PARTIAL and comes without memberships.
  *
  * UDPCR_CMD_QUEUE (dump)
- *   Request: a socket and UDPCR_A_QUEUE (default UDPCR_QUEUE_RECEIVE); or
- *   UDPCR_A_HANDLE, a list that is held aside.
+ *   Request: a socket and UDPCR_A_QUEUE (u32, UDPCR_QUEUE_RECEIVE when absent);
+ *   or UDPCR_A_HANDLE, a list that is held aside.
  *   Replies: UDPCR_CMD_DATAGRAM messages, oldest first.  Nothing is consumed;
  *   all of them stood in the queue at one instant, that of the request.
  *   UDPCR_QUEUE_SEND has at most one: the corked datagram.
  *   Datagrams with a wrong checksum, which no reader would get, are left out.
  *
- * Lists held aside.  A caller gives each a number of its own choice, not 0,
- * that is known on its netlink socket only.  What is in a list stays charged to
+ * Lists held aside.  A caller gives each a number of its own choice
+ * (UDPCR_A_HANDLE, u32, not 0) that is known on its netlink socket only.  What is in a list stays charged to
  * its socket's receive buffer, so that putting it back cannot fail.
  *
  * UDPCR_CMD_TAKE (do)
@@ -66,7 +66,7 @@
  *   queue and what is held aside may together have twice the bytes of
  *   SO_RCVBUF.
  * UDPCR_CMD_PUT (do)
- *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION.  Puts the whole list into the
+ *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into the
  *   receive queue at once, in front of what is there or behind it, and wakes
  *   readers.  The list is gone then.
  * UDPCR_CMD_DROP (do)
@@ -134,7 +134,8 @@
  *   UDPCR_A_DST_ADDR       binary  destination address of the IP header
  *   UDPCR_A_DST_PORT       u16     network order
  *   UDPCR_A_IFINDEX        u32     arrival interface
- *   UDPCR_A_TSTAMP         u64     arrival, nanoseconds of CLOCK_REALTIME
+ *   UDPCR_A_TSTAMP         u64     arrival, nanoseconds of CLOCK_REALTIME; of a
+ *                                  corked datagram SCM_TXTIME
  *   UDPCR_A_TOS            u8      TOS byte, or IPv6 traffic class
  *   UDPCR_A_TTL            u8      TTL, or IPv6 hop limit
  *   UDPCR_A_MARK           u32     skb mark
@@ -156,7 +157,8 @@
  *
  * Limits
  * ------
- *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB.
+ *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB, for
+ *   the record of one socket 1 MiB.
  *   Lists held aside: 65,536 a user (module parameter max_held).
  *
  * Errors
@@ -180,7 +182,7 @@
  *   EDQUOT      the user holds the most lists that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
  *               (net.ipv4.udp_mem)
- *   EMSGSIZE    the record is too large for a message
+ *   EMSGSIZE    the record has more than 1 MiB
  *
  * Growth
  * ------

@@ -37,6 +37,7 @@ void write_small(int folder) {
   for (const std::size_t size : {0, 1, 100, 1400}) {
     queue.sockets[0].receive_queue.append(encode_datagram(test::full_datagram(size)));
   }
+  queue.sockets[0].receive_queue.append(encode_datagram(test::full_error(8)));
   write_image(folder, "queue", queue);
 }
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # The one list of what building, testing and showing udpcr needs on Debian 12.
-# Sourced by tests/run.sh and demo/run.sh.
+# Sourced by tests/run.sh, demo/run.sh and the scripts in tests/vm.
 
 build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
                 libnl-genl-3-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
 test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
+vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils make gcc sparse perl)
+debug_kernel_packages=(make gcc flex bison bc libelf-dev libssl-dev xz-utils)
 
 # need_packages NAME...: installs those that are missing; as root, or through sudo.
 need_packages() {

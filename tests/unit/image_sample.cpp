@@ -3,10 +3,12 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/errqueue.h>
 #include <sys/socket.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include <boost/crc.hpp>
+#include <cerrno>
 #include <cstring>
 
 namespace udpcr::test {
@@ -46,6 +48,19 @@ SocketRecord full_record() {
   record.queue_count = 2;
   record.options = {
       {SOL_SOCKET, SO_RCVBUF, {0, 0, 4, 0}}, {IPPROTO_IP, IP_TOS, {16}}, {-1, -2, {}}};
+  record.shutdown = 1;
+  record.error = ECONNREFUSED;
+  record.error_count = 3;
+  record.cork_length = 100;
+  record.held_count = 4;
+  record.memberships = {{v4("239.1.2.3", 0), 2, "enp0s31f6", MCAST_EXCLUDE, {}, false},
+                        {v6("ff05::1234", 0, 0),
+                         3,
+                         "",
+                         MCAST_INCLUDE,
+                         {v6("2001:db8::1", 0, 0), v6("2001:db8::2", 0, 0)},
+                         false},
+                        {v6("2001:db8::", 0, 0), 2, "enp0s31f6", 0, {}, true}};
   return record;
 }
 
@@ -62,6 +77,12 @@ Datagram full_datagram(std::size_t payload) {
   for (std::size_t i = 0; i < payload; ++i) {
     datagram.payload.push_back(static_cast<std::uint8_t>(i * 7));
   }
+  return datagram;
+}
+
+Datagram full_error(std::size_t payload) {
+  Datagram datagram = full_datagram(payload);
+  datagram.error = {ECONNREFUSED, SO_EE_ORIGIN_ICMP6, 1, 4, 5, 6, v6("fe80::7", 0, 0)};
   return datagram;
 }
 

@@ -15,6 +15,8 @@ Address v6(const char* text, std::uint16_t port, std::uint32_t scope = 0);
 SocketRecord full_record();
 // With every attribute present, all over IPv6.
 Datagram full_datagram(std::size_t payload);
+// The same in an error queue.
+Datagram full_error(std::size_t payload);
 
 // Two processes, three sockets (one shared, one with nothing known), queues,
 // losses.

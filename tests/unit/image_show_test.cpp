@@ -66,7 +66,12 @@ TEST_CASE("show makes a table", "[show]") {
   CHECK_THAT(ran.out, Contains("3 sockets, 7 datagrams queued (21 bytes)"));
   CHECK_THAT(ran.out, Contains("Not kept:") && Contains("224.0.0.251 on eth0 was joined; join") &&
                           Contains("fd 9 is no UDP socket"));
-  CHECK_THAT(ran.out, !Contains("SOURCE"));
+  CHECK_THAT(ran.out, Contains("On socket 0: member of 239.1.2.3 on enp0s31f6; member of "
+                               "ff05::1234 on interface 3 from 2001:db8::1, 2001:db8::2; member "
+                               "of 2001:db8:: on enp0s31f6 (anycast); shut down for receiving; "
+                               "pending error: Connection refused; 3 messages in the error "
+                               "queue; 100 corked bytes; 4 datagrams held aside\n"));
+  CHECK_THAT(ran.out, !Contains("SOURCE") && !Contains("On socket 1"));
 
   ran = run(tool::show_main, {"show", "--queues", path});
   CHECK(ran.status == 0);
@@ -91,7 +96,10 @@ TEST_CASE("show makes JSON", "[show]") {
       "/usr/bin/python3 -c 'import json,sys; d=json.load(open(sys.argv[1])); "
       "s=d[\"sockets\"]; assert len(s)==3 and len(s[0][\"receive_queue\"][\"list\"])==5 and "
       "s[0][\"fds\"][2]=={\"pid\":101,\"fd\":3} and s[2][\"local\"] is None and "
-      "d[\"processes\"]==[100,101]' " +
+      "d[\"processes\"]==[100,101] and s[0][\"corked_bytes\"]==100 and "
+      "s[0][\"memberships\"][1]==dict(group=\"ff05::1234\",interface=3,device=\"\","
+      "kind=\"include\",sources=[\"2001:db8::1\",\"2001:db8::2\"]) and "
+      "s[1][\"memberships\"]==[] and s[0][\"shutdown\"]==1' " +
       folder.path("out.json");
   CHECK(std::system(judge.c_str()) == 0);
 }

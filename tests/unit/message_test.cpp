@@ -60,6 +60,8 @@ TEST_CASE("datagrams come back as they were", "[message]") {
   for (const std::size_t size : {0, 1, 2, 3, 4, 1472, UDPCR_MAX_PAYLOAD}) {
     const Datagram full = test::full_datagram(size);
     CHECK(decode_datagram(encode_datagram(full), unknown) == full);
+    const Datagram error = test::full_error(size);
+    CHECK(decode_datagram(encode_datagram(error), unknown) == error);
     Datagram bare;
     bare.payload = full.payload;
     CHECK(decode_datagram(encode_datagram(bare), unknown) == bare);
@@ -67,6 +69,7 @@ TEST_CASE("datagrams come back as they were", "[message]") {
   Datagram v4;
   v4.source = test::v4("192.0.2.1", 1);
   v4.destination = test::v4("192.0.2.2", 2);
+  v4.specific_destination = test::v4("192.0.2.3", 0);
   CHECK(decode_datagram(encode_datagram(v4), unknown) == v4);
   CHECK(unknown.empty());
 }
@@ -158,6 +161,18 @@ TEST_CASE("a message that is not whole is refused", "[message]") {
   message = minimal_record();
   add(message, UDPCR_A_OPTION, {});
   CHECK_THAT(record_error(message), Contains("level"));
+  message = minimal_record();
+  add(message, UDPCR_A_MEMBERSHIP, {});
+  CHECK_THAT(record_error(message), Contains("group"));
+  Bytes member;
+  add(member, UDPCR_MEMBER_GROUP, Bytes(16));
+  add(member, UDPCR_MEMBER_SOURCES, Bytes(20));
+  message = minimal_record();
+  add(message, UDPCR_A_MEMBERSHIP, member);
+  CHECK_THAT(record_error(message), Contains("20 bytes where each has 16"));
+  message = encode_datagram(test::full_error(0));
+  add(message, UDPCR_A_ERRMSG, {});
+  CHECK_THAT(datagram_error(message), Contains("twice"));
 }
 
 TEST_CASE("a record cut at any byte is refused or lacks what was cut", "[message]") {
@@ -179,6 +194,15 @@ TEST_CASE("more options than Linux could have are refused", "[message]") {
   CHECK(decode_record(encode_record(record), unknown) == record);
   record.options.emplace_back();
   CHECK_THAT(record_error(encode_record(record)), Contains("more than 1024"));
+}
+
+TEST_CASE("more memberships than a record holds are refused", "[message]") {
+  SocketRecord record;
+  record.family = AF_INET;
+  record.memberships.assign(4096, test::full_record().memberships[0]);
+  CHECK(decode_record(encode_record(record), unknown) == record);
+  record.memberships.push_back(record.memberships.front());
+  CHECK_THAT(record_error(encode_record(record)), Contains("more than 4096"));
 }
 
 TEST_CASE("a stream gives its messages in order", "[message]") {

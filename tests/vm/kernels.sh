@@ -15,10 +15,16 @@
 #   build      link to the headers for `make -C`
 set -euo pipefail
 
-cache=${UDPCR_CACHE:-$HOME/.cache/udpcr}/kernels
+here=$(cd "$(dirname "$0")" && pwd)
+source "$here/../lib/packages.sh"
+source "$here/cache.sh"
+# depmod, for ordinary users.
+PATH=$PATH:/usr/sbin:/sbin
 
-# Kernel 6.1 is this distribution's own; the others come from later suites,
-# through an apt state of their own.
+# Changes when what fetch() leaves changes.
+layout=2
+
+# Kernel 6.1 is this distribution's own; the others come from later suites.
 suite_of() {
   case $1 in
     6.1) echo bookworm ;;
@@ -28,85 +34,74 @@ suite_of() {
   esac
 }
 
-# apt with the configured mirrors, but suite $1.
-apt_state() {
-  local suite=$1 release=${1%-backports} state=$cache/apt/$1
-  mkdir -p "$state/lists/partial" "$state/cache/archives/partial" "$state/sources"
-  if [ ! -e "$state/updated" ]; then
-    cp /etc/apt/sources.list.d/*.sources /etc/apt/sources.list.d/*.list /etc/apt/sources.list \
-      "$state/sources/" 2>/dev/null || true
-    sed -i "s/bookworm/$release/g" "$state"/sources/*
-    if [ "$suite" != "$release" ]; then
-      sed -i "s/^\(Suites:.* \?$release-updates\)/\1 $suite/" "$state"/sources/*.sources 2>/dev/null || true
-      sed -i "s/^\(deb .*\) $release-updates \(.*\)/&\n\1 $suite \2/" "$state"/sources/*.list 2>/dev/null || true
-    fi
-    apt_in "$state" update -qq
-    touch "$state/updated"
-  fi
-}
-
-apt_in() {
-  local state=$1
-  shift
-  apt-get -o "Dir::State::Lists=$state/lists" -o Dir::Etc::sourcelist=/dev/null \
-    -o "Dir::Etc::sourceparts=$state/sources" -o "Dir::Cache=$state/cache" \
-    -o APT::Sandbox::User=root "$@"
-}
-
-# The packages that package $2 of suite state $1 depends on, whose names match $3.
+# depends SUITE PACKAGE PATTERN [RELEASE]: the packages that PACKAGE depends on,
+# whose names match.
 depends() {
-  apt-cache -o "Dir::State::Lists=$1/lists" -o Dir::Etc::sourcelist=/dev/null \
-    -o "Dir::Etc::sourceparts=$1/sources" -o "Dir::Cache=$1/cache" show "$2${4:+/$4}" |
+  apt_in "$1" apt-cache show "$2${4:+/$4}" |
     sed -n 's/^Depends: //p' | head -1 | tr ',' '\n' | sed 's/^ *//; s/ .*//' | grep -E "$3"
 }
 
+# bring_libc FOLDER: the helpers of later headers want a newer C library than
+# this machine has; each is started through the one that lies in FOLDER/libc.
+bring_libc() {
+  local folder=$1 helper where=$target/libc/usr/lib/x86_64-linux-gnu
+  while read -r helper; do
+    [ "$(head -c 4 "$helper" | tail -c 3)" = ELF ] || continue
+    mv "$helper" "$helper.elf"
+    printf '#!/bin/sh\nexec "%s" --library-path "%s" --argv0 "$0" "$0.elf" "$@"\n' \
+      "$where/ld-linux-x86-64.so.2" "$where" > "$helper"
+    chmod 755 "$helper"
+  done < <(find "$folder"/root/usr/lib/linux-kbuild-* -type f -perm -100)
+}
+
 fetch() {
-  local version=$1 suite state target image headers
-  target=$cache/$version
-  [ -e "$target/release" ] && return
+  local version=$1 suite target new image headers common kbuild extra deb kernel release
   suite=$(suite_of "$version")
-  state=$cache/apt/$suite
+  target=$cache/$version new=$cache/$version.new
   apt_state "$suite"
-  rm -rf "$target.new"
-  mkdir -p "$target.new/debs" "$target.new/root"
-  image=$(depends "$state" linux-image-amd64 '^linux-image-[0-9]' "$suite")
-  headers=$(depends "$state" linux-headers-amd64 '^linux-headers-[0-9]' "$suite")
-  (
-    cd "$target.new/debs"
-    local common kbuild
-    common=$(depends "$state" "$headers" '^linux-headers-.*-common$')
-    kbuild=$(depends "$state" "$headers" '^linux-kbuild-')
-    apt_in "$state" download -qq "$image" "$headers" "$common" "$kbuild"
-    # From 7.x on the modules may live in a package of their own.
-    for extra in $(depends "$state" "$image" '^linux-(modules|binary|base)-[0-9]' || true); do
-      apt_in "$state" download -qq "$extra"
-    done
-    for deb in ./*.deb; do dpkg -x "$deb" ../root; done
-  )
-  # Their helpers want a newer C library than this machine has: bring its own.
+  rm -rf "$new"
+  mkdir -p "$new/debs" "$new/root" "$new/libc"
+  image=$(depends "$suite" linux-image-amd64 '^linux-image-[0-9]' "$suite")
+  headers=$(depends "$suite" linux-headers-amd64 '^linux-headers-[0-9]' "$suite")
+  common=$(depends "$suite" "$headers" '^linux-headers-.*-common$')
+  kbuild=$(depends "$suite" "$headers" '^linux-kbuild-')
+  # From 7.x on the modules may live in a package of their own.
+  extra=$(depends "$suite" "$image" '^linux-(modules|binary|base)-[0-9]' || true)
+  # shellcheck disable=SC2086
+  (cd "$new/debs" && apt_in "$suite" apt-get download -qq "$image" "$headers" "$common" "$kbuild" $extra)
+  for deb in "$new"/debs/*.deb; do dpkg -x "$deb" "$new/root"; done
   if [ "$version" != 6.1 ]; then
-    (cd "$target.new/debs" && apt_in "$state" download -qq libc6 libelf1t64 zlib1g libzstd1 libssl3t64 &&
-      mkdir -p ../libc && for deb in libc6_* libelf1* zlib1g* libzstd1* libssl3*; do dpkg -x "$deb" ../libc; done)
+    rm "$new"/debs/*.deb
+    (cd "$new/debs" && apt_in "$suite" apt-get download -qq libc6 libelf1t64 zlib1g libzstd1 libssl3t64)
+    for deb in "$new"/debs/*.deb; do dpkg -x "$deb" "$new/libc"; done
+    bring_libc "$new"
   fi
-  rm -rf "$target.new/debs"
+  rm -rf "$new/debs"
+
   # Up to 6.12 in /boot, from 7.x among the modules.
-  local kernel release
-  kernel=$(cd "$target.new" && find root/boot root/usr/lib/modules -name 'vmlinuz*' 2> /dev/null | head -1 || true)
-  release=$(basename "$(ls -d "$target.new"/root/usr/src/linux-headers-*-amd64)")
+  kernel=$(cd "$new" && find root/boot root/usr/lib/modules -name 'vmlinuz*' 2> /dev/null | head -1 || true)
+  release=$(basename "$(ls -d "$new"/root/usr/src/linux-headers-*-amd64)")
   release=${release#linux-headers-}
-  ln -s "$kernel" "$target.new/vmlinuz"
-  ln -s "root/usr/src/linux-headers-$release" "$target.new/build"
-  # Headers of later releases put modules under /usr.
-  [ -d "$target.new/root/lib/modules" ] || { mkdir -p "$target.new/root/lib"; ln -s ../usr/lib/modules "$target.new/root/lib/modules"; }
-  depmod -b "$target.new/root" "$release"
-  echo "$release" > "$target.new/release"
+  ln -s "$kernel" "$new/vmlinuz"
+  ln -s "root/usr/src/linux-headers-$release" "$new/build"
+  sed -i "s|/usr/src/|$target/root/usr/src/|" "$new/build/Makefile"
+  # Later packages put the modules under /usr.
+  [ -d "$new/root/lib/modules" ] || { mkdir -p "$new/root/lib"; ln -s ../usr/lib/modules "$new/root/lib/modules"; }
+  depmod -b "$new/root" "$release"
+  echo "$layout" > "$new/layout"
+  echo "$release" > "$new/release"
   rm -rf "$target"
-  mv "$target.new" "$target"
+  mv "$new" "$target"
 }
 
 [ $# -gt 0 ] || set -- 6.1 6.12 7.3
+for version in "$@"; do suite_of "$version" > /dev/null; done
+need_packages kmod xz-utils
+lock apt
 for version in "$@"; do
-  suite_of "$version" > /dev/null
-  fetch "$version"
+  if ! [ -e "$cache/$version/release" ] || [ "$(cat "$cache/$version/layout" 2> /dev/null)" != "$layout" ]; then
+    echo "fetching kernel $version"
+    fetch "$version"
+  fi
   echo "kernel $version: $(cat "$cache/$version/release")"
 done

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// One socket, step by step: create it, fill its queue while it is nobody's,
-// give it device and options, bind it, connect it.  Each step is an ordinary
-// call, so that the kernel checks values and rights.
+// Each step but filling the queue is an ordinary call, so that the kernel
+// checks values and rights.
+#include "socket_restore.hpp"
+
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <udpcr/udpcr_netlink.h>
@@ -13,8 +14,7 @@
 
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
-#include "userspace_engine.hpp"
-#include "userspace_fill.hpp"
+#include "options.hpp"
 
 namespace udpcr {
 namespace {
@@ -52,17 +52,18 @@ std::string hex(ByteView bytes) {
 
 class Restorer {
  public:
-  Restorer(const SocketState& state, const RestoreOptions& options, const FreshSocket& fresh,
-           Senders& senders)
-      : state_(state), record_(state.record), options_(options), fresh_(fresh), senders_(senders) {}
+  Restorer(const SocketState& state, const RestoreOptions& options, FreshSockets& fresh,
+           QueueFill& fill)
+      : state_(state), record_(state.record), options_(options), fresh_(fresh), fill_(fill) {}
 
   Restored run();
 
  private:
   void create();
-  void fill();
   void set_device();
   void set_options(SetWhen when);
+  [[nodiscard]] const Bytes* wanted_value(
+      const std::pair<const OptionRow*, std::optional<Bytes>>& usual) const;
   void check_options();
   void bind();
   bool bind_automatic_port(const Address& address);
@@ -77,8 +78,8 @@ class Restorer {
   const SocketState& state_;
   const SocketRecord& record_;
   const RestoreOptions& options_;
-  const FreshSocket& fresh_;
-  Senders& senders_;
+  FreshSockets& fresh_;
+  QueueFill& fill_;
   Restored restored_;
   int fd_ = -1;
 };
@@ -98,25 +99,6 @@ void Restorer::create() {
   if (const SocketOption* only = find(record_, SOL_IPV6, IPV6_V6ONLY)) {
     write_option(fd_, SOL_IPV6, IPV6_V6ONLY, only->value);
   }
-}
-
-void Restorer::fill() {
-  if (!options_.restore_queues || state_.receive_queue.empty()) return;
-  const Bytes buffer = *read_option(fd_, SOL_SOCKET, SO_RCVBUF);
-  const auto lock = read_number(fd_, SOL_SOCKET, kSoBufLock);
-  // Room for each datagram's bytes twice and for the kernel's own structures.
-  const std::uint64_t need = 2 * state_.receive_queue.bytes().size() +
-                             8192 * std::uint64_t{state_.receive_queue.count()} + record_.rmem;
-  const int half = static_cast<int>(std::min<std::uint64_t>(need, 1U << 30U) / 2 + 65536);
-  if (write_number(fd_, SOL_SOCKET, SO_RCVBUFFORCE, half) != 0) {
-    write_number(fd_, SOL_SOCKET, SO_RCVBUF, half);
-  }
-  Filled filled = fill_queue(fd_, state_, senders_);
-  restored_.datagrams = filled.datagrams;
-  std::move(filled.losses.begin(), filled.losses.end(), std::back_inserter(restored_.losses));
-  // What a new socket has; set_options() knows what the old one had.
-  put_back(fd_, *find_option(SOL_SOCKET, SO_RCVBUF), buffer);
-  if (lock) write_number(fd_, SOL_SOCKET, kSoBufLock, *lock);
 }
 
 void Restorer::set_device() {
@@ -139,22 +121,38 @@ void Restorer::set_options(SetWhen when) {
   }
 }
 
+// Null when it does not matter.
+const Bytes* Restorer::wanted_value(
+    const std::pair<const OptionRow*, std::optional<Bytes>>& usual) const {
+  const OptionRow& row = *usual.first;
+  if (const SocketOption* option = find(record_, row.level, row.name)) return &option->value;
+  // bind(2) to an IPv6 address sets it (net/ipv6/af_inet6.c, __inet6_bind).
+  if (row.level == SOL_IPV6 && row.name == IPV6_V6ONLY) return nullptr;
+  return usual.second ? &*usual.second : nullptr;
+}
+
 // Reads all back: one option may have changed another, and some values are cut
 // by the kernel without a word.
 void Restorer::check_options() {
   if (!options_.restore_options) return;
-  for (const auto& [row, usual] : fresh_.values) {
-    const SocketOption* option = find(record_, row->level, row->name);
-    if (option == nullptr && !usual) continue;
-    // bind(2) to an IPv6 address sets it (net/ipv6/af_inet6.c, __inet6_bind).
-    if (option == nullptr && row->level == SOL_IPV6 && row->name == IPV6_V6ONLY) continue;
-    const Bytes& wanted = option != nullptr ? option->value : *usual;
-    if (read_option(fd_, row->level, row->name) == wanted) continue;
-    const int error = put_back(fd_, *row, wanted);
-    const auto now = read_option(fd_, row->level, row->name);
-    if (now == wanted) continue;
+  const FreshSocket& fresh = fresh_.like(record_.family, record_.protocol);
+  OptionValues now = fresh_.read(fd_, record_.family, record_.protocol);
+  bool changed = false;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const Bytes* const wanted = wanted_value(fresh.values[i]);
+    if (wanted == nullptr || now[i].second == *wanted) continue;
+    put_back(fd_, *now[i].first, *wanted);
+    changed = true;
+  }
+  if (changed) now = fresh_.read(fd_, record_.family, record_.protocol);
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const auto& [row, value] = now[i];
+    const Bytes* const wanted = wanted_value(fresh.values[i]);
+    if (wanted == nullptr || value == *wanted) continue;
+    const int error = put_back(fd_, *row, *wanted);
     lose(row->text,
-         "it was " + hex(wanted) + " and is " + (now ? hex(*now) : "not known to this kernel") +
+         "it was " + hex(*wanted) + " and is " +
+             (value ? hex(*value) : "not known to this kernel") +
              (error != 0 ? " (" + errno_text(error) + ")" : ""),
          error == EPERM ? "run with CAP_NET_ADMIN" : "");
   }
@@ -259,22 +257,25 @@ Address Restorer::local_now() const {
 
 Restored Restorer::run() {
   create();
-  fill();
+  const bool fill = options_.restore_queues && !state_.receive_queue.empty();
+  if (fill) fill_.before_bind(fd_, state_, restored_);
   set_device();
   set_options(SetWhen::before_bind);
   bind();
   connect();
   set_options(SetWhen::after_bind);
+  if (fill) fill_.bound(fd_, state_, restored_);
   check_options();
   set_file_flags();
+  fill_.finish(fd_, state_, restored_);
   return std::move(restored_);
 }
 
 }  // namespace
 
 Restored restore_socket(const SocketState& state, const RestoreOptions& options,
-                        const FreshSocket& fresh, Senders& senders) {
-  return Restorer(state, options, fresh, senders).run();
+                        FreshSockets& fresh, QueueFill& fill) {
+  return Restorer(state, options, fresh, fill).run();
 }
 
 }  // namespace udpcr

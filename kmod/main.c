@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * udpcr: checkpoint and restore of UDP sockets. The interface's manual is
+ * <udpcr/udpcr_netlink.h>.
+ *
+ * netlink.c   the family: commands, policies, answers
+ * lookup.c    from an inode number to a socket, and who may have it
+ * record.c    everything about a socket but its queues
+ * queue.c     reading receive queue, error queue and cork
+ * held.c      queues taken aside, and queues in the making
+ * datagram.c  between a datagram and its message, both ways
+ */
+#include <linux/genetlink.h>
+#include <linux/module.h>
+
+#include "compat.h"
+#include "held.h"
+#include "netlink.h"
+
+static int __init udpcr_init(void)
+{
+	int ret;
+
+	ret = udpcr_held_init();
+	if (ret)
+		return ret;
+	ret = udpcr_netlink_init();
+	if (ret)
+		udpcr_held_exit();
+	return ret;
+}
+
+static void __exit udpcr_exit(void)
+{
+	udpcr_netlink_exit();
+	udpcr_held_exit();
+}
+
+module_init(udpcr_init);
+module_exit(udpcr_exit);
+
+MODULE_DESCRIPTION("Checkpoint and restore of UDP sockets");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS_GENL_FAMILY("udpcr");

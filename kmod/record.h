@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef UDPCR_RECORD_H
+#define UDPCR_RECORD_H
+
+#include <linux/types.h>
+
+struct file;
+struct sk_buff;
+struct sock;
+struct user_namespace;
+
+int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
+		     struct user_namespace *reader, bool with_memberships,
+		     u32 held_count);
+size_t udpcr_record_size(struct sock *sk);
+
+#endif /* UDPCR_RECORD_H */

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "fresh_socket.hpp"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "errors.hpp"
+#include "kernel_numbers.hpp"
+
+namespace udpcr {
+
+std::uint64_t read_cookie(int fd, int name) noexcept {
+  std::uint64_t value = 0;
+  socklen_t size = sizeof value;
+  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : 0;
+}
+
+OptionValues read_by_getsockopt(int fd, int family, int protocol) {
+  OptionValues values;
+  for (const OptionRow& row : option_table()) {
+    if (!applies(row, family, protocol)) continue;
+    values.emplace_back(&row, read_option(fd, row.level, row.name));
+  }
+  return values;
+}
+
+const FreshSocket& FreshSockets::like(int family, int protocol) {
+  const auto now = std::chrono::steady_clock::now();
+  known_.remove_if(
+      [&](const FreshSocket& fresh) { return now - fresh.read_at > std::chrono::seconds(1); });
+  for (const FreshSocket& fresh : known_) {
+    if (fresh.family == family && fresh.protocol == protocol) return fresh;
+  }
+  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, protocol));
+  if (!fd) {
+    fail(std::string("create an ") + (family == AF_INET ? "IPv4" : "IPv6") +
+             (protocol == IPPROTO_UDPLITE ? " UDP-Lite" : " UDP") + " socket",
+         errno,
+         errno == EMFILE || errno == ENFILE ? "raise the limit of open files (RLIMIT_NOFILE)"
+                                            : "the kernel must support this protocol");
+  }
+  known_.push_back({family, protocol, now, read_cookie(fd.get(), kSoNetnsCookie),
+                    read_(fd.get(), family, protocol)});
+  return known_.back();
+}
+
+std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh) {
+  std::vector<SocketOption> changed;
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    auto& [row, value] = now[i];
+    if (!value || value == fresh.values.at(i).second) continue;
+    changed.push_back({row->level, row->name, std::move(*value)});
+  }
+  return changed;
+}
+
+}  // namespace udpcr
