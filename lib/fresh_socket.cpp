@@ -20,7 +20,8 @@ OptionValues read_by_getsockopt(int fd, int family, int protocol) {
   OptionValues values;
   for (const OptionRow& row : option_table()) {
     if (!applies(row, family, protocol)) continue;
-    values.emplace_back(&row, read_option(fd, row.level, row.name));
+    values.emplace_back(
+        &row, row.read_by == ReadBy::module ? std::nullopt : read_option(fd, row.level, row.name));
   }
   return values;
 }

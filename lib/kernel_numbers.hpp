@@ -16,11 +16,13 @@ constexpr int kSoTimestampNew = 63;
 constexpr int kSoTimestampnsNew = 64;
 constexpr int kSoTimestampingNew = 65;
 constexpr int kSoPreferBusyPoll = 69;
+constexpr int kSoBusyPollBudget = 70;
 constexpr int kSoNetnsCookie = 71;
 constexpr int kSoBufLock = 72;
 constexpr int kSoReserveMem = 73;
 constexpr int kSoTxrehash = 74;
 constexpr int kSoRcvmark = 75;
+constexpr int kSoPasspidfd = 76;
 constexpr int kSoRcvpriority = 82;
 
 // include/uapi/linux/in.h

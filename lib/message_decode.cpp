@@ -4,6 +4,7 @@
 #include <linux/genetlink.h>
 #include <udpcr/udpcr_netlink.h>
 
+#include <algorithm>
 #include <udpcr/udpcr.hpp>
 
 #include "attributes.hpp"
@@ -14,8 +15,9 @@ namespace {
 // Linux knows about a hundred options of a UDP socket.  The bound keeps the
 // memory for a hostile record near its own size.
 constexpr std::size_t kMaxOptions = 1024;
-// More than the 60 kB of a record hold.
+// More than net.core.optmem_max lets a socket have.
 constexpr std::size_t kMaxMemberships = 4096;
+constexpr std::size_t kMaxSources = 8192;  // of all of them
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
@@ -65,7 +67,7 @@ SocketOption decode_option(const Attribute& nest, Seen& outer) {
   return option;
 }
 
-Membership decode_membership(const Attribute& nest, Seen& outer) {
+Membership decode_membership(const Attribute& nest, std::size_t& sources_left, Seen& outer) {
   Membership member;
   std::vector<std::uint16_t> unknown;
   Seen seen(unknown);
@@ -103,6 +105,11 @@ Membership decode_membership(const Attribute& nest, Seen& outer) {
     broken("the sources of a membership have " + std::to_string(sources.size()) +
            " bytes where each has " + std::to_string(size));
   }
+  sources_left -= std::min(sources_left, sources.size() / size);
+  if (sources_left == 0) {
+    broken("its memberships have " + std::to_string(kMaxSources) + " sources or more");
+  }
+  member.sources.reserve(sources.size() / size);
   for (; !sources.empty(); sources = sources.subspan(size)) {
     Attribute{UDPCR_MEMBER_SOURCES, sources.first(size)}.to_address(member.sources.emplace_back());
   }
@@ -280,6 +287,7 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
   AttributeReader reader = open_message(message, UDPCR_CMD_SOCKET);
   SocketRecord record;
   Address peer;
+  std::size_t sources_left = kMaxSources;
   Seen seen(unknown);
   for (Attribute attribute; reader.next(attribute);) {
     if (attribute.type == UDPCR_A_OPTION) {
@@ -291,7 +299,7 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
       if (record.memberships.size() == kMaxMemberships) {
         broken("it has more than " + std::to_string(kMaxMemberships) + " memberships");
       }
-      record.memberships.push_back(decode_membership(attribute, seen));
+      record.memberships.push_back(decode_membership(attribute, sources_left, seen));
     } else if (record_attribute(record, peer, attribute)) {
       seen.once(attribute.type);
     } else if (attribute.type != UDPCR_A_PAD) {

@@ -13,8 +13,8 @@
 namespace udpcr {
 namespace {
 
-// A reader must have 70 KiB (udpcr_netlink.h).
-constexpr std::size_t kIncoming = std::size_t{128} << 10;
+// A record may have 1 MiB (udpcr_netlink.h, "Limits").
+constexpr std::size_t kIncoming = (std::size_t{1} << 20) + 4096;
 constexpr int kBuffer = 1 << 20;
 // Bounds of a batch: should every message be refused, the answers must fit into
 // the receive buffer (212,992 bytes when the system has its defaults and we no
@@ -82,7 +82,8 @@ struct NetlinkSocket::Header {
 };
 
 NetlinkSocket::NetlinkSocket()
-    : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)), incoming_(kIncoming) {
+    : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)),
+      incoming_(std::make_unique_for_overwrite<std::uint8_t[]>(kIncoming)) {
   if (!fd_) {
     fail("open a generic netlink socket", errno,
          errno == EMFILE || errno == ENFILE ? "raise the limit of open files (RLIMIT_NOFILE)"
@@ -133,7 +134,7 @@ void NetlinkSocket::send() {
 void NetlinkSocket::receive(const std::function<bool(const Header&, ByteView)>& handle) {
   for (;;) {
     sockaddr_nl sender{};
-    iovec vector{incoming_.data(), incoming_.size()};
+    iovec vector{incoming_.get(), kIncoming};
     msghdr message{};
     message.msg_name = &sender;
     message.msg_namelen = sizeof sender;
@@ -148,10 +149,10 @@ void NetlinkSocket::receive(const std::function<bool(const Header&, ByteView)>& 
     if (sender.nl_pid != 0) continue;
     if ((message.msg_flags & MSG_TRUNC) != 0) {
       throw Error("cannot receive over netlink: a message has more than the " +
-                      std::to_string(incoming_.size()) + " bytes expected; use a newer udpcr",
+                      std::to_string(kIncoming) + " bytes expected; use a newer udpcr",
                   EMSGSIZE);
     }
-    for (ByteView left(incoming_.data(), static_cast<std::size_t>(got));
+    for (ByteView left(incoming_.get(), static_cast<std::size_t>(got));
          left.size() >= sizeof(nlmsghdr);) {
       nlmsghdr header{};
       std::memcpy(&header, left.data(), sizeof header);

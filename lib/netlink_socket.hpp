@@ -49,7 +49,7 @@ class NetlinkSocket {
   std::uint32_t first_ = 0;  // sequence number of the first one in `outgoing_`
   std::size_t flushed_ = 0;  // requests ended since begin()
   Ended ended_;
-  Bytes incoming_;
+  std::unique_ptr<std::uint8_t[]> incoming_;
 };
 
 }  // namespace udpcr

@@ -4,7 +4,9 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "kernel_numbers.hpp"
@@ -16,12 +18,16 @@ using enum OptionKind;
 using enum OptionScope;
 constexpr SetWhen kBefore = SetWhen::before_bind;
 constexpr SetWhen kAfter = SetWhen::after_bind;
+constexpr ReadBy kModule = ReadBy::module;
 
 #define NAMED(level, name, text, ...) \
   OptionRow { level, name, text, ##__VA_ARGS__ }
 #define ROW(level, name, ...) \
   OptionRow { level, name, #name, ##__VA_ARGS__ }
 
+// What only the module reads, and in which form: kmod/options.c.  IP_MULTICAST_IF
+// is longer there: struct ip_mreqn, with the interface's index.
+//
 // SO_BINDTODEVICE stands in SocketRecord::device.  SO_INCOMING_CPU is left out:
 // each received datagram overwrites it (include/net/sock.h,
 // sk_incoming_cpu_update), so that it tells nothing of the program.  IP_TOS before SO_PRIORITY,
@@ -45,6 +51,7 @@ constexpr OptionRow kTable[] = {
     ROW(SOL_SOCKET, SO_LINGER, bytes),
     ROW(SOL_SOCKET, SO_PASSCRED),
     ROW(SOL_SOCKET, SO_PASSSEC),
+    NAMED(SOL_SOCKET, kSoPasspidfd, "SO_PASSPIDFD"),
     ROW(SOL_SOCKET, SO_TIMESTAMP),
     ROW(SOL_SOCKET, SO_TIMESTAMPNS),
     NAMED(SOL_SOCKET, kSoTimestampNew, "SO_TIMESTAMP_NEW"),
@@ -57,6 +64,7 @@ constexpr OptionRow kTable[] = {
     ROW(SOL_SOCKET, SO_SELECT_ERR_QUEUE),
     ROW(SOL_SOCKET, SO_BUSY_POLL),
     NAMED(SOL_SOCKET, kSoPreferBusyPoll, "SO_PREFER_BUSY_POLL"),
+    NAMED(SOL_SOCKET, kSoBusyPollBudget, "SO_BUSY_POLL_BUDGET", number, kBefore, all, kModule),
     ROW(SOL_SOCKET, SO_MAX_PACING_RATE, bytes),
     ROW(SOL_SOCKET, SO_ZEROCOPY),
     NAMED(SOL_SOCKET, kSoTxtime, "SO_TXTIME", bytes),
@@ -126,6 +134,8 @@ constexpr OptionRow kTable[] = {
     ROW(SOL_IPV6, IPV6_MULTICAST_HOPS, number, kBefore, ipv6),
     ROW(SOL_IPV6, IPV6_MULTICAST_LOOP, number, kBefore, ipv6),
     NAMED(SOL_IPV6, kIpv6MulticastAll, "IPV6_MULTICAST_ALL", number, kBefore, ipv6),
+    ROW(SOL_IPV6, IPV6_MTU, number, kBefore, ipv6, kModule),
+    ROW(SOL_IPV6, IPV6_PKTINFO, bytes, kBefore, ipv6, kModule),
     ROW(SOL_IPV6, IPV6_HOPOPTS, bytes, kBefore, ipv6),
     ROW(SOL_IPV6, IPV6_RTHDRDSTOPTS, bytes, kBefore, ipv6),
     ROW(SOL_IPV6, IPV6_RTHDR, bytes, kBefore, ipv6),
@@ -207,6 +217,19 @@ int put_back(int fd, const OptionRow& row, ByteView value) noexcept {
   if (write_number(fd, SOL_SOCKET, forced, doubled / 2) == 0) return 0;
   if (const int error = write_number(fd, SOL_SOCKET, row.name, doubled / 2)) return error;
   return read_number(fd, SOL_SOCKET, row.name).value_or(0) == doubled ? 0 : EPERM;
+}
+
+bool same_value(const OptionRow& row, ByteView one, ByteView other) noexcept {
+  if (row.level == SOL_IP && row.name == IP_MULTICAST_IF && one.size() != other.size()) {
+    const auto address = [](ByteView value) {
+      return value.size() == sizeof(ip_mreqn)
+                 ? value.subspan(offsetof(ip_mreqn, imr_address), sizeof(in_addr))
+                 : value;
+    };
+    one = address(one);
+    other = address(other);
+  }
+  return std::equal(one.begin(), one.end(), other.begin(), other.end());
 }
 
 }  // namespace udpcr

@@ -21,6 +21,10 @@ enum class OptionScope : std::uint8_t { all, ipv6, udp_lite };
 
 enum class SetWhen : std::uint8_t { before_bind, after_bind };
 
+// Who can read the option.  What both can, the module's engine takes from the
+// module's record.
+enum class ReadBy : std::uint8_t { both, getsockopt, module };
+
 struct OptionRow {
   int level;
   int name;
@@ -28,6 +32,7 @@ struct OptionRow {
   OptionKind kind = OptionKind::number;
   SetWhen when = SetWhen::before_bind;
   OptionScope scope = OptionScope::all;
+  ReadBy read_by = ReadBy::both;
 };
 
 // In the order in which they must be set: one option may change another.
@@ -51,5 +56,9 @@ int write_number(int fd, int level, int name, int value) noexcept;
 
 // Writes what read_option() gave, so that it reads the same again.
 int put_back(int fd, const OptionRow& row, ByteView value) noexcept;
+
+// Whether two values of an option mean the same; they may come from different
+// readers.
+bool same_value(const OptionRow& row, ByteView one, ByteView other) noexcept;
 
 }  // namespace udpcr

@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <udpcr/udpcr_netlink.h>
 
 #include <cerrno>
 #include <chrono>
@@ -26,7 +27,7 @@
 namespace udpcr {
 namespace {
 
-constexpr const char* kNeedsModule = "the kernel module will keep it";
+constexpr const char* kNeedsModule = "load the kernel module, which keeps it";
 constexpr unsigned kRcvShutdown = 1;  // include/net/sock.h
 constexpr unsigned kSendShutdown = 2;
 
@@ -99,25 +100,21 @@ void find_shutdown(UniqueFd& diag, const SocketRecord& record, short events,
   if ((events & POLLHUP) != 0) state |= kSendShutdown;
   if (record.local.port != 0) state |= shutdown_state(diag, record).value_or(0);
   if (state == 0) return;
-  losses.push_back(
-      {"shutdown",
-       std::string("shut down for ") + (state == kRcvShutdown    ? "receiving"
-                                        : state == kSendShutdown ? "sending"
-                                                                 : "receiving and sending"),
-       "let the program call shutdown(2) again"});
+  losses.push_back({"shutdown", "shut down for " + shutdown_directions(state),
+                    "let the program call shutdown(2) again"});
 }
 
 }  // namespace
 
-void find_losses(int fd, const SocketRecord& record, FactSources& sources,
-                 std::vector<Loss>& losses) {
+std::string shutdown_directions(unsigned state) {
+  if (state == kRcvShutdown) return "receiving";
+  return state == kSendShutdown ? "sending" : "receiving and sending";
+}
+
+void find_attachments(int fd, const SocketRecord& record, std::vector<Loss>& losses) {
   const auto lose = [&](const char* what, const std::string& why, const char* remedy) {
     losses.push_back({what, why, remedy});
   };
-  for (const std::string& group : sources.memberships.of(fd, record.family)) {
-    lose("membership", "member of " + group, "let the program join the group again");
-  }
-
   socklen_t instructions = 0;
   if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &instructions) != 0) {
     // An eBPF program has no classic form to give: EACCES (net/core/filter.c,
@@ -130,13 +127,11 @@ void find_losses(int fd, const SocketRecord& record, FactSources& sources,
   if (read_number(fd, SOL_SOCKET, SO_LOCK_FILTER).value_or(0) != 0) {
     lose("filter lock", "SO_LOCK_FILTER is set", "let the program set it again");
   }
-  if (const int bytes = corked_bytes(fd); bytes != 0) {
-    lose("cork", std::to_string(bytes) + " bytes of memory are held by corked or unsent data",
-         kNeedsModule);
-  }
   if (const int type = read_number(fd, SOL_UDP, kUdpEncap).value_or(0); type != 0) {
     lose("encapsulation", "UDP_ENCAP is " + std::to_string(type),
          "let the program that owns the tunnel set it up again");
+  } else if ((record.flags & UDPCR_SOCK_ENCAP) != 0) {
+    lose("encapsulation", "the kernel has a tunnel on it", "set the tunnel up again");
   }
 
   f_owner_ex owner{};
@@ -149,7 +144,21 @@ void find_losses(int fd, const SocketRecord& record, FactSources& sources,
   } else if ((record.file_flags & O_ASYNC) != 0) {
     lose("signal owner", "O_ASYNC is set", "let the program set it again");
   }
+}
 
+void find_losses(int fd, const SocketRecord& record, FactSources& sources,
+                 std::vector<Loss>& losses) {
+  const auto lose = [&](const char* what, const std::string& why, const char* remedy) {
+    losses.push_back({what, why, remedy});
+  };
+  for (const std::string& group : sources.memberships.of(fd, record.family)) {
+    lose("membership", "member of " + group, "let the program join the group again");
+  }
+  find_attachments(fd, record, losses);
+  if (const int bytes = corked_bytes(fd); bytes != 0) {
+    lose("cork", std::to_string(bytes) + " bytes of memory are held by corked or unsent data",
+         "not restored yet; let the program send it again");
+  }
   pollfd events{fd, POLLRDHUP, 0};
   ::poll(&events, 1, 0);
   if ((events.revents & POLLERR) != 0) {

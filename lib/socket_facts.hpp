@@ -39,8 +39,16 @@ struct FactSources {
   UniqueFd diag;  // NETLINK_SOCK_DIAG
 };
 
-// Appends a Loss for each thing found.  Changes nothing on the socket.
+// Appends a Loss for what only fcntl and getsockopt tell, and what no engine
+// restores: filters, encapsulation, the owner for signals.
+void find_attachments(int fd, const SocketRecord& record, std::vector<Loss>& losses);
+
+// Appends a Loss for everything that is found without the module: also
+// memberships, cork, errors, shutdown and drops.  Changes nothing on the socket.
 void find_losses(int fd, const SocketRecord& record, FactSources& sources,
                  std::vector<Loss>& losses);
+
+// "receiving", "sending" or both; `state`: UDPCR_A_SHUTDOWN.
+std::string shutdown_directions(unsigned state);
 
 }  // namespace udpcr

@@ -35,6 +35,10 @@ bool decides_bind(const OptionRow& row) noexcept {
   return row.level == SOL_IPV6 && (row.name == kIpv6Freebind || row.name == IPV6_TRANSPARENT);
 }
 
+bool is_now(const std::pair<const OptionRow*, std::optional<Bytes>>& now, const Bytes& wanted) {
+  return now.second && same_value(*now.first, *now.second, wanted);
+}
+
 std::string hex(ByteView bytes) {
   if (bytes.size() == sizeof(int)) {
     int number = 0;
@@ -140,7 +144,7 @@ void Restorer::check_options() {
   bool changed = false;
   for (std::size_t i = 0; i < now.size(); ++i) {
     const Bytes* const wanted = wanted_value(fresh.values[i]);
-    if (wanted == nullptr || now[i].second == *wanted) continue;
+    if (wanted == nullptr || is_now(now[i], *wanted)) continue;
     put_back(fd_, *now[i].first, *wanted);
     changed = true;
   }
@@ -148,8 +152,10 @@ void Restorer::check_options() {
   for (std::size_t i = 0; i < now.size(); ++i) {
     const auto& [row, value] = now[i];
     const Bytes* const wanted = wanted_value(fresh.values[i]);
-    if (wanted == nullptr || value == *wanted) continue;
+    if (wanted == nullptr || is_now(now[i], *wanted)) continue;
     const int error = put_back(fd_, *row, *wanted);
+    // Set, and this engine cannot read it.
+    if (error == 0 && !value && row->read_by == ReadBy::module) continue;
     lose(row->text,
          "it was " + hex(*wanted) + " and is " +
              (value ? hex(*value) : "not known to this kernel") +

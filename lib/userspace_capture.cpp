@@ -127,12 +127,12 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   if (walk.empties_unsure) {
     state.losses.push_back({"empty datagrams",
                             "some that were peeked at before may stand in the queue unseen",
-                            "the kernel module will keep it"});
+                            "load the kernel module, which keeps it"});
   }
   if (walk.error != 0) {
     state.losses.push_back({"pending error",
                             "reading the queue took the error \"" + errno_text(walk.error) + "\"",
-                            "the kernel module will keep it"});
+                            "load the kernel module, which keeps it"});
   }
   return state;
 }

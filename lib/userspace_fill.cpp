@@ -227,7 +227,7 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   const auto lose = [&](const char* what, std::size_t number, const char* why, const char* remedy) {
     if (number != 0) losses.push_back({what, std::to_string(number) + why, remedy});
   };
-  constexpr const char* kModule = "the kernel module will keep it";
+  constexpr const char* kModule = "load the kernel module, which keeps it";
   lose("source address", lost.source,
        raw ? " datagrams have a source that cannot be given to an injected datagram"
            : " datagrams come from an address of this machine instead of their sender's",
@@ -246,7 +246,7 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
     lose("original destination", count, " datagrams show the private port of the restore", kModule);
   }
   if (visible.flow && record.family == AF_INET6) {
-    lose("flow label", count, " datagrams carry another flow label", kModule);
+    lose("flow label", count, " datagrams carry another flow label", "not restored yet");
   }
   lose("mark", lost.mark, " datagrams had a firewall mark", kModule);
 }

@@ -74,22 +74,25 @@ std::vector<Loss> userspace_limits() {
                     "datagrams that come back arrive by the interface that owns their destination, "
                     "multicast and broadcast ones by the loopback interface",
                     kModule});
-  limits.push_back({"flow label, firewall mark, IP options, original destination port",
+  limits.push_back({"firewall mark, original destination port",
                     "datagrams that come back carry others", kModule});
   limits.push_back(
-      {"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
-  limits.push_back({"corked data", "its bytes cannot be read", kModule});
+      {"flow label, IP options", "datagrams that come back carry others", "not restored yet"});
   limits.push_back(
-      {"pending errors and error queue", "they cannot be read without being taken", kModule});
+      {"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
+  limits.push_back({"corked data", "its bytes cannot be read", "let the program send it again"});
+  limits.push_back({"pending errors", "they cannot be read without being taken", kModule});
+  limits.push_back({"error queue", "it cannot be read without being taken", "not restored yet"});
   limits.push_back({"drop counter", "it cannot be set", kModule});
   limits.push_back({"multicast memberships, BPF filters, shutdown, UDP_ENCAP, F_SETOWN",
                     "they are found and named, but not restored yet",
                     "let the program set them again"});
-  limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, flow label leases",
+  limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, SO_BUSY_POLL_BUDGET",
                     "the kernel does not tell them", kModule});
+  limits.push_back({"flow label leases", "the kernel does not tell them", "not restored yet"});
   limits.push_back({"bind by number or by choice",
                     "the kernel does not tell which; a port is taken to have been asked for",
-                    "run the program with the shim, which sees it"});
+                    "run the program with the shim, which sees it, or load the kernel module"});
   return limits;
 }
 

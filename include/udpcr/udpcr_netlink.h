@@ -51,8 +51,9 @@
  *   Datagrams with a wrong checksum, which no reader would get, are left out.
  *
  * Lists held aside.  A caller gives each a number of its own choice
- * (UDPCR_A_HANDLE, u32, not 0) that is known on its netlink socket only.  What is in a list stays charged to
- * its socket's receive buffer, so that putting it back cannot fail.
+ * (UDPCR_A_HANDLE, u32, not 0) that is known on its netlink socket only.  What
+ * is in a list stays charged to its socket's receive buffer, so that putting
+ * it back cannot fail.
  *
  * UDPCR_CMD_TAKE (do)
  *   Request: a socket, UDPCR_A_HANDLE.  All that is in the receive queue is
@@ -66,9 +67,9 @@
  *   queue and what is held aside may together have twice the bytes of
  *   SO_RCVBUF.
  * UDPCR_CMD_PUT (do)
- *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into the
- *   receive queue at once, in front of what is there or behind it, and wakes
- *   readers.  The list is gone then.
+ *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into
+ *   the receive queue at once, in front of what is there or behind it, and
+ *   wakes readers.  The list is gone then.
  * UDPCR_CMD_DROP (do)
  *   Request: UDPCR_A_HANDLE.  Frees the list and what is in it.
  *

@@ -25,7 +25,7 @@ std::vector<std::optional<Bytes>> all_options(int fd) {
 }  // namespace
 
 TEST_CASE("capture tells what the socket is") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd fd = socket_at(address("10.9.0.1"), SOCK_NONBLOCK);
   connect_to(fd.get(), address("10.9.0.77", 4242));
   const SocketState state = engine->capture(fd.get(), {});
@@ -46,7 +46,7 @@ TEST_CASE("capture tells what the socket is") {
 }
 
 TEST_CASE("capture refuses what is no UDP socket") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd tcp(::socket(AF_INET, SOCK_STREAM, 0));
   const UniqueFd file(::open("/dev/null", O_RDONLY));
   CHECK_FALSE(is_udp_socket(tcp.get()));
@@ -58,7 +58,7 @@ TEST_CASE("capture refuses what is no UDP socket") {
 }
 
 TEST_CASE("capture consumes nothing and changes nothing") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const std::string where = GENERATE("127.0.0.1", "::1", "::");
   const UniqueFd fd = socket_at(address(where));
   const Address to = local_of(fd.get());
@@ -101,7 +101,7 @@ TEST_CASE("capture consumes nothing and changes nothing") {
 }
 
 TEST_CASE("empty datagrams are found again after some were read and more came") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   const Address to = local_of(fd.get());
   const UniqueFd sender = unbound(AF_INET);
@@ -127,7 +127,7 @@ TEST_CASE("empty datagrams are found again after some were read and more came") 
 }
 
 TEST_CASE("IPv4 datagrams on an IPv6 socket have IPv4 addresses") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd fd = socket_at(address("::"));
   const std::uint16_t port = local_of(fd.get()).port;
   const UniqueFd v4 = unbound(AF_INET);
@@ -148,7 +148,7 @@ TEST_CASE("IPv4 datagrams on an IPv6 socket have IPv4 addresses") {
 }
 
 TEST_CASE("the program's own timestamps and options survive capture") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
   set(fd.get(), SOL_IP, IP_RECVTTL, 1);

@@ -26,7 +26,7 @@ double since(Clock::time_point start) {
 
 TEST_CASE("queues of up to 10,000 datagrams") {
   const int count = GENERATE(1000, 10000);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd sender = unbound(AF_INET);
   UniqueFd fd = socket_at(address("127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20);
@@ -58,7 +58,7 @@ TEST_CASE("1,000 sockets") {
   limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 8192);
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
   const int queued = GENERATE(0, 20);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd sender = unbound(AF_INET);
   std::vector<UniqueFd> sockets;
   for (int i = 0; i < 1000; ++i) {

@@ -8,7 +8,7 @@ using namespace udpcr;
 using namespace udpcr::test;
 
 TEST_CASE("limits of root do not speak of missing rights") {
-  const auto limits = make_userspace_engine()->limits();
+  const auto limits = engine_under_test()->limits();
   CHECK_FALSE(names(limits, "source address"));
   CHECK(names(limits, "arrival time"));
   for (const Loss& limit : limits) {

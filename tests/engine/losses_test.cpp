@@ -15,7 +15,7 @@ using namespace udpcr::test;
 
 namespace {
 
-std::vector<Loss> losses_of(int fd) { return make_userspace_engine()->capture(fd, {}).losses; }
+std::vector<Loss> losses_of(int fd) { return engine_under_test()->capture(fd, {}).losses; }
 
 }  // namespace
 
@@ -86,7 +86,7 @@ TEST_CASE("drops are counted and named") {
   set(fd.get(), SOL_SOCKET, SO_RCVBUF, 2304);
   const UniqueFd sender = unbound(AF_INET);
   for (int i = 0; i < 50; ++i) send_to(sender.get(), local_of(fd.get()), std::string(1000, 'd'));
-  const SocketState state = make_userspace_engine()->capture(fd.get(), {});
+  const SocketState state = engine_under_test()->capture(fd.get(), {});
   CHECK(state.record.drops == 50 - state.receive_queue.count());
   CHECK(names(state.losses, "drop counter"));
 }
@@ -94,7 +94,7 @@ TEST_CASE("drops are counted and named") {
 TEST_CASE("a queue that is not asked for is named") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   send_to(unbound(AF_INET).get(), local_of(fd.get()), "x");
-  const SocketState state = make_userspace_engine()->capture(fd.get(), {Queues::none, 0});
+  const SocketState state = engine_under_test()->capture(fd.get(), {Queues::none, 0});
   CHECK(state.receive_queue.empty());
   CHECK(names(state.losses, "receive queue"));
 }

@@ -39,7 +39,7 @@ bool make_different(int fd, const OptionRow& row) {
 
 TEST_CASE("every option of the table goes round, one by one") {
   const int family = GENERATE(AF_INET, AF_INET6);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   std::set<std::string> tried;
   for (const OptionRow& row : option_table()) {
     if (!applies(row, family, IPPROTO_UDP)) continue;
@@ -79,7 +79,7 @@ TEST_CASE("every option of the table goes round, one by one") {
 
 TEST_CASE("only options that differ from a fresh socket's are recorded") {
   const UniqueFd fd = unbound(AF_INET6);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   CHECK(engine->capture(fd.get(), {}).record.options.empty());
   set(fd.get(), SOL_IP, IP_TTL, 7);
   const auto options = engine->capture(fd.get(), {}).record.options;
@@ -91,14 +91,14 @@ TEST_CASE("an option that sets another one leaves it right") {
   const UniqueFd fd = unbound(AF_INET);
   set(fd.get(), SOL_IP, IP_TOS, 0xb8);
   set(fd.get(), SOL_SOCKET, SO_PRIORITY, 0);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const Restored restored = engine->restore(engine->capture(fd.get(), {}), {});
   CHECK(get(restored.fd.get(), SOL_IP, IP_TOS) == 0xb8);
   CHECK(get(restored.fd.get(), SOL_SOCKET, SO_PRIORITY) == 0);
 }
 
 TEST_CASE("the buffer sizes are exact with a queue in between, locked and not") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   const bool locked = GENERATE(false, true);
   if (locked) set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 40 << 20);
@@ -116,13 +116,13 @@ TEST_CASE("the buffer sizes are exact with a queue in between, locked and not") 
 TEST_CASE("an option of a later version is named") {
   SocketState state = state_of(address("127.0.0.1", free_port()), {});
   state.record.options.push_back({SOL_SOCKET, 4000, Bytes{1, 0, 0, 0}});
-  const Restored restored = make_userspace_engine()->restore(state, {});
+  const Restored restored = engine_under_test()->restore(state, {});
   CHECK(names(restored.losses, "option 1/4000"));
 }
 
 TEST_CASE("restore_options off leaves options alone") {
   SocketState state = state_of(address("127.0.0.1", free_port()), {});
   state.record.options.push_back({SOL_IP, IP_TTL, Bytes{7, 0, 0, 0}});
-  const Restored restored = make_userspace_engine()->restore(state, {false, true});
+  const Restored restored = engine_under_test()->restore(state, {false, true});
   CHECK(get(restored.fd.get(), SOL_IP, IP_TTL) == 64);
 }

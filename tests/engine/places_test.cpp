@@ -13,7 +13,7 @@ using namespace udpcr;
 using namespace udpcr::test;
 
 TEST_CASE("live traffic to the port does not mix with what is put back") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const std::uint16_t port = free_port();
   std::vector<Datagram> queue;
   for (int i = 0; i < 2000; ++i) {
@@ -46,7 +46,7 @@ TEST_CASE("live traffic to the port does not mix with what is put back") {
 }
 
 TEST_CASE("a wildcard listener and a packet on the wire see nothing of a restore") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const std::uint16_t port = free_port();
   const UniqueFd wire(::socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   REQUIRE(wire);

@@ -28,7 +28,7 @@ std::string seen_source(const Address& source, int family) {
 
 TEST_CASE("datagrams come back in order with their sources, TOS and TTL") {
   const std::string where = GENERATE("0.0.0.0", "10.9.0.1", "::", "fd00:9::1");
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const Address local = address(where, free_port());
   const bool v6 = local.family == AF_INET6;
   const bool v4 = !v6 || where == "::";
@@ -69,7 +69,7 @@ TEST_CASE("datagrams come back in order with their sources, TOS and TTL") {
 
 TEST_CASE("a real queue goes round: capture, close, restore, read, reply") {
   const std::string ip = GENERATE("127.0.0.1", "::1");
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd senders[3] = {socket_at(address(ip)), socket_at(address(ip)),
                                socket_at(address(ip))};
   SocketState state;
@@ -102,7 +102,7 @@ TEST_CASE("a real queue goes round: capture, close, restore, read, reply") {
 
 TEST_CASE("datagrams of every size") {
   const bool v6 = GENERATE(false, true);
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const Address local = address(v6 ? "::" : "0.0.0.0", free_port());
   const Address source = address(v6 ? "2001:db8:5::5" : "203.0.113.5", 5);
   std::vector<Datagram> queue;
@@ -129,7 +129,7 @@ TEST_CASE("datagrams of every size") {
 }
 
 TEST_CASE("destinations come back: multi-homed, multicast, broadcast, no longer local") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const Address local = address("0.0.0.0", free_port());
   const Address source = address("198.51.100.1", 99);
   std::vector<Datagram> queue;
@@ -151,7 +151,7 @@ TEST_CASE("destinations come back: multi-homed, multicast, broadcast, no longer 
 }
 
 TEST_CASE("IPv6 multicast with a link-local source keeps scope; what is not local is named") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   SocketState state = state_of(address("::", free_port()), {});
   Datagram mdns = datagram(address("fe80::99", 5353), address("ff02::fb"), "mdns");
   mdns.ifindex = 3;
@@ -176,7 +176,7 @@ TEST_CASE("IPv6 multicast with a link-local source keeps scope; what is not loca
 }
 
 TEST_CASE("a full queue comes back whole and the buffer size is exact") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd sender = unbound(AF_INET);
   SocketState state;
   int size = 0;
@@ -200,7 +200,7 @@ TEST_CASE("a full queue comes back whole and the buffer size is exact") {
 }
 
 TEST_CASE("what UDP_GRO put together comes back as its datagrams") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   Datagram together =
       datagram(address("198.51.100.9", 9), address("10.9.0.1"), std::string(2500, 'g'));
   together.gso_size = 1000;
@@ -213,7 +213,7 @@ TEST_CASE("what UDP_GRO put together comes back as its datagrams") {
 }
 
 TEST_CASE("a datagram whose source is 0.0.0.0 arrives, and its source is named") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const Restored restored = engine->restore(
       state_of(address("0.0.0.0", free_port()),
                {datagram(address("0.0.0.0", 68), address("255.255.255.255"), "discover")}),

@@ -12,7 +12,7 @@ using namespace udpcr;
 using namespace udpcr::test;
 
 TEST_CASE("take_rest under a sender: capture and rest are all that was accepted") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const bool locked = GENERATE(false, true);
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   const Address to = local_of(fd.get());

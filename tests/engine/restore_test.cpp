@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint32_t kKnown = UDPCR_SOCK_ORIGIN_KNOWN;
 
 Restored around(UniqueFd fd, std::uint32_t origin = 0) {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const SocketState state = engine->capture(fd.get(), {Queues::both, origin});
   fd.reset();
   return engine->restore(state, {});
@@ -44,7 +44,7 @@ TEST_CASE("UDP-Lite") {
     // Removed from the kernel before 7.3: then creating one must say so.
     SocketState state = state_of(address("127.0.0.1", 4000), {});
     state.record.protocol = IPPROTO_UDPLITE;
-    CHECK_THROWS_AS(make_userspace_engine()->restore(state, {}), Error);
+    CHECK_THROWS_AS(engine_under_test()->restore(state, {}), Error);
     return;
   }
   bind_to(fd.get(), address("127.0.0.1"));
@@ -131,7 +131,7 @@ TEST_CASE("an asked-for port stays asked for") {
 }
 
 TEST_CASE("two sockets of one port by SO_REUSEPORT keep their own queues") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const std::uint16_t port = free_port();
   Restored restored[2];
   for (int i = 0; i < 2; ++i) {
@@ -148,7 +148,7 @@ TEST_CASE("two sockets of one port by SO_REUSEPORT keep their own queues") {
 }
 
 TEST_CASE("queues can be left out") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const SocketState state =
       state_of(address("127.0.0.1", free_port()),
                {datagram(address("198.51.100.1", 5), address("127.0.0.1"), "x")});
@@ -158,7 +158,7 @@ TEST_CASE("queues can be left out") {
 }
 
 TEST_CASE("failures name the address, the reason and the remedy") {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const auto sentence = [&](const SocketState& state) {
     try {
       engine->restore(state, {});

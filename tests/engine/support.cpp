@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -20,6 +21,17 @@ void check(bool good, const std::string& what) {
 }
 
 }  // namespace
+
+bool with_module() {
+  const char* const wanted = std::getenv("TEST_ENGINE");
+  if (wanted == nullptr || std::strcmp(wanted, "userspace") == 0) return false;
+  if (std::strcmp(wanted, "module") == 0) return true;
+  throw std::runtime_error(std::string("TEST_ENGINE is ") + wanted + ": module or userspace");
+}
+
+std::unique_ptr<Engine> engine_under_test() {
+  return make_engine(with_module() ? UseEngine::module : UseEngine::userspace);
+}
 
 Address address(const std::string& ip, std::uint16_t port) {
   Address result;

@@ -10,6 +10,10 @@
 
 namespace udpcr::test {
 
+// TEST_ENGINE: userspace (the default) or module.
+std::unique_ptr<Engine> engine_under_test();
+bool with_module();
+
 Address address(const std::string& ip, std::uint16_t port = 0);
 Bytes bytes(const std::string& text);
 std::string text(const Bytes& bytes);

@@ -20,7 +20,7 @@ namespace {
   } while (false)
 
 int capture_and_restore() {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd sender = socket_at(address("127.0.0.1"));
   SocketState state;
   {
@@ -43,7 +43,7 @@ int capture_and_restore() {
 }
 
 int foreign_ipv6_source() {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   std::vector<Datagram> queue;
   for (int i = 0; i < 400; ++i) {
     queue.push_back(datagram(address("2001:db8:77::" + std::to_string(i % 300 + 1), 2000),
@@ -67,7 +67,7 @@ int foreign_ipv6_source() {
 }
 
 int mixed_order() {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   std::vector<Datagram> queue;
   for (int i = 0; i < 200; ++i) {
     queue.push_back(
@@ -84,7 +84,7 @@ int mixed_order() {
 }
 
 int default_full_queue() {
-  const auto engine = make_userspace_engine();
+  const auto engine = engine_under_test();
   const UniqueFd sender = unbound(AF_INET);
   SocketState state;
   {
@@ -102,14 +102,14 @@ int default_full_queue() {
 int privileged_option_is_named() {
   SocketState state = state_of(address("127.0.0.1", free_port()), {});
   state.record.options.push_back({SOL_SOCKET, SO_MARK, Bytes{5, 0, 0, 0}});
-  const Restored restored = make_userspace_engine()->restore(state, {});
+  const Restored restored = engine_under_test()->restore(state, {});
   EXPECT(names(restored.losses, "SO_MARK"));
   EXPECT(list(restored.losses).find("CAP_NET_ADMIN") != std::string::npos);
   return 0;
 }
 
 int limits_name_the_missing_rights() {
-  const auto limits = make_userspace_engine()->limits();
+  const auto limits = engine_under_test()->limits();
   EXPECT(names(limits, "source address"));
   EXPECT(names(limits, "buffer size"));
   return 0;

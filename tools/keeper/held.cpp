@@ -73,7 +73,7 @@ HeldSockets::~HeldSockets() {
   if (table_ != nullptr) munmap(table_, table_size_);
 }
 
-bool HeldSockets::restore(const Identity& program, Engine& engine) {
+bool HeldSockets::restore(const Identity& program, Engine* engine) {
   Image image;
   try {
     folder_.await_completion(kCompletionPatienceMs);
@@ -88,7 +88,8 @@ bool HeldSockets::restore(const Identity& program, Engine& engine) {
     log_.info("image " + folder_.path() + " is left alone: " + reason);
     return false;
   }
-  const bool complete = restore_sockets(image, engine);
+  if (engine == nullptr) return settings_.on_error == OnError::abort;
+  const bool complete = restore_sockets(image, *engine);
   if (!complete && settings_.on_error == OnError::abort) {
     entries_.clear();
     inherited_.clear();

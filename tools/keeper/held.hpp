@@ -25,8 +25,9 @@ class HeldSockets {
 
   // Brings back the sockets of the image, if there is one and `program` may
   // take it.  Everything that goes wrong is a line in the log.  True when
-  // UDPCR_ON_ERROR=abort asks for the program to end.
-  bool restore(const Identity& program, Engine& engine);
+  // UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
+  // none, as has been said, so that nothing can be restored.
+  bool restore(const Identity& program, Engine* engine);
 
   // UDPCR_FDS=adopt: the table for the shim; -1 when nothing is held.
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }

@@ -40,7 +40,6 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
     : settings_(start.as<wire::StartMessage>().settings),
       folder_(image_path(start)),
       log_(log),
-      engine_(make_userspace_engine()),
       held_(settings_, folder_, log_) {
   settings_.log_file[sizeof settings_.log_file - 1] = '\0';
   log_.set_level(settings_.log);
@@ -158,14 +157,16 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
-  if (settings_.engine == EngineChoice::module) {
-    log_.warn(
-        "UDPCR_ENGINE=module is not possible: the kernel module is not loaded (udpcr check); "
-        "the userspace engine is used");
+  std::unique_ptr<Engine> engine;
+  try {
+    engine = make_engine(UseEngine(settings_.engine));
+    log_.debug("the " + std::string(engine->name()) + " engine is used");
+  } catch (const Error& error) {
+    log_.error(std::string(error.what()) + "; nothing is restored, and no checkpoint is possible");
   }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
-  ready.abort = held_.restore(*identity_, *engine_) ? 1 : 0;
+  ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -304,8 +305,8 @@ void Keeper::start_worker() {
     ours.reset();
     held_.forget();
     for (Process& process : processes_) process.control.reset();
-    run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *engine_,
-               *page_, log_, theirs.get());
+    run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *page_,
+               log_, theirs.get());
     _exit(0);
   }
   worker_channel_ = std::move(ours);

@@ -60,7 +60,6 @@ class Keeper {
   Settings settings_{};
   ImageFolder folder_;
   Log& log_;
-  std::unique_ptr<Engine> engine_;
   std::unique_ptr<Page> page_;
   std::list<Process> processes_;
   std::list<Client> clients_;

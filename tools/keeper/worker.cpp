@@ -52,13 +52,8 @@ std::uint32_t origin_flags(const wire::FdEntry& entry) {
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Engine& engine, Page& page, Log& log)
-      : gathered_(gathered),
-        settings_(settings),
-        folder_(folder),
-        engine_(engine),
-        page_(page),
-        log_(log) {
+       const ImageFolder& folder, Page& page, Log& log)
+      : gathered_(gathered), settings_(settings), folder_(folder), page_(page), log_(log) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -66,6 +61,7 @@ class Work {
 
   // `channel`: to the keeper.
   Report run(int channel) {
+    engine_ = make_engine(UseEngine(settings_.engine));
     describe_machine();
     capture();
     if (sockets_.empty()) {
@@ -121,7 +117,7 @@ class Work {
     image_.host = machine.nodename;
     image_.kernel = machine.release;
     image_.boot_id = first_line_of("/proc/sys/kernel/random/boot_id");
-    image_.engine = engine_.name();
+    image_.engine = engine_->name();
     timespec now{};
     clock_gettime(CLOCK_REALTIME, &now);
     image_.created = std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
@@ -160,7 +156,7 @@ class Work {
     options.origin_flags = origin_flags(sent.entry);
     SocketState state;
     try {
-      state = engine_.capture(sent.fd.get(), options);
+      state = engine_->capture(sent.fd.get(), options);
     } catch (const Error& error) {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
@@ -210,7 +206,7 @@ class Work {
   void take_rest(QueueEnd end, ImageFile& file) {
     std::size_t added = 0;
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
-      const MessageStream rest = engine_.take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
+      const MessageStream rest = engine_->take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
       sockets_[i].datagrams = 0;
       std::size_t offset = 0;
       for (ByteView message = rest.next(offset); !message.empty(); message = rest.next(offset)) {
@@ -275,7 +271,7 @@ class Work {
   Gathered& gathered_;
   const Settings& settings_;
   const ImageFolder& folder_;
-  Engine& engine_;
+  std::unique_ptr<Engine> engine_;
   Page& page_;
   Log& log_;
   Image image_;
@@ -311,8 +307,8 @@ bool Report::receive(int channel, Report& report) {
 }
 
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Engine& engine, Page& page, Log& log, int channel) {
-  Work work(gathered, identity, settings, folder, engine, page, log);
+                const ImageFolder& folder, Page& page, Log& log, int channel) {
+  Work work(gathered, identity, settings, folder, page, log);
   Report report;
   try {
     report = work.run(channel);

@@ -42,9 +42,10 @@ struct Report {
   static bool receive(int channel, Report& report);
 };
 
-// Runs in the forked process and returns when that may end.  Ends the page's
+// Runs in the forked process, makes its own engine (a netlink socket is not
+// shared), and returns when that may end.  Ends the page's
 // epoch in any case, then sends a Report over `channel`.
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Engine& engine, Page& page, Log& log, int channel);
+                const ImageFolder& folder, Page& page, Log& log, int channel);
 
 }  // namespace udpcr::keeper

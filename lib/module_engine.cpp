@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "module_engine.hpp"
+
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+
+#include "errors.hpp"
+#include "kernel_numbers.hpp"
+#include "refuse.hpp"
+#include "socket_facts.hpp"
+
+namespace udpcr {
+namespace {
+
+// By the table: the module's values, and what only getsockopt(2) gives.
+OptionValues merge_options(int fd, const SocketRecord& record) {
+  OptionValues values;
+  for (const OptionRow& row : option_table()) {
+    if (!applies(row, record.family, record.protocol)) continue;
+    std::optional<Bytes> value;
+    for (const SocketOption& option : record.options) {
+      if (option.level == row.level && option.name == row.name) value = option.value;
+    }
+    if (!value && row.read_by != ReadBy::module) value = read_option(fd, row.level, row.name);
+    values.emplace_back(&row, std::move(value));
+  }
+  return values;
+}
+
+// The record's options that are in no table of ours, and why not.
+bool kept_elsewhere(const SocketOption& option) noexcept {
+  if (option.level == SOL_UDP) return option.name == kUdpEncap;  // a Loss of its own
+  // As is SO_LOCK_FILTER; each datagram changes SO_INCOMING_CPU.
+  return option.level == SOL_SOCKET &&
+         (option.name == SO_LOCK_FILTER || option.name == SO_INCOMING_CPU);
+}
+
+// The module knows of the address and of the port; of bind(2) to neither only
+// the shim does, or else that is concluded.
+void merge_origin(SocketRecord& record, std::uint32_t origin_flags) {
+  if ((origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0) {
+    record.flags |= origin_flags & UDPCR_SOCK_BOUND;
+  } else if (record.local.port != 0 && !record.peer) {
+    record.flags |= UDPCR_SOCK_BOUND;
+  }
+}
+
+// Rights, encapsulation, sockmap: of one socket, not of the request.
+bool is_refusal(const Error& error) {
+  return error.error_number() == EPERM || error.error_number() == EOPNOTSUPP;
+}
+
+void require_udp(int fd, const char* what) {
+  if (is_udp_socket(fd)) return;
+  throw Error(std::string("cannot ") + what + " fd " + std::to_string(fd) +
+                  ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
+              EPROTOTYPE);
+}
+
+}  // namespace
+
+ModuleEngine::ModuleEngine(std::unique_ptr<Engine> substitute)
+    : substitute_(std::move(substitute)), fresh_([this](int fd, int /*family*/, int /*protocol*/) {
+        std::vector<std::uint16_t> unknown;
+        return merge_options(fd, read_record(fd, unknown));
+      }) {
+  if (!client_.available()) throw client_.absence();
+}
+
+SocketRecord ModuleEngine::read_record(int fd, std::vector<std::uint16_t>& unknown) {
+  return decode_record(client_.record(SocketName::of(fd)), unknown);
+}
+
+SocketState ModuleEngine::capture(int fd, const CaptureOptions& options) {
+  require_udp(fd, "capture");
+  try {
+    return capture_through_module(fd, options);
+  } catch (const Error& error) {
+    if (!substitute_ || !is_refusal(error)) throw;
+    SocketState state = substitute_->capture(fd, options);
+    state.losses.push_back({"kernel module", std::string("it was not asked: ") + error.what(),
+                            "what the userspace engine reads is kept"});
+    return state;
+  }
+}
+
+SocketState ModuleEngine::capture_through_module(int fd, const CaptureOptions& options) {
+  SocketState state;
+  std::vector<std::uint16_t> unknown;
+  // Makes one where there is none.
+  const std::uint64_t cookie = read_cookie(fd, kSoCookie);
+  state.record = read_record(fd, unknown);
+  SocketRecord& record = state.record;
+  const FreshSocket& fresh = fresh_.like(record.family, record.protocol);
+  record.options = changed_options(merge_options(fd, record), fresh);
+  record.cookie = cookie;
+  merge_origin(record, options.origin_flags);
+
+  for (const std::uint16_t number : unknown) {
+    state.losses.push_back({"record attribute " + std::to_string(number),
+                            "this version does not know it", "use a newer udpcr"});
+  }
+  find_module_losses(record, state.losses);
+  find_attachments(fd, record, state.losses);
+  if (read_cookie(fd, kSoNetnsCookie) != fresh.netns) {
+    state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
+                            "checkpoint and restart inside that namespace"});
+  }
+  if (record.queue_count == 0) return state;
+  if (options.queues != Queues::both && options.queues != Queues::receive) {
+    state.losses.push_back({"receive queue",
+                            std::to_string(record.queue_count) + " datagrams are queued",
+                            "set UDPCR_QUEUES=both to keep them"});
+    return state;
+  }
+  try {
+    state.receive_queue = client_.read_queue(SocketName::of(fd), UDPCR_QUEUE_RECEIVE);
+  } catch (const Error& error) {
+    if (substitute_ || error.error_number() != EOPNOTSUPP) throw;
+    state.losses.push_back({"receive queue", error.what(), "set UDPCR_ENGINE=auto"});
+  }
+  record.queue_count = static_cast<std::uint32_t>(state.receive_queue.count());
+  return state;
+}
+
+MessageStream ModuleEngine::take_rest(int fd, std::size_t already, QueueEnd end) {
+  require_udp(fd, "take the queue of");
+  if (end == QueueEnd::refuses) {
+    refuse_datagrams(fd);
+    std::this_thread::sleep_for(kInFlight);
+  }
+  const std::uint32_t handle = new_handle();
+  try {
+    client_.take(SocketName::of(fd), handle);
+  } catch (const Error& error) {
+    if (!substitute_ || !is_refusal(error)) throw;
+    return substitute_->take_rest(fd, already, end);
+  }
+  MessageStream all;
+  try {
+    all = client_.read_list(handle);
+  } catch (...) {
+    client_.put(handle, UDPCR_POSITION_FRONT);
+    throw;
+  }
+  client_.drop(handle);
+  MessageStream rest;
+  std::size_t offset = 0;
+  for (std::size_t i = 0; i < all.count(); ++i) {
+    const ByteView message = all.next(offset);
+    if (i >= already) rest.append(message);
+  }
+  return rest;
+}
+
+Restored ModuleEngine::restore(const SocketState& state, const RestoreOptions& options) {
+  ModuleFill fill(client_, new_handle());
+  return restore_socket(state, options, fresh_, fill);
+}
+
+std::vector<Loss> ModuleEngine::limits() const {
+  constexpr const char* kYet = "not restored yet; let the program set them again";
+  std::vector<Loss> limits;
+  ModuleClient client;
+  const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd && client.available()) {
+    std::vector<std::uint16_t> unknown;
+    const SocketRecord record = decode_record(client.record(SocketName::of(fd.get())), unknown);
+    for (const SocketOption& option : record.options) {
+      if (find_option(option.level, option.name) != nullptr || kept_elsewhere(option)) continue;
+      limits.push_back({std::string("option ") + std::to_string(option.level) + "/" +
+                            std::to_string(option.name),
+                        "the module tells it, and this version does not know it",
+                        "use a newer udpcr"});
+    }
+    if (write_number(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 65536) != 0) {
+      limits.push_back({"sockets of other users, buffers beyond net.core.rmem_max, SO_MARK",
+                        "this user may not read or set them", "run with CAP_NET_ADMIN"});
+    }
+    if (!read_number(fd.get(), SOL_IP, kIpLocalPortRange)) {
+      limits.push_back(
+          {"automatic port",
+           "this kernel cannot give a chosen port as its own choice (IP_LOCAL_PORT_RANGE)",
+           "use Linux 6.3 or newer"});
+    }
+  }
+  limits.push_back({"multicast memberships, shutdown", "they are told by the module", kYet});
+  limits.push_back({"corked data, error queue", "they are told by the module",
+                    "not restored yet; let the program send again"});
+  limits.push_back({"BPF filters, UDP_ENCAP, F_SETOWN, flow label leases",
+                    "they are found and named, if the kernel tells them", kYet});
+  limits.push_back({"flow label and IP options of queued datagrams",
+                    "the module does not tell them", "not restored yet"});
+  return limits;
+}
+
+std::unique_ptr<Engine> make_engine(UseEngine choice) {
+  if (choice == UseEngine::userspace) return make_userspace_engine();
+  if (choice == UseEngine::module) {
+    try {
+      return std::make_unique<ModuleEngine>(nullptr);
+    } catch (const Error& error) {
+      throw Error(std::string("UDPCR_ENGINE=module is not possible: ") + error.what() +
+                      ", or set UDPCR_ENGINE=auto",
+                  error.error_number());
+    }
+  }
+  try {
+    return std::make_unique<ModuleEngine>(make_userspace_engine());
+  } catch (const Error&) {
+    return make_userspace_engine();
+  }
+}
+
+}  // namespace udpcr

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The engine that asks the kernel module: one request for the record, one for
+// the queue; restored by ordinary calls, and the queue put in front of what has
+// arrived on the bound socket.
+#pragma once
+
+#include <udpcr/udpcr.hpp>
+
+#include "fresh_socket.hpp"
+#include "module_client.hpp"
+#include "socket_restore.hpp"
+
+namespace udpcr {
+
+// Belongs to the network namespace in which it is made.
+class ModuleEngine final : public Engine {
+ public:
+  // `substitute`: for sockets that the module refuses; null: then they fail.
+  // Throws Error when the module is not there.
+  explicit ModuleEngine(std::unique_ptr<Engine> substitute);
+
+  [[nodiscard]] std::string_view name() const noexcept override { return "module"; }
+  SocketState capture(int fd, const CaptureOptions& options) override;
+  MessageStream take_rest(int fd, std::size_t already, QueueEnd end) override;
+  Restored restore(const SocketState& state, const RestoreOptions& options) override;
+  [[nodiscard]] std::vector<Loss> limits() const override;
+
+ private:
+  SocketState capture_through_module(int fd, const CaptureOptions& options);
+  SocketRecord read_record(int fd, std::vector<std::uint16_t>& unknown);
+  // A number for a list that none of ours has.
+  std::uint32_t new_handle() noexcept { return ++last_handle_; }
+
+  ModuleClient client_;
+  std::unique_ptr<Engine> substitute_;
+  FreshSockets fresh_;
+  std::uint32_t last_handle_ = 0;
+};
+
+// The queue through UDPCR_CMD_STAGE, DATAGRAM and PUT; errors and drop counter
+// through SET.
+class ModuleFill final : public QueueFill {
+ public:
+  // `handle`: of the list, free.
+  ModuleFill(ModuleClient& client, std::uint32_t handle) : client_(client), handle_(handle) {}
+  void before_bind(int fd, const SocketState& state, Restored& restored) override;
+  void bound(int fd, const SocketState& state, Restored& restored) override;
+  void finish(int fd, const SocketState& state, Restored& restored) override;
+
+ private:
+  ModuleClient& client_;
+  std::uint32_t handle_;
+};
+
+// What the module's record tells and is not restored yet.
+void find_module_losses(const SocketRecord& record, std::vector<Loss>& losses);
+
+}  // namespace udpcr
