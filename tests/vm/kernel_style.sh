@@ -22,7 +22,7 @@ fetch_checkpatch() {
   dpkg -x "$new"/*.deb "$new"
   tar -xf "$new/usr/src/linux-source-6.1.tar.xz" -C "$new" --strip-components=2 --wildcards \
     '*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch'
-  rm -rf "$new"/*.deb "$new/usr"
+  rm -rf "${new:?}"/*.deb "${new:?}/usr"
   mv "$new" "$cache/checkpatch"
 }
 

@@ -21,6 +21,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -113,6 +114,7 @@ def main():
     module = SOURCE / "build/kmod" / given.kernel / "udpcr.ko"
     if not given.no_module and not module.exists():
         sys.exit(f"{module} is not there: run tests/vm/build_module.sh {given.kernel}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     share = Path(tempfile.mkdtemp(prefix="udpcr-vm-"))
     share.chmod(0o755)
     try:
