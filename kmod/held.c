@@ -3,61 +3,21 @@
  * Lists of datagrams that are held aside: what was taken out of a receive
  * queue, and what is to go into one.
  *
- * A list belongs to the netlink socket that began it, and ends with it. What
- * it holds stays charged to its socket, whose reference it has: putting it back
- * is a splice under the queue's locks, which cannot fail. Before the last
- * reference goes, the charge is gone too, as inet_sock_destruct() demands.
+ * A list (list.c) belongs to the netlink socket that began it, and ends with it.
  *
- * Locks, outermost first: holders_lock, holder->lock, users_lock. The locks of
- * the socket's queues are taken under holder->lock.
+ * Locks, outermost first: holders_lock, holder->lock, then those of list.c.
  */
-#include <linux/cred.h>
 #include <linux/hashtable.h>
-#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 #include <linux/xarray.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include "compat.h"
 #include "datagram.h"
 #include "held.h"
+#include "list.h"
 #include "queue.h"
-
-static unsigned int max_held = 65536;
-module_param(max_held, uint, 0644);
-MODULE_PARM_DESC(max_held, "Most lists that one user may hold aside");
-
-/**
- * struct udpcr_user - how much a user holds
- * @node: in users
- * @uid: the user
- * @lists: number of lists
- */
-struct udpcr_user {
-	struct hlist_node node;
-	kuid_t uid;
-	unsigned int lists;
-};
-
-/**
- * struct udpcr_list - datagrams held aside
- * @by_socket: in lists_by_socket
- * @sk: the socket, referenced
- * @user: who is charged with this list
- * @staged: begun by STAGE, not by TAKE
- * @skbs: the datagrams; its own lock is not used
- * @bytes: charged to @sk
- */
-struct udpcr_list {
-	struct hlist_node by_socket;
-	struct sock *sk;
-	struct udpcr_user *user;
-	bool staged;
-	struct sk_buff_head skbs;
-	unsigned int bytes;
-};
 
 /**
  * struct udpcr_holder - the lists of one netlink socket
@@ -69,17 +29,13 @@ struct udpcr_list {
 struct udpcr_holder {
 	struct hlist_node node;
 	struct udpcr_caller caller;
-	struct mutex lock;
+	struct mutex lock; /* over lists */
 	struct xarray lists;
 };
 
 /* A holder goes when its netlink socket is closed, so not during a request. */
 static DEFINE_HASHTABLE(holders, 8);
 static DEFINE_MUTEX(holders_lock);
-
-static DEFINE_HASHTABLE(users, 6);
-static DEFINE_HASHTABLE(lists_by_socket, 8);
-static DEFINE_SPINLOCK(users_lock); /* over both */
 
 static struct udpcr_holder *find_holder(struct udpcr_caller caller)
 {
@@ -110,186 +66,6 @@ static struct udpcr_holder *get_holder(struct udpcr_caller caller, bool make)
 	return holder;
 }
 
-/* Room for one more list, or an error; -EAGAIN: @fresh is wanted. */
-static int charge_user(struct udpcr_list *list, struct udpcr_user **fresh,
-		       struct netlink_ext_ack *extack)
-{
-	kuid_t uid = current_euid();
-	struct udpcr_user *user;
-	int error = 0;
-
-	spin_lock(&users_lock);
-	hash_for_each_possible(users, user, node, __kuid_val(uid))
-		if (uid_eq(user->uid, uid))
-			break;
-	if (!user && !*fresh) {
-		error = -EAGAIN;
-		goto unlock;
-	}
-	if (!user) {
-		user = *fresh;
-		*fresh = NULL;
-		user->uid = uid;
-		hash_add(users, &user->node, __kuid_val(uid));
-	}
-	if (user->lists >= READ_ONCE(max_held)) {
-		udpcr_say(extack, "user %u holds %u lists, the most it may (max_held)",
-			  from_kuid_munged(current_user_ns(), uid), user->lists);
-		error = -EDQUOT;
-		if (!user->lists) { /* max_held is 0 */
-			hash_del(&user->node);
-			*fresh = user;
-		}
-		goto unlock;
-	}
-	user->lists++;
-	list->user = user;
-	hash_add(lists_by_socket, &list->by_socket, (unsigned long)list->sk);
-unlock:
-	spin_unlock(&users_lock);
-	return error;
-}
-
-static void uncharge_user(struct udpcr_list *list)
-{
-	struct udpcr_user *user = list->user;
-
-	spin_lock(&users_lock);
-	hash_del(&list->by_socket);
-	if (--user->lists)
-		user = NULL;
-	else
-		hash_del(&user->node);
-	spin_unlock(&users_lock);
-	kfree(user);
-}
-
-static struct udpcr_list *new_list(struct sock *sk, bool staged,
-				   struct netlink_ext_ack *extack)
-{
-	struct udpcr_list *list = kzalloc(sizeof(*list), GFP_KERNEL);
-	struct udpcr_user *fresh = NULL;
-	int error;
-
-	if (!list)
-		return ERR_PTR(-ENOMEM);
-	list->sk = sk;
-	list->staged = staged;
-	__skb_queue_head_init(&list->skbs);
-	error = charge_user(list, &fresh, extack);
-	if (error == -EAGAIN) {
-		fresh = kzalloc(sizeof(*fresh), GFP_KERNEL);
-		error = fresh ? charge_user(list, &fresh, extack) : -ENOMEM;
-	}
-	kfree(fresh);
-	if (error) {
-		kfree(list);
-		return ERR_PTR(error);
-	}
-	sock_hold(sk);
-	return list;
-}
-
-/* Of an empty list. */
-static void free_list(struct udpcr_list *list)
-{
-	uncharge_user(list);
-	sock_put(list->sk);
-	kfree(list);
-}
-
-/* Both locks in the order of __skb_recv_udp(); softirqs are off meanwhile. */
-static void lock_queues(struct sock *sk)
-{
-	spin_lock_bh(&udp_sk(sk)->reader_queue.lock);
-	spin_lock(&sk->sk_receive_queue.lock);
-}
-
-static void unlock_queues(struct sock *sk)
-{
-	spin_unlock(&sk->sk_receive_queue.lock);
-	spin_unlock_bh(&udp_sk(sk)->reader_queue.lock);
-}
-
-static void take_all(struct udpcr_list *list)
-{
-	struct sock *sk = list->sk;
-	struct sk_buff *skb;
-
-	lock_queues(sk);
-	skb_queue_splice_init(&udp_sk(sk)->reader_queue, &list->skbs);
-	skb_queue_splice_tail_init(&sk->sk_receive_queue, &list->skbs);
-	unlock_queues(sk);
-	skb_queue_walk(&list->skbs, skb)
-		list->bytes += skb->truesize;
-}
-
-/* The readers that wait are woken one a datagram, as when they arrive. */
-static void put_all(struct udpcr_list *list, u32 position)
-{
-	unsigned int count = skb_queue_len(&list->skbs);
-	struct sock *sk = list->sk;
-
-	lock_queues(sk);
-	if (position == UDPCR_POSITION_FRONT)
-		skb_queue_splice_init(&list->skbs, &udp_sk(sk)->reader_queue);
-	else
-		skb_queue_splice_tail_init(&list->skbs, &sk->sk_receive_queue);
-	unlock_queues(sk);
-	list->bytes = 0;
-	while (count-- && !sock_flag(sk, SOCK_DEAD))
-		READ_ONCE(sk->sk_data_ready)(sk);
-}
-
-static void drop_all(struct udpcr_list *list)
-{
-	struct sock *sk = list->sk;
-
-	__skb_queue_purge(&list->skbs);
-	/* Forward memory is under the receive queue's lock (net/ipv4/udp.c,
-	 * udp_rmem_release).
-	 */
-	spin_lock_bh(&sk->sk_receive_queue.lock);
-	sk_mem_uncharge(sk, list->bytes);
-	atomic_sub(list->bytes, &sk->sk_rmem_alloc);
-	spin_unlock_bh(&sk->sk_receive_queue.lock);
-	list->bytes = 0;
-}
-
-/* The memory that @skb takes, as __udp_enqueue_schedule_skb() charges it. */
-static int charge(struct udpcr_list *list, struct sk_buff *skb,
-		  struct netlink_ext_ack *extack)
-{
-	unsigned int most = 2 * (unsigned int)READ_ONCE(list->sk->sk_rcvbuf);
-	unsigned int size = skb->truesize;
-	struct sock *sk = list->sk;
-	unsigned int now;
-	bool granted;
-
-	/* One may go beyond, else a small buffer could take none. */
-	now = atomic_read(&sk->sk_rmem_alloc);
-	if (now > most) {
-		udpcr_say(extack,
-			  "the queue has %u bytes, more than %u, twice SO_RCVBUF",
-			  now, most);
-		return -ENOBUFS;
-	}
-	spin_lock_bh(&sk->sk_receive_queue.lock);
-	granted = sk_rmem_schedule(sk, skb, size);
-	if (granted) {
-		sk_mem_charge(sk, size);
-		atomic_add(size, &sk->sk_rmem_alloc);
-	}
-	spin_unlock_bh(&sk->sk_receive_queue.lock);
-	if (!granted) {
-		udpcr_say(extack,
-			  "the memory for UDP sockets is used up (net.ipv4.udp_mem)");
-		return -ENOBUFS;
-	}
-	list->bytes += size;
-	return 0;
-}
-
 /* With the holder's lock held. */
 static int insert(struct udpcr_holder *holder, u32 handle,
 		  struct udpcr_list *list, struct netlink_ext_ack *extack)
@@ -318,19 +94,19 @@ static int begin(struct udpcr_caller caller, u32 handle, struct sock *sk,
 	holder = get_holder(caller, true);
 	if (!holder)
 		return -ENOMEM;
-	list = new_list(sk, staged, extack);
+	list = udpcr_list_new(sk, staged, extack);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
 	mutex_lock(&holder->lock);
 	error = insert(holder, handle, list, extack);
 	if (!error && !staged) {
-		take_all(list);
+		udpcr_list_take(list);
 		size->count = skb_queue_len(&list->skbs);
 		size->bytes = list->bytes;
 	}
 	mutex_unlock(&holder->lock);
 	if (error)
-		free_list(list);
+		udpcr_list_free(list);
 	return error;
 }
 
@@ -412,11 +188,9 @@ int udpcr_held_add(struct udpcr_caller caller, u32 handle,
 	error = PTR_ERR_OR_ZERO(skb);
 	if (error)
 		goto unlock;
-	error = charge(list, skb, extack);
+	error = udpcr_list_add(list, skb, extack);
 	if (error)
 		kfree_skb(skb);
-	else
-		__skb_queue_tail(&list->skbs, skb);
 unlock:
 	mutex_unlock(&holder->lock);
 	return error;
@@ -440,8 +214,8 @@ int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,
 		return PTR_ERR(list);
 	xa_erase(&holder->lists, handle);
 	mutex_unlock(&holder->lock);
-	put_all(list, position);
-	free_list(list);
+	udpcr_list_put(list, position);
+	udpcr_list_free(list);
 	return 0;
 }
 
@@ -462,8 +236,8 @@ int udpcr_held_drop(struct udpcr_caller caller, u32 handle,
 		return PTR_ERR(list);
 	xa_erase(&holder->lists, handle);
 	mutex_unlock(&holder->lock);
-	drop_all(list);
-	free_list(list);
+	udpcr_list_drop(list);
+	udpcr_list_free(list);
 	return 0;
 }
 
@@ -490,23 +264,6 @@ struct udpcr_queue_copy *udpcr_held_copy(struct udpcr_caller caller, u32 handle,
 	return copy;
 }
 
-/**
- * udpcr_held_count() - datagrams of a socket that are held aside
- * @sk: the socket
- */
-u32 udpcr_held_count(const struct sock *sk)
-{
-	struct udpcr_list *list;
-	u32 count = 0;
-
-	spin_lock(&users_lock);
-	hash_for_each_possible(lists_by_socket, list, by_socket, (unsigned long)sk)
-		if (list->sk == sk)
-			count += skb_queue_len_lockless(&list->skbs);
-	spin_unlock(&users_lock);
-	return count;
-}
-
 /* The end of its netlink socket, or of the module: nobody else has it. */
 static void end_holder(struct udpcr_holder *holder)
 {
@@ -515,10 +272,10 @@ static void end_holder(struct udpcr_holder *holder)
 
 	xa_for_each(&holder->lists, handle, list) {
 		if (list->staged)
-			drop_all(list);
+			udpcr_list_drop(list);
 		else
-			put_all(list, UDPCR_POSITION_FRONT);
-		free_list(list);
+			udpcr_list_put(list, UDPCR_POSITION_FRONT);
+		udpcr_list_free(list);
 	}
 	xa_destroy(&holder->lists);
 	kfree(holder);

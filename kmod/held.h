@@ -47,6 +47,5 @@ int udpcr_held_drop(struct udpcr_caller caller, u32 handle,
 		    struct netlink_ext_ack *extack);
 struct udpcr_queue_copy *udpcr_held_copy(struct udpcr_caller caller, u32 handle,
 					 struct netlink_ext_ack *extack);
-u32 udpcr_held_count(const struct sock *sk);
 
 #endif /* UDPCR_HELD_H */

@@ -4,10 +4,13 @@
  * <udpcr/udpcr_netlink.h>.
  *
  * netlink.c   the family: commands, policies, answers
+ * dump.c      its two dumps
  * lookup.c    from an inode number to a socket, and who may have it
  * record.c    everything about a socket but its queues
  * queue.c     reading receive queue, error queue and cork
- * held.c      queues taken aside, and queues in the making
+ * held.c      queues taken aside, and queues in the making: who has which
+ * list.c      one such list, and what it is charged to
+ * cork.c      the corked datagram
  * datagram.c  between a datagram and its message, both ways
  */
 #include <linux/genetlink.h>

@@ -9,11 +9,11 @@
  * (net/ipv6/anycast.c, __ipv6_sock_ac_close). Hence lock_sock() and RCU, and
  * anycast only as long as an open file keeps the socket from being closed.
  *
- * Each list begins with what was joined last.  Its entries are few (they are
- * charged to the socket, see net.core.optmem_max), so we go to the last one,
- * to the last but one, and so on.
+ * Each list begins with what was joined last, so its attributes are turned
+ * round afterwards.
  */
 #include <linux/igmp.h>
+#include <linux/mm.h>
 #include <linux/netdevice.h>
 #include <net/if_inet6.h>
 #include <net/netlink.h>
@@ -83,33 +83,17 @@ static int put_member(struct sk_buff *msg, struct net *net,
 	return 0;
 }
 
-/* The entry at @place, 0 being the one that was joined last; or NULL. */
-static struct ip_mc_socklist *ipv4_entry(const struct inet_sock *inet,
-					 int place)
-{
-	struct ip_mc_socklist *entry = rcu_dereference(inet->mc_list);
-
-	while (entry && place--)
-		entry = rcu_dereference(entry->next_rcu);
-	return entry;
-}
-
 static int put_ipv4(struct sk_buff *msg, struct sock *sk)
 {
-	const struct inet_sock *inet = inet_sk(sk);
-	struct ip_mc_socklist *entry;
-	int place = 0, err = 0;
+	const struct ip_mc_socklist *entry;
+	int err = 0;
 
 	rcu_read_lock();
-	while (ipv4_entry(inet, place))
-		place++;
-	while (!err && place--) {
-		struct ip_sf_socklist *sources;
+	for (entry = rcu_dereference(inet_sk(sk)->mc_list); entry && !err;
+	     entry = rcu_dereference(entry->next_rcu)) {
+		const struct ip_sf_socklist *sources =
+			rcu_dereference(entry->sflist);
 
-		entry = ipv4_entry(inet, place);
-		if (!entry)
-			continue;
-		sources = rcu_dereference(entry->sflist);
 		err = put_member(msg, sock_net(sk), &(struct member) {
 			.group = &entry->multi.imr_multiaddr,
 			.sources = sources ? sources->sl_addr : NULL,
@@ -123,32 +107,17 @@ static int put_ipv4(struct sk_buff *msg, struct sock *sk)
 	return err;
 }
 
-static struct ipv6_mc_socklist *ipv6_entry(const struct ipv6_pinfo *np,
-					   int place)
-{
-	struct ipv6_mc_socklist *entry = rcu_dereference(np->ipv6_mc_list);
-
-	while (entry && place--)
-		entry = rcu_dereference(entry->next);
-	return entry;
-}
-
 static int put_ipv6(struct sk_buff *msg, struct sock *sk)
 {
-	const struct ipv6_pinfo *np = inet6_sk(sk);
-	struct ipv6_mc_socklist *entry;
-	int place = 0, err = 0;
+	const struct ipv6_mc_socklist *entry;
+	int err = 0;
 
 	rcu_read_lock();
-	while (ipv6_entry(np, place))
-		place++;
-	while (!err && place--) {
-		struct ip6_sf_socklist *sources;
+	for (entry = rcu_dereference(inet6_sk(sk)->ipv6_mc_list); entry && !err;
+	     entry = rcu_dereference(entry->next)) {
+		const struct ip6_sf_socklist *sources =
+			rcu_dereference(entry->sflist);
 
-		entry = ipv6_entry(np, place);
-		if (!entry)
-			continue;
-		sources = rcu_dereference(entry->sflist);
 		err = put_member(msg, sock_net(sk), &(struct member) {
 			.group = &entry->addr,
 			.sources = sources ? sources->sl_addr : NULL,
@@ -164,14 +133,11 @@ static int put_ipv6(struct sk_buff *msg, struct sock *sk)
 
 static int put_anycast(struct sk_buff *msg, struct sock *sk)
 {
-	const struct ipv6_ac_socklist *first = inet6_sk(sk)->ipv6_ac_list;
-	const struct ipv6_ac_socklist *entry, *end;
+	const struct ipv6_ac_socklist *entry;
 	struct nlattr *nest;
 
-	/* Ends with the first entry, the one that was joined last. */
-	for (end = NULL; first != end; end = entry) {
-		for (entry = first; entry->acl_next != end;)
-			entry = entry->acl_next;
+	for (entry = inet6_sk(sk)->ipv6_ac_list; entry;
+	     entry = entry->acl_next) {
 		nest = nla_nest_start(msg, UDPCR_A_MEMBERSHIP);
 		if (!nest ||
 		    nla_put_in6_addr(msg, UDPCR_MEMBER_GROUP,
@@ -187,6 +153,33 @@ static int put_anycast(struct sk_buff *msg, struct sock *sk)
 	return 0;
 }
 
+/* Puts a list's memberships in the order in which they were joined. */
+static int put_list(struct sk_buff *msg, struct sock *sk,
+		    int (*put)(struct sk_buff *msg, struct sock *sk))
+{
+	const unsigned int start = msg->len;
+	const struct nlattr *attribute;
+	int size, left, err;
+	void *copy;
+	u8 *end;
+
+	err = put(msg, sk);
+	size = msg->len - start;
+	if (err || !size)
+		return err;
+	copy = kvmalloc(size, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, msg->data + start, size);
+	end = skb_tail_pointer(msg);
+	nla_for_each_attr(attribute, copy, size, left) {
+		end -= NLA_ALIGN(attribute->nla_len);
+		memcpy(end, attribute, NLA_ALIGN(attribute->nla_len));
+	}
+	kvfree(copy);
+	return 0;
+}
+
 /**
  * udpcr_memberships_put - put a socket's memberships into a message
  * @msg: where to
@@ -197,16 +190,16 @@ static int put_anycast(struct sk_buff *msg, struct sock *sk)
  * One attribute UDPCR_A_MEMBERSHIP each: IPv4 (a socket for IPv6 may have some,
  * too), IPv6, anycast; each kind in the order in which they were joined.
  *
- * Return: 0 or -EMSGSIZE
+ * Return: 0, -EMSGSIZE or -ENOMEM
  */
 int udpcr_memberships_put(struct sk_buff *msg, struct sock *sk, bool open)
 {
-	int err = put_ipv4(msg, sk);
+	int err = put_list(msg, sk, put_ipv4);
 
 	if (!err && sk->sk_family == AF_INET6)
-		err = put_ipv6(msg, sk);
+		err = put_list(msg, sk, put_ipv6);
 	if (!err && sk->sk_family == AF_INET6 && open)
-		err = put_anycast(msg, sk);
+		err = put_list(msg, sk, put_anycast);
 	return err;
 }
 

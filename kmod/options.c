@@ -189,23 +189,24 @@ static void step_back(u8 *option)
 static void undo_ip_options(u8 *data, const struct ip_options *opt)
 {
 	/* Where an option stands is counted from the header's begin. */
-	u8 *base = data - sizeof(struct iphdr);
+	const int header = sizeof(struct iphdr);
+	u8 *route = data + (opt->srr - header);
+	u8 *record = data + (opt->rr - header);
+	u8 *stamps = data + (opt->ts - header);
 
 	if (opt->srr) {
-		u8 *route = base + opt->srr;
-
 		memmove(route + 7, route + 3, route[1] - 7);
 		memcpy(route + 3, &opt->faddr, 4);
 	}
 	if (opt->rr_needaddr)
-		step_back(base + opt->rr);
-	if (opt->ts && opt->ts_needtime) {
-		step_back(base + opt->ts);
-		if ((base[opt->ts + 3] & 0xf) == IPOPT_TS_PRESPEC)
-			base[opt->ts + 2] -= 4;
+		step_back(record);
+	if (opt->ts_needtime) {
+		step_back(stamps);
+		if ((stamps[3] & 0xf) == IPOPT_TS_PRESPEC)
+			stamps[2] -= 4;
 	}
-	if (opt->ts && opt->ts_needaddr)
-		step_back(base + opt->ts);
+	if (opt->ts_needaddr)
+		step_back(stamps);
 }
 
 static int put_ip_options(struct sk_buff *msg, const struct sock *sk)

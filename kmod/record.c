@@ -149,7 +149,8 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
  *
  * What is 0 and has a meaning of absence is left out. May sleep.
  *
- * Return: 0, or -EMSGSIZE when @msg has no room; what has been put then stays.
+ * Return: 0, -EMSGSIZE when @msg has no room, or -ENOMEM; what has been put
+ * then stays.
  */
 int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
 		     struct user_namespace *reader, bool with_memberships,

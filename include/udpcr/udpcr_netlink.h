@@ -24,7 +24,8 @@
  * caller's own fds are searched, then the bound sockets of the network
  * namespace in which the netlink socket was made; so an orphan is found too (a
  * socket to which no fd of a process refers, only a message under way).  A
- * socket that is neither bound nor open in the caller cannot be found.
+ * socket that is neither bound nor open in the caller cannot be found, nor can
+ * a kernel's own.
  *
  * Rights
  * ------
@@ -51,8 +52,9 @@
  *   Datagrams with a wrong checksum, which no reader would get, are left out.
  *
  * Lists held aside.  A caller gives each a number of its own choice
- * (UDPCR_A_HANDLE, u32, not 0) that is known on its netlink socket only.  What is in a list stays charged to
- * its socket's receive buffer, so that putting it back cannot fail.
+ * (UDPCR_A_HANDLE, u32, not 0) that is known on its netlink socket only.  What
+ * is in a list stays charged to its socket's receive buffer, so that putting
+ * it back cannot fail.
  *
  * UDPCR_CMD_TAKE (do)
  *   Request: a socket, UDPCR_A_HANDLE.  All that is in the receive queue is
@@ -66,9 +68,9 @@
  *   queue and what is held aside may together have twice the bytes of
  *   SO_RCVBUF.
  * UDPCR_CMD_PUT (do)
- *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into the
- *   receive queue at once, in front of what is there or behind it, and wakes
- *   readers.  The list is gone then.
+ *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into
+ *   the receive queue at once, in front of what is there or behind it, and
+ *   wakes readers.  The list is gone then.
  * UDPCR_CMD_DROP (do)
  *   Request: UDPCR_A_HANDLE.  Frees the list and what is in it.
  *
@@ -172,9 +174,9 @@
  *   ENOTSOCK    the fd is no socket
  *   EPROTOTYPE  the socket is not UDP or UDP-Lite over IPv4 or IPv6
  *   EPERM       it is another user's, see Rights
- *   EOPNOTSUPP  an encapsulation (UDP_ENCAP), sockmap or kernel socket: its
- *               record can be read, but not its queues; or SET of an attribute
- *               that this kernel cannot set
+ *   EOPNOTSUPP  an encapsulation socket (UDP_ENCAP) or one in a BPF sockmap: its
+ *               record can be read, but not its queues; a corked datagram with
+ *               headers that cannot be read
  *   EEXIST      the number names a list already
  *   EBUSY       DATAGRAM for a list that was taken, not staged
  *   EINVAL      an attribute that is missing, has a wrong length, or does not

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs a Catch2 (version 2) program and prints a line for each test case.
 
+usage: catch_cases.py PROGRAM [ARGUMENT...]    (of Catch2's: '[tag]', a name, ...)
+
 A crash cuts the report off: the case that was running is then a failure.
 """
 
@@ -18,8 +20,8 @@ def words(text):
 
 
 def main():
-    program = sys.argv[1]
-    result = subprocess.run([program, "-r", "xml"], stdout=subprocess.PIPE, text=True,
+    program, *arguments = sys.argv[1:]
+    result = subprocess.run([program, *arguments, "-r", "xml"], stdout=subprocess.PIPE, text=True,
                             errors="replace")
     failed = False
     for case in result.stdout.split("<TestCase ")[1:]:

@@ -80,6 +80,11 @@ def check_tidy(source, build, names):
         return [line for lines in pool.map(tidy, files) for line in lines]
 
 
+def check_kernel_style(source):
+    result = subprocess.run(["tests/vm/kernel_style.sh"], cwd=source, capture_output=True, text=True)
+    return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
+
+
 def run(source, build, tally, full):
     names = tracked(source)
     checks = [
@@ -87,6 +92,7 @@ def run(source, build, tally, full):
         ("licence_lines", lambda: check_spdx(source, names)),
         ("file_lengths", lambda: check_length(source, names)),
         ("no_traces", lambda: check_traces(source, names)),
+        ("kernel_style", lambda: check_kernel_style(source)),
     ]
     if full:
         checks.append(("clang_tidy", lambda: check_tidy(source, build, names)))

@@ -7,7 +7,9 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libn
                 libnl-genl-3-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
 test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
-vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils make gcc sparse perl)
+vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
+module_packages=(make gcc libc6-dev libelf-dev)
+kernel_style_packages=(perl sparse xz-utils)
 debug_kernel_packages=(make gcc flex bison bc libelf-dev libssl-dev xz-utils)
 
 # need_packages NAME...: installs those that are missing; as root, or through sudo.

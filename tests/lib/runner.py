@@ -16,10 +16,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import house_checks
+import module_part
 
 SOURCE = Path(__file__).resolve().parents[2]
 TESTS = SOURCE / "tests"
@@ -69,6 +71,7 @@ class Scripts:
         self.tally = tally
         self.full = full
         self.prefix = isolation()
+        self.judging = threading.Lock()
 
     def run(self, name, command, seconds, build=BUILD):
         folder = tempfile.mkdtemp(prefix="udpcr-test-")
@@ -90,7 +93,8 @@ class Scripts:
                     process.send_signal(signal.SIGKILL)
                     process.wait()
                     status = None
-            self.judge(name, status, seconds, log.read_text(errors="replace"))
+            with self.judging:
+                self.judge(name, status, seconds, log.read_text(errors="replace"))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             log.unlink(missing_ok=True)
@@ -168,6 +172,13 @@ def part_fuzz(scripts):
     scripts.run(f"fuzz_{executions}", [TESTS / "fuzz" / "run.sh", executions], limit)
 
 
+def part_module(scripts):
+    program = BUILD / "bin" / "module_tests"
+    if not os.access(program, os.X_OK):
+        raise RuntimeError(f"{program.relative_to(SOURCE)} was not built")
+    module_part.run(SOURCE, program, scripts)
+
+
 def part_scripts(name):
     def part(scripts):
         seconds = LONGER.get(f"{name} --full" if scripts.full else name, SECONDS)
@@ -193,6 +204,7 @@ PARTS = {
     "programs": part_scripts("programs"),
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),
+    "module": part_module,
     "asan": part_asan,
 }
 

@@ -5,7 +5,8 @@
 #
 # Builds this checkout's module for one of the cached kernels into
 # build/kmod/KERNEL/udpcr.ko, with the warnings of W=1; any is an error.  Fetches
-# or builds the kernel first where it is not there.
+# or builds the kernel first where it is not there, and installs what run.py
+# needs.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,7 +16,7 @@ source "$here/cache.sh"
 
 kernel=${1:?usage: build_module.sh 6.1|6.12|7.3|debug [MAKE ARGUMENT...]}
 shift
-need_packages make gcc libc6-dev libelf-dev
+need_packages "${vm_packages[@]}" "${module_packages[@]}"
 if [ "$kernel" = debug ]; then "$here/debug_kernel.sh"; else "$here/kernels.sh" "$kernel"; fi > /dev/null
 
 # Links, so that the checkout stays clean and make sees what has changed.
@@ -39,8 +40,8 @@ make -s -j2 -C "$build/kmod" KDIR="$cache/$kernel/build" "${settings[@]}" "$@" >
   echo "build_module.sh: udpcr.ko does not build for kernel $kernel: see above" >&2
   exit 1
 }
-# Remarks about the tools that the kernel was built with are not ours.
-if complaints=$(grep -iE 'warning' "$build/log" | grep -vE 'the compiler differs|pahole version differs|Skipping BTF'); then
+# Sparse's findings too. Remarks about the tools that the kernel was built with are not ours.
+if complaints=$(grep -iE 'warning|error:' "$build/log" | grep -vE 'the compiler differs|pahole version differs|Skipping BTF'); then
   echo "$complaints" >&2
   echo "build_module.sh: warnings for kernel $kernel: see above" >&2
   exit 1

@@ -2,7 +2,7 @@
 #
 # Process 1 of the guest on the host's root.  run.py has laid into /run/vm:
 #
-#   settings   variables: directory, modules, module, account, debug
+#   settings   variables: source, directory, modules, module, account, debug
 #   command    the script to run
 #
 # and finds there afterwards: started, output, status, symbols, leaks, kmsg,
@@ -26,20 +26,8 @@ finish() {
   busybox reboot -f
 }
 
-# end_all SPARED: ends every process but this one, SPARED and the kernel's, and
-# waits until they are gone.
-end_all() {
-  local entry pid left=1
-  while [ $left = 1 ]; do
-    left=0
-    for entry in /proc/[0-9]*; do
-      pid=${entry#/proc/}
-      if [ "$pid" != 1 ] && [ "$pid" != "$1" ] && [ -e "$entry/exe" ]; then
-        kill -KILL "$pid" 2> /dev/null
-        left=1
-      fi
-    done
-  done
+note_symbols() {
+  grep '\[udpcr\]' /proc/kallsyms >> $vm/symbols
 }
 
 # A leak is one when two looks at memory, made when it is old enough, find no
@@ -57,21 +45,22 @@ mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t debugfs debugfs /sys/kernel/debug
 mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ln -sfn /proc/self/fd /dev/fd
+ln -s /proc/self/fd /dev/fd
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
 if [ -n "$modules" ]; then
   mkdir -p /lib/modules && mount --bind "$modules" /lib/modules
 fi
 hostname vm
-ip link set lo up
-cd "$directory" || give_up "the guest does not see $directory"
+[ -d "$directory" ] || give_up "the guest does not see $directory"
 
 if [ -n "$module" ]; then
   insmod "$module" || give_up "insmod $module failed in the guest"
-  grep '\[udpcr\]' /proc/kallsyms > $vm/symbols
+  note_symbols
 fi
 
 # Through a pipe: what the command writes reaches the host in order even when
-# it opens /dev/stdout again.
+# it opens /dev/stdout again.  In a process namespace of its own: what it leaves
+# behind ends with it.
 mkfifo /run/output
 cat /run/output > $vm/output &
 cat=$!
@@ -80,16 +69,17 @@ if [ -n "$account" ]; then
   HOME=$TMPDIR
   as=(setpriv --reuid "$account" --regid "$account" --clear-groups)
 fi
-exec 3> /run/output
 touch $vm/started
-"${as[@]}" /bin/bash $vm/command >&3 2>&1 3>&- < /dev/null
+unshare --mount --pid --fork --kill-child --mount-proc \
+  "$source/tests/lib/in_namespace.sh" "$directory" "${as[@]}" /bin/bash $vm/command \
+  > /run/output 2>&1 < /dev/null
 status=$?
-exec 3>&-
-end_all "$cat"
 wait "$cat"
 echo "$status" > $vm/status
 
-if [ -n "$module" ]; then
+# The command may have unloaded it, or loaded it by itself.
+if [ -e /sys/module/udpcr ]; then
+  note_symbols
   rmmod udpcr || give_up "rmmod udpcr failed in the guest after the command"
 fi
 if [ -n "$debug" ]; then

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import kernel_image
+
 CACHE = Path(os.environ.get("UDPCR_CACHE") or Path.home() / ".cache/udpcr")
 LOOK_EVERY = 0.02  # seconds
 PR_SET_PDEATHSIG = 1
@@ -46,7 +48,7 @@ def command_line(folder, initrd, share, given):
     return [qemu, "-nodefaults", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
             "-m", str(given.memory), "-display", "none", "-no-reboot",
             "-serial", f"file:{share}/console",
-            "-kernel", folder / "vmlinuz", "-initrd", initrd, "-append", append,
+            "-kernel", kernel_image.unpacked(folder), "-initrd", initrd, "-append", append,
             "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,"
                        "multidevs=remap",
             "-virtfs", f"local,path={share},mount_tag=share,security_model=none",

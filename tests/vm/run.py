@@ -5,8 +5,9 @@
 The guest's root is this machine's, read-only, under an overlay in memory: what
 the command writes is gone afterwards; this checkout stands at the same path.
 udpcr.ko is loaded before the command and unloaded after it.  The command runs
-as root, in the current folder, with the TEST_* variables of the caller and
-stdin empty; its output comes to stdout as it is written.
+as root, in the current folder, with `lo` up and a process namespace of its own,
+with the TEST_* variables of the caller and stdin empty; its output comes to
+stdout as it is written.
 
 The status is the command's, or 1 with a sentence and the kernel's log on stderr
 when the guest did not come to its end, the module could not be unloaded, the
@@ -60,12 +61,13 @@ def prepare(share, given, kernel, module):
         "module": "" if given.no_module else module,
         "account": NOBODY if given.user else "",
         "debug": "1" if given.kernel == "debug" else "",
+        "source": SOURCE,
         "directory": Path.cwd(),
     }
     (share / "settings").write_text(
         "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in settings.items()))
     passed = {key: value for key, value in os.environ.items() if key.startswith("TEST_")}
-    passed.update(TEST_ISOLATED="1", LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
+    passed.update(LC_ALL="C.UTF-8", PYTHONDONTWRITEBYTECODE="1")
     (share / "command").write_text(
         "".join(f"export {key}={shlex.quote(value)}\n" for key, value in passed.items())
         + "exec " + shlex.join(given.command) + "\n")

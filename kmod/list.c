@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A list of datagrams that is held aside for a socket.
+ *
+ * What it holds stays charged to the socket, whose reference it has: putting it
+ * back is a splice under the queue's locks, which cannot fail. Before the last
+ * reference goes, the charge is gone too, as inet_sock_destruct() demands.
+ *
+ * The caller sees to it that a list is used by one at a time.
+ */
+#include <linux/cred.h>
+#include <linux/hashtable.h>
+#include <linux/moduleparam.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include "compat.h"
+#include "list.h"
+
+static unsigned int max_held = 65536;
+module_param(max_held, uint, 0644);
+MODULE_PARM_DESC(max_held, "Most lists that one user may hold aside");
+
+/**
+ * struct udpcr_user - how much a user holds
+ * @node: in users
+ * @uid: the user
+ * @lists: number of lists
+ */
+struct udpcr_user {
+	struct hlist_node node;
+	kuid_t uid;
+	unsigned int lists;
+};
+
+static DEFINE_HASHTABLE(users, 6);
+static DEFINE_HASHTABLE(lists_by_socket, 8);
+static DEFINE_MUTEX(users_lock); /* over both */
+
+static struct udpcr_user *user_of(kuid_t uid)
+{
+	struct udpcr_user *user;
+
+	hash_for_each_possible(users, user, node, __kuid_val(uid))
+		if (uid_eq(user->uid, uid))
+			return user;
+	user = kzalloc(sizeof(*user), GFP_KERNEL);
+	if (user) {
+		user->uid = uid;
+		hash_add(users, &user->node, __kuid_val(uid));
+	}
+	return user;
+}
+
+static void forget_if_idle(struct udpcr_user *user)
+{
+	if (user->lists)
+		return;
+	hash_del(&user->node);
+	kfree(user);
+}
+
+static int charge_user(struct udpcr_list *list, struct netlink_ext_ack *extack)
+{
+	struct udpcr_user *user;
+	int error = 0;
+
+	mutex_lock(&users_lock);
+	user = user_of(current_euid());
+	if (!user) {
+		error = -ENOMEM;
+		goto unlock;
+	}
+	if (user->lists < READ_ONCE(max_held)) {
+		user->lists++;
+		list->user = user;
+		hash_add(lists_by_socket, &list->by_socket,
+			 (unsigned long)list->sk);
+	} else {
+		udpcr_say(extack,
+			  "user %u holds %u lists, the most it may (max_held)",
+			  from_kuid_munged(current_user_ns(), user->uid),
+			  user->lists);
+		error = -EDQUOT;
+	}
+	forget_if_idle(user);
+unlock:
+	mutex_unlock(&users_lock);
+	return error;
+}
+
+static void uncharge_user(struct udpcr_list *list)
+{
+	mutex_lock(&users_lock);
+	hash_del(&list->by_socket);
+	list->user->lists--;
+	forget_if_idle(list->user);
+	mutex_unlock(&users_lock);
+}
+
+/**
+ * udpcr_list_new() - begins an empty list
+ * @sk: the socket that it is for
+ * @staged: it is to be filled by datagrams, not by TAKE
+ * @extack: gets a sentence on failure
+ *
+ * Return: the list, or an error pointer.
+ */
+struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
+				  struct netlink_ext_ack *extack)
+{
+	struct udpcr_list *list = kzalloc(sizeof(*list), GFP_KERNEL);
+	int error;
+
+	if (!list)
+		return ERR_PTR(-ENOMEM);
+	list->sk = sk;
+	list->staged = staged;
+	__skb_queue_head_init(&list->skbs);
+	error = charge_user(list, extack);
+	if (error) {
+		kfree(list);
+		return ERR_PTR(error);
+	}
+	sock_hold(sk);
+	return list;
+}
+
+/**
+ * udpcr_list_free() - ends an empty list
+ * @list: the list
+ */
+void udpcr_list_free(struct udpcr_list *list)
+{
+	uncharge_user(list);
+	sock_put(list->sk);
+	kfree(list);
+}
+
+/* Both locks in the order of __skb_recv_udp(); softirqs are off meanwhile. */
+static void lock_queues(struct sock *sk)
+{
+	spin_lock_bh(&udp_sk(sk)->reader_queue.lock);
+	spin_lock(&sk->sk_receive_queue.lock);
+}
+
+static void unlock_queues(struct sock *sk)
+{
+	spin_unlock(&sk->sk_receive_queue.lock);
+	spin_unlock_bh(&udp_sk(sk)->reader_queue.lock);
+}
+
+/**
+ * udpcr_list_take() - moves all of the receive queue into the list
+ * @list: the list, empty
+ */
+void udpcr_list_take(struct udpcr_list *list)
+{
+	struct sock *sk = list->sk;
+	struct sk_buff *skb;
+
+	lock_queues(sk);
+	skb_queue_splice_init(&udp_sk(sk)->reader_queue, &list->skbs);
+	skb_queue_splice_tail_init(&sk->sk_receive_queue, &list->skbs);
+	unlock_queues(sk);
+	skb_queue_walk(&list->skbs, skb)
+		list->bytes += skb->truesize;
+}
+
+/**
+ * udpcr_list_put() - moves all of the list into the receive queue
+ * @list: the list
+ * @position: UDPCR_POSITION_*
+ *
+ * The readers that wait are woken one a datagram, as when datagrams arrive.
+ */
+void udpcr_list_put(struct udpcr_list *list, u32 position)
+{
+	unsigned int count = skb_queue_len(&list->skbs);
+	struct sock *sk = list->sk;
+
+	lock_queues(sk);
+	if (position == UDPCR_POSITION_FRONT)
+		skb_queue_splice_init(&list->skbs, &udp_sk(sk)->reader_queue);
+	else
+		skb_queue_splice_tail_init(&list->skbs, &sk->sk_receive_queue);
+	unlock_queues(sk);
+	list->bytes = 0;
+	while (count-- && !sock_flag(sk, SOCK_DEAD))
+		sk->sk_data_ready(sk);
+}
+
+/**
+ * udpcr_list_drop() - frees all that the list holds, and uncharges it
+ * @list: the list
+ */
+void udpcr_list_drop(struct udpcr_list *list)
+{
+	struct sock *sk = list->sk;
+
+	__skb_queue_purge(&list->skbs);
+	/* Forward memory is under the receive queue's lock (net/ipv4/udp.c,
+	 * udp_rmem_release).
+	 */
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	sk_mem_uncharge(sk, list->bytes);
+	atomic_sub(list->bytes, &sk->sk_rmem_alloc);
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
+	list->bytes = 0;
+}
+
+/**
+ * udpcr_list_add() - adds a datagram at the end
+ * @list: the list
+ * @skb: the datagram; the list's on success
+ * @extack: gets a sentence on failure
+ *
+ * Charges the socket as __udp_enqueue_schedule_skb() does, but up to twice
+ * SO_RCVBUF.
+ *
+ * Return: 0 or -ENOBUFS.
+ */
+int udpcr_list_add(struct udpcr_list *list, struct sk_buff *skb,
+		   struct netlink_ext_ack *extack)
+{
+	unsigned int most = 2 * (unsigned int)READ_ONCE(list->sk->sk_rcvbuf);
+	unsigned int size = skb->truesize;
+	struct sock *sk = list->sk;
+	unsigned int now;
+	bool granted;
+
+	/* One may go beyond, else a small buffer could take none. */
+	now = atomic_read(&sk->sk_rmem_alloc);
+	if (now > most) {
+		udpcr_say(extack,
+			  "the queue has %u bytes, more than %u, twice SO_RCVBUF",
+			  now, most);
+		return -ENOBUFS;
+	}
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	granted = sk_rmem_schedule(sk, skb, size);
+	if (granted) {
+		sk_mem_charge(sk, size);
+		atomic_add(size, &sk->sk_rmem_alloc);
+	}
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
+	if (!granted) {
+		udpcr_say(extack,
+			  "the memory for UDP sockets is used up (net.ipv4.udp_mem)");
+		return -ENOBUFS;
+	}
+	list->bytes += size;
+	__skb_queue_tail(&list->skbs, skb);
+	return 0;
+}
+
+/**
+ * udpcr_list_count() - datagrams of a socket that are held aside
+ * @sk: the socket
+ */
+u32 udpcr_list_count(const struct sock *sk)
+{
+	struct udpcr_list *list;
+	u32 count = 0;
+
+	mutex_lock(&users_lock);
+	hash_for_each_possible(lists_by_socket, list, by_socket, (unsigned long)sk)
+		if (list->sk == sk)
+			count += skb_queue_len_lockless(&list->skbs);
+	mutex_unlock(&users_lock);
+	return count;
+}

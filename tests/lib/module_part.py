@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The part `module`: udpcr.ko on other kernels, in virtual machines."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+# Kernel, the tests run there by default, the virtual machine's seconds.
+DEFAULT = [("6.1", [], 600), ("6.12", ["[smoke]"], 300), ("7.3", ["[smoke]"], 300)]
+FULL = [("debug", [], 2400), ("6.1", [], 900), ("6.12", [], 900), ("7.3", [], 900)]
+# What QEMU's end and the judging take beyond the virtual machine's own limit.
+MARGIN = 60
+SELF_TEST_KERNEL = "6.12"
+SELF_TEST_SECONDS = 600
+MACHINES = 2  # side by side
+
+
+def built(source, kernel, tally):
+    """Whether the module could be built; fetches and builds the kernel first."""
+    result = subprocess.run(["tests/vm/build_module.sh", kernel], cwd=source, capture_output=True,
+                            text=True)
+    if result.returncode == 0:
+        tally.ok(f"module/build/{kernel}")
+        return True
+    tally.not_ok(f"module/build/{kernel}", f"status {result.returncode}")
+    print("".join(f"    | {line}\n" for line in (result.stdout + result.stderr).splitlines()[-60:]),
+          end="", flush=True)
+    return False
+
+
+def run(source, program, scripts):
+    """All test cases of a Catch2 program on each kernel, and the harness's own test."""
+    cases = source / "tests/lib/catch_cases.py"
+    machine = source / "tests/vm/run.py"
+    jobs = []
+    for kernel, selection, seconds in FULL if scripts.full else DEFAULT:
+        if built(source, kernel, scripts.tally):
+            command = [machine, kernel, "--seconds", seconds, "--", cases, program, *selection]
+            jobs.append((f"module/{kernel}", command, seconds + MARGIN))
+    jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
+                 SELF_TEST_SECONDS))
+    with ThreadPoolExecutor(MACHINES) as pool:
+        list(pool.map(lambda job: scripts.run(*job), jobs))

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The library's client beside the messages by hand.
+#include "module_client.hpp"
+
+#include <sys/socket.h>
+
+#include <catch2/catch.hpp>
+#include <cerrno>
+
+#include "receive.hpp"
+#include "support.hpp"
+#include "talk.hpp"
+
+using namespace udpcr;
+using namespace udpcr::test;
+
+TEST_CASE("client: a queue goes round through the library", "[smoke]") {
+  const UniqueFd from = socket_at(address("127.0.0.1"));
+  const UniqueFd sender = unbound(AF_INET);
+  for (int i = 0; i < 50; ++i) send_to(sender.get(), local_of(from.get()), std::string(i, 'x'));
+  ModuleClient client;
+  REQUIRE(client.available());
+  std::vector<std::uint16_t> unknown;
+  const SocketRecord record = decode_record(client.record(SocketName::of(from.get())), unknown);
+  CHECK(record.inode == inode_of(from.get()));
+  CHECK(record.local == local_of(from.get()));
+  CHECK(record.queue_count == 50);
+  const MessageStream queue = client.read_queue(SocketName::of(from.get()), UDPCR_QUEUE_RECEIVE);
+  CHECK(queue.count() == 50);
+  const Taken taken = client.take(SocketName::of(from.get()), 1);
+  CHECK(taken.count == 50);
+  CHECK(taken.rmem == charged(from.get()));
+  CHECK(client.read_list(1).count() == 50);
+  const UniqueFd to = unbound(AF_INET);
+  client.stage(SocketName::of(to.get()), 2);
+  CHECK(client.add(2, queue).empty());
+  client.put(2, UDPCR_POSITION_FRONT);
+  client.drop(1);
+  const auto seen = receive_all(to.get());
+  REQUIRE(seen.size() == 50);
+  for (std::size_t i = 0; i < 50; ++i) {
+    CHECK(seen[i].payload.size() == i);
+    CHECK(seen[i].source.port == local_of(sender.get()).port);
+  }
+  // The client knows what the module knows.
+  CHECK(unknown.empty());
+  for (const Datagram& one : decode_all(queue)) CHECK(one.source);
+}
+
+TEST_CASE("client: refusals of single datagrams are told by number; the rest goes in") {
+  const UniqueFd to = unbound(AF_INET);
+  ModuleClient client;
+  client.stage(SocketName::of(to.get()), 1);
+  MessageStream stream;
+  Datagram good;
+  good.source = address("198.51.100.1", 5);
+  good.payload = bytes("good");
+  Datagram bad = good;
+  bad.source = address("2001:db8::1", 5);
+  for (int i = 0; i < 10; ++i) stream.append(encode_datagram(i % 5 == 3 ? bad : good));
+  const auto refusals = client.add(1, stream);
+  REQUIRE(refusals.size() == 2);
+  CHECK(refusals[0].index == 3);
+  CHECK(refusals[1].index == 8);
+  CHECK(refusals[0].ack.error_number == EINVAL);
+  CHECK_FALSE(refusals[0].ack.sentence.empty());
+  client.put(1, UDPCR_POSITION_FRONT);
+  CHECK(receive_all(to.get()).size() == 8);
+}
+
+TEST_CASE("client: open, drops, error, and errors with the kernel's sentence", "[smoke]") {
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  ModuleClient client;
+  const SocketName name = SocketName::of(fd.get());
+  const UniqueFd opened = client.open_socket(name);
+  CHECK(inode_of(opened.get()) == inode_of(fd.get()));
+  client.set_drops(name, 12);
+  CHECK(dropped(fd.get()) == 12);
+  client.set_error(name, EHOSTUNREACH);
+  CHECK(get(fd.get(), SOL_SOCKET, SO_ERROR) == EHOSTUNREACH);
+  try {
+    client.drop(31);
+    FAIL("a list that is not there was dropped");
+  } catch (const Error& error) {
+    CHECK(error.error_number() == ENOENT);
+    CHECK(std::string(error.what()).find("31") != std::string::npos);
+  }
+}
+
+TEST_CASE("client: what the module takes with a datagram is what the header says") {
+  ModuleClient client;
+  const std::set<std::uint16_t> wanted = {
+      UDPCR_A_HANDLE,  UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, UDPCR_A_SRC_SCOPE, UDPCR_A_DST_ADDR,
+      UDPCR_A_DST_PORT, UDPCR_A_IFINDEX, UDPCR_A_TSTAMP,   UDPCR_A_TOS,       UDPCR_A_TTL,
+      UDPCR_A_MARK,    UDPCR_A_GSO_SIZE, UDPCR_A_SPEC_DST, UDPCR_A_PAYLOAD};
+  CHECK(client.datagram_attributes() == wanted);
+}
