@@ -15,7 +15,7 @@
 #include <udpcr/udpcr_netlink.h>
 
 /*
- * Bytes for everything of fixed size: some 30 attributes, 100 options that are
+ * Bytes for everything of fixed size: some 30 attributes, 130 options that are
  * numbers of 32 bytes each, and the largest IP_OPTIONS.
  */
 #define RECORD_FIXED 8192
