@@ -14,7 +14,8 @@ namespace udpcr::test {
 namespace {
 
 constexpr std::size_t kRoom = 128 * 1024;
-constexpr std::uint16_t kTypeMask = NLA_TYPE_MASK;
+// linux/netlink.h, NLA_TYPE_MASK: without the bits for nests and byte order.
+constexpr std::uint16_t kTypeMask = 0x3fff;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
