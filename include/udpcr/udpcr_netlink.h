@@ -24,7 +24,8 @@
  * caller's own fds are searched, then the bound sockets of the network
  * namespace in which the netlink socket was made; so an orphan is found too (a
  * socket to which no fd of a process refers, only a message under way).  A
- * socket that is neither bound nor open in the caller cannot be found.
+ * socket that is neither bound nor open in the caller cannot be found, nor can
+ * a kernel's own.
  *
  * Rights
  * ------
@@ -173,9 +174,9 @@
  *   ENOTSOCK    the fd is no socket
  *   EPROTOTYPE  the socket is not UDP or UDP-Lite over IPv4 or IPv6
  *   EPERM       it is another user's, see Rights
- *   EOPNOTSUPP  an encapsulation (UDP_ENCAP), sockmap or kernel socket: its
- *               record can be read, but not its queues; or SET of an attribute
- *               that this kernel cannot set
+ *   EOPNOTSUPP  an encapsulation socket (UDP_ENCAP) or one in a BPF sockmap: its
+ *               record can be read, but not its queues; a corked datagram with
+ *               headers that cannot be read
  *   EEXIST      the number names a list already
  *   EBUSY       DATAGRAM for a list that was taken, not staged
  *   EINVAL      an attribute that is missing, has a wrong length, or does not
