@@ -62,7 +62,7 @@ TEST_CASE("record: addresses as getsockname and getpeername give them", "[smoke]
   const std::string where =
       GENERATE("", "0.0.0.0", "127.0.0.1", "10.9.0.1", "::", "::1", "fd00:9::1", "link");
   const bool v6 = where == "link" || where.find(':') != std::string::npos;
-  const UniqueFd fd = where.empty() ? unbound(GENERATE(AF_INET, AF_INET6))
+  const UniqueFd fd = where.empty()     ? unbound(GENERATE(AF_INET, AF_INET6))
                       : where == "link" ? socket_at(link_local("left"))
                                         : socket_at(address(where));
   CAPTURE(where);
@@ -75,12 +75,13 @@ TEST_CASE("record: addresses as getsockname and getpeername give them", "[smoke]
   CHECK_FALSE(record.has(UDPCR_A_PEER_ADDR));
   CHECK_FALSE(record.has(UDPCR_A_PEER_PORT));
   if (where.empty() || where == "127.0.0.1" || where == "::1") return;
-  Address peer = where == "link" ? link_local("left", 4000)
-                                 : address(v6 ? "fd00:9::2" : "10.9.0.2", 4000);
+  Address peer =
+      where == "link" ? link_local("left", 4000) : address(v6 ? "fd00:9::2" : "10.9.0.2", 4000);
   connect_to(fd.get(), peer);
   record = talk.record(fd.get());
   CHECK(local_in(record) == local_of(fd.get()));
-  CHECK(record.address(UDPCR_A_PEER_ADDR, UDPCR_A_PEER_PORT, UDPCR_A_PEER_SCOPE) == peer_of(fd.get()));
+  CHECK(record.address(UDPCR_A_PEER_ADDR, UDPCR_A_PEER_PORT, UDPCR_A_PEER_SCOPE) ==
+        peer_of(fd.get()));
   CHECK((record.u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_CONNECTED) != 0);
 }
 
@@ -214,7 +215,11 @@ TEST_CASE("record: messages in the error queue, corked bytes, datagrams held asi
   set(fd.get(), SOL_IP, IP_RECVERR, 1);
   Talk talk;
   const std::uint16_t closed = free_port();
-  for (int i = 0; i < 3; ++i) send_to(fd.get(), address("127.0.0.1", closed), "refused");
+  for (int i = 0; i < 3; ++i) {
+    // The error of the one before is pending.
+    (void)get(fd.get(), SOL_SOCKET, SO_ERROR);
+    send_to(fd.get(), address("127.0.0.1", closed), "refused");
+  }
   CHECK(talk.record(fd.get()).u32(UDPCR_A_ERROR_COUNT) == 3);
   CHECK(get(fd.get(), SOL_SOCKET, SO_ERROR) == ECONNREFUSED);
 
@@ -261,8 +266,8 @@ TEST_CASE("record: a socket in a BPF sockmap is told apart, and its queues are n
   element.value = reinterpret_cast<std::uintptr_t>(&value);
   REQUIRE(::syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof element) == 0);
   CHECK((talk.record(fd.get()).u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_SOCKMAP) != 0);
-  CHECK(unlike(talk.ask(Request(UDPCR_CMD_TAKE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1)), EOPNOTSUPP,
-               {std::to_string(inode_of(fd.get())), "sockmap"}) == "");
+  CHECK(unlike(talk.ask(Request(UDPCR_CMD_TAKE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1)),
+               EOPNOTSUPP, {std::to_string(inode_of(fd.get())), "sockmap"}) == "");
 }
 
 TEST_CASE("record: the dump gives each bound socket of the namespace, and no other", "[smoke]") {
@@ -322,6 +327,7 @@ TEST_CASE("set: the counter of drops and the pending error", "[smoke]") {
   CHECK(::recv(fd.get(), &byte, 1, MSG_DONTWAIT) == -1);
   CHECK(errno == EAGAIN);
   // No errno is that large (include/linux/err.h, MAX_ERRNO).
-  CHECK(unlike(change(UDPCR_A_ERROR, 4096), EINVAL, {"4096"}) == "");
+  CHECK(unlike(change(UDPCR_A_ERROR, 4096), ERANGE) == "");
+  CHECK_FALSE(talk.record(fd.get()).has(UDPCR_A_ERROR));
   CHECK(unlike(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get())), EINVAL) == "");
 }

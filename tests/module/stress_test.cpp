@@ -37,9 +37,10 @@ bool has_faults() { return ::access((std::string(kFailslab) + "probability").c_s
 class Faults {
  public:
   Faults() {
-    for (const auto& [name, value] : {std::pair{"task-filter", "Y"}, std::pair{"ignore-gfp-wait", "N"},
-                                      std::pair{"interval", "1"}, std::pair{"times", "-1"},
-                                      std::pair{"verbose", "0"}, std::pair{"probability", "2"}}) {
+    for (const auto& [name, value] :
+         {std::pair{"task-filter", "Y"}, std::pair{"ignore-gfp-wait", "N"},
+          std::pair{"interval", "1"}, std::pair{"times", "-1"}, std::pair{"verbose", "0"},
+          std::pair{"probability", "2"}}) {
       demand(write_file(std::string(kFailslab) + name, value), std::string("failslab/") + name);
     }
   }
@@ -163,7 +164,8 @@ TEST_CASE("stress: take aside and put back beside two readers and a sender", "[s
   CHECK(charged(fd.get()) == 0);
 }
 
-TEST_CASE("stress: a small receive buffer, so that the kernel drops: its counter is right", "[stress]") {
+TEST_CASE("stress: a small receive buffer, so that the kernel drops: its counter is right",
+          "[stress]") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_RCVBUF, 20000);
   Traffic traffic(fd.get(), false);
@@ -192,7 +194,9 @@ TEST_CASE("stress: pending errors are kept", "[stress]") {
   Talk talk;
   for (int i = 0; i < rounds() / 10; ++i) {
     REQUIRE(::send(sender.get(), "x", 1, 0) == 1);
-    REQUIRE(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_ERROR, EHOSTUNREACH)).error == 0);
+    REQUIRE(
+        talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_ERROR, EHOSTUNREACH)).error ==
+        0);
     talk.take(fd.get(), 1);
     (void)talk.held(1);
     talk.put(1, UDPCR_POSITION_FRONT);
