@@ -18,8 +18,49 @@
 #include "queue.h"
 #include "record.h"
 
-/* What a record may have, that must fit into a dump's buffer. */
-#define UDPCR_DUMP_RECORD_MAX 60000
+/**
+ * struct dump_context - what a dump keeps from call to call
+ * @dump: the dump, or an error pointer
+ * @sentence: why, if it is an error
+ *
+ * 6.1 takes no sentence from a dump that does not start. There it starts, and
+ * fails when it is asked to go on, for which the sentence is put by.
+ */
+struct dump_context {
+	void *dump;
+	const char *sentence;
+};
+
+static_assert(sizeof(struct dump_context) <=
+	      sizeof_field(struct netlink_callback, ctx));
+
+static struct dump_context *context_of(struct netlink_callback *cb)
+{
+	return (struct dump_context *)cb->ctx;
+}
+
+/* @late: where the sentence went if @cb has no place for it. */
+static int started(struct netlink_callback *cb,
+		   const struct netlink_ext_ack *late, void *dump)
+{
+	if (IS_ERR(dump) && cb->extack)
+		return PTR_ERR(dump);
+	*context_of(cb) = (struct dump_context) {
+		.dump = dump,
+		.sentence = late->_msg,
+	};
+	return 0;
+}
+
+/* The dump, or the error with which its start ended. */
+static void *going_on(struct netlink_callback *cb)
+{
+	struct dump_context *context = context_of(cb);
+
+	if (IS_ERR(context->dump) && cb->extack)
+		cb->extack->_msg = context->sentence;
+	return context->dump;
+}
 
 /**
  * struct socket_dump - a dump of all bound sockets
@@ -33,9 +74,8 @@ struct socket_dump {
 	unsigned int at;
 };
 
-#define DUMP_OF(cb, type) (*(type **)(cb)->ctx)
-
-int udpcr_socket_start(struct netlink_callback *cb)
+static struct socket_dump *new_socket_dump(struct netlink_callback *cb,
+					   struct netlink_ext_ack *extack)
 {
 	struct net *net = sock_net(NETLINK_CB(cb->skb).sk);
 	struct nlattr **attrs = udpcr_dump_attrs(cb);
@@ -44,70 +84,80 @@ int udpcr_socket_start(struct netlink_callback *cb)
 
 	if (attrs && (attrs[UDPCR_A_INO] || attrs[UDPCR_A_FD] ||
 		      attrs[UDPCR_A_COOKIE])) {
-		udpcr_say(cb->extack,
+		udpcr_say(extack,
 			  "a dump gives all sockets: ask for one without NLM_F_DUMP");
-		return -EINVAL;
+		return ERR_PTR(-EINVAL);
 	}
 	if (!netlink_ns_capable(cb->skb, net->user_ns, CAP_NET_ADMIN)) {
-		udpcr_say(cb->extack,
+		udpcr_say(extack,
 			  "all sockets of a network namespace: that needs CAP_NET_ADMIN");
-		return -EPERM;
+		return ERR_PTR(-EPERM);
 	}
 	dump = kzalloc(sizeof(*dump), GFP_KERNEL);
 	if (!dump)
-		return -ENOMEM;
+		return ERR_PTR(-ENOMEM);
 	error = udpcr_collect_bound(net, &dump->sockets, &dump->count);
 	if (error) {
 		kfree(dump);
-		return error;
+		return ERR_PTR(error);
 	}
 	cb->min_dump_alloc = max_t(u32, cb->min_dump_alloc, SZ_64K);
-	DUMP_OF(cb, struct socket_dump) = dump;
-	return 0;
+	return dump;
+}
+
+int udpcr_socket_start(struct netlink_callback *cb)
+{
+	struct netlink_ext_ack late = {};
+
+	return started(cb, &late, new_socket_dump(cb, cb->extack ?: &late));
+}
+
+static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
+		      struct sock *sk, struct file *file, bool memberships)
+{
+	unsigned int before = skb->len;
+	void *head;
+	int error;
+
+	head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			   &udpcr_family, NLM_F_MULTI, UDPCR_CMD_SOCKET);
+	if (!head)
+		return -EMSGSIZE;
+	error = udpcr_record_put(skb, sk, file, udpcr_reader_of(cb->skb),
+				 memberships, udpcr_list_count(sk));
+	if (error)
+		skb_trim(skb, before);
+	else
+		genlmsg_end(skb, head);
+	return error;
 }
 
 /* 0 too when there is nothing to be told of @sk, -EMSGSIZE when @skb is full. */
 static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
-		       struct sock *sk, bool alone)
+		       struct sock *sk)
 {
 	struct file *file = udpcr_file_of(sk);
-	unsigned int before = skb->len;
-	bool memberships;
+	bool alone = !skb->len;
 	int error;
-	void *head;
 
 	/* A kernel's own, or closed since the dump began. */
 	if (!file)
 		return 0;
-	memberships = udpcr_record_size(sk) < UDPCR_DUMP_RECORD_MAX;
-	do {
-		head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
-				   cb->nlh->nlmsg_seq, &udpcr_family,
-				   NLM_F_MULTI, UDPCR_CMD_SOCKET);
-		error = head ? udpcr_record_put(skb, sk, file, udpcr_reader_of(cb->skb),
-						memberships,
-						udpcr_list_count(sk)) :
-			       -EMSGSIZE;
-		if (!error)
-			genlmsg_end(skb, head);
-		else
-			skb_trim(skb, before);
-		/* It has grown since it was measured. */
-		if (error != -EMSGSIZE || !alone || !memberships)
-			break;
-		memberships = false;
-	} while (true);
+	error = put_record(skb, cb, sk, file, true);
+	if (error == -EMSGSIZE && alone)
+		error = put_record(skb, cb, sk, file, false);
 	fput(file);
 	return error;
 }
 
 int udpcr_socket_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct socket_dump *dump = DUMP_OF(cb, struct socket_dump);
+	struct socket_dump *dump = going_on(cb);
 
+	if (IS_ERR(dump))
+		return PTR_ERR(dump);
 	while (dump->at < dump->count) {
-		int error = tell_socket(skb, cb, dump->sockets[dump->at],
-					!skb->len);
+		int error = tell_socket(skb, cb, dump->sockets[dump->at]);
 
 		if (error == -EMSGSIZE && skb->len)
 			break;
@@ -120,8 +170,10 @@ int udpcr_socket_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 
 int udpcr_socket_done(struct netlink_callback *cb)
 {
-	struct socket_dump *dump = DUMP_OF(cb, struct socket_dump);
+	struct socket_dump *dump = context_of(cb)->dump;
 
+	if (IS_ERR(dump))
+		return 0;
 	while (dump->count)
 		sock_put(dump->sockets[--dump->count]);
 	kvfree(dump->sockets);
@@ -147,39 +199,46 @@ static struct udpcr_queue_copy *copy_target(struct sk_buff *request, u32 queue,
 	return copy;
 }
 
-int udpcr_queue_start(struct netlink_callback *cb)
+static struct udpcr_queue_copy *new_queue_dump(struct netlink_callback *cb,
+					       struct netlink_ext_ack *extack)
 {
 	struct nlattr **attrs = udpcr_dump_attrs(cb);
-	struct udpcr_queue_copy *copy;
 	u32 queue;
 
 	if (attrs[UDPCR_A_HANDLE]) {
 		if (attrs[UDPCR_A_INO] || attrs[UDPCR_A_QUEUE]) {
-			udpcr_say(cb->extack,
+			udpcr_say(extack,
 				  "UDPCR_A_HANDLE names a list, not a socket's queue");
-			return -EINVAL;
+			return ERR_PTR(-EINVAL);
 		}
-		copy = udpcr_held_copy(udpcr_caller_of(cb->skb),
+		return udpcr_held_copy(udpcr_caller_of(cb->skb),
 				       nla_get_u32(attrs[UDPCR_A_HANDLE]),
-				       cb->extack);
-	} else {
-		queue = attrs[UDPCR_A_QUEUE] ?
-			nla_get_u32(attrs[UDPCR_A_QUEUE]) : UDPCR_QUEUE_RECEIVE;
-		copy = copy_target(cb->skb, queue, attrs, cb->extack);
+				       extack);
 	}
-	if (IS_ERR(copy))
-		return PTR_ERR(copy);
+	queue = attrs[UDPCR_A_QUEUE] ? nla_get_u32(attrs[UDPCR_A_QUEUE]) :
+				       UDPCR_QUEUE_RECEIVE;
+	return copy_target(cb->skb, queue, attrs, extack);
+}
+
+int udpcr_queue_start(struct netlink_callback *cb)
+{
+	struct netlink_ext_ack late = {};
+	struct udpcr_queue_copy *copy;
+
+	copy = new_queue_dump(cb, cb->extack ?: &late);
 	/* From here on each message fits into an empty buffer. */
-	cb->min_dump_alloc = max_t(u32, cb->min_dump_alloc,
-				   udpcr_queue_largest(copy));
-	DUMP_OF(cb, struct udpcr_queue_copy) = copy;
-	return 0;
+	if (!IS_ERR(copy))
+		cb->min_dump_alloc = max_t(u32, cb->min_dump_alloc,
+					   udpcr_queue_largest(copy));
+	return started(cb, &late, copy);
 }
 
 int udpcr_queue_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct udpcr_queue_copy *copy = DUMP_OF(cb, struct udpcr_queue_copy);
+	struct udpcr_queue_copy *copy = going_on(cb);
 
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
 	while (!udpcr_queue_at_end(copy)) {
 		unsigned int before = skb->len;
 		int error = -EMSGSIZE;
@@ -206,6 +265,9 @@ int udpcr_queue_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 
 int udpcr_queue_done(struct netlink_callback *cb)
 {
-	udpcr_queue_free(DUMP_OF(cb, struct udpcr_queue_copy));
+	struct udpcr_queue_copy *copy = context_of(cb)->dump;
+
+	if (!IS_ERR(copy))
+		udpcr_queue_free(copy);
 	return 0;
 }

@@ -129,8 +129,9 @@ static int socket_doit(struct sk_buff *request, struct genl_info *info)
 		if (error != -EMSGSIZE)
 			break;
 		if (size >= UDPCR_RECORD_MAX) {
-			udpcr_say(info->extack, "the record has more than %u bytes",
-				  UDPCR_RECORD_MAX);
+			udpcr_say(info->extack,
+				  "the memberships of socket %llu do not fit into a message",
+				  nla_get_u64(info->attrs[UDPCR_A_INO]));
 			break;
 		}
 		size *= 2;
@@ -268,7 +269,7 @@ static int set_doit(struct sk_buff *request, struct genl_info *info)
 	if (error)
 		return error;
 	if (attrs[UDPCR_A_DROPS])
-		udpcr_set_drops(target.sk, nla_get_u32(attrs[UDPCR_A_DROPS]));
+		udpcr_drops_set(target.sk, nla_get_u32(attrs[UDPCR_A_DROPS]));
 	if (attrs[UDPCR_A_ERROR]) {
 		WRITE_ONCE(target.sk->sk_err, nla_get_u32(attrs[UDPCR_A_ERROR]));
 		if (nla_get_u32(attrs[UDPCR_A_ERROR]))

@@ -8,14 +8,14 @@
 #include <net/netlink.h>
 #include <net/tcp_states.h>
 
-#include "compat_sock.h"
+#include "compat.h"
 #include "membership.h"
 #include "options.h"
 #include "record.h"
 #include <udpcr/udpcr_netlink.h>
 
 /*
- * Bytes for everything of fixed size: some 30 attributes, 100 options that are
+ * Bytes for everything of fixed size: some 30 attributes, 130 options that are
  * numbers of 32 bytes each, and the largest IP_OPTIONS.
  */
 #define RECORD_FIXED 8192

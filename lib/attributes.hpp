@@ -67,7 +67,6 @@ class Seen {
 // Attributes one after the other, each padded to 4 bytes.
 class AttributeWriter {
  public:
-  void u8(std::uint16_t type, std::uint8_t value) { put(type, &value, sizeof value); }
   void u32(std::uint16_t type, std::uint32_t value) { put(type, &value, sizeof value); }
   void u64(std::uint16_t type, std::uint64_t value) { put(type, &value, sizeof value); }
   // Throws Error when `size` is more than an attribute holds.

@@ -139,7 +139,7 @@ MessageStream ModuleClient::dump_queue(const std::string& what, ByteView attribu
   return stream;
 }
 
-MessageStream ModuleClient::read_queue(const SocketName& name, std::uint8_t queue) {
+MessageStream ModuleClient::read_queue(const SocketName& name, std::uint32_t queue) {
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_QUEUE, queue);
   return dump_queue("read queue " + std::to_string(queue) + " of " + text_of(name),
@@ -186,7 +186,7 @@ std::vector<Refusal> ModuleClient::add(std::uint32_t handle, const MessageStream
   return refusals;
 }
 
-void ModuleClient::put(std::uint32_t handle, std::uint8_t position) {
+void ModuleClient::put(std::uint32_t handle, std::uint32_t position) {
   AttributeWriter request = listed(handle);
   request.u32(UDPCR_A_POSITION, position);
   ask("put " + text_of(handle) + " into its queue", UDPCR_CMD_PUT, 0, request.bytes());

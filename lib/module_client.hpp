@@ -56,7 +56,7 @@ class ModuleClient {
   std::vector<Bytes> records();
 
   // UDPCR_CMD_QUEUE; `queue`: UDPCR_QUEUE_*.
-  MessageStream read_queue(const SocketName& name, std::uint8_t queue);
+  MessageStream read_queue(const SocketName& name, std::uint32_t queue);
   MessageStream read_list(std::uint32_t handle);
 
   Taken take(const SocketName& name, std::uint32_t handle);
@@ -64,7 +64,7 @@ class ModuleClient {
   // UDPCR_CMD_DATAGRAM for each message, in order; those refused are left out.
   std::vector<Refusal> add(std::uint32_t handle, const MessageStream& datagrams);
   // `position`: UDPCR_POSITION_*.
-  void put(std::uint32_t handle, std::uint8_t position);
+  void put(std::uint32_t handle, std::uint32_t position);
   void drop(std::uint32_t handle);
 
   UniqueFd open_socket(const SocketName& name);

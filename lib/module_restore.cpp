@@ -11,6 +11,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "module_engine.hpp"
+#include "receive_room.hpp"
 #include "socket_facts.hpp"
 
 namespace udpcr {
@@ -122,6 +123,7 @@ void ModuleFill::bound(int fd, const SocketState& state, Restored& restored) {
   const MessageStream& queue =
       all ? state.receive_queue : keep_attributes(state.receive_queue, accepted);
 
+  const ReceiveRoom room(fd, state);
   client_.stage(SocketName::of(fd), handle_);
   std::vector<Refusal> refusals;
   try {

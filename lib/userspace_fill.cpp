@@ -21,6 +21,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "receive_room.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_reader.hpp"
 #include "userspace_senders.hpp"
@@ -342,21 +343,10 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
 }
 
 void UserspaceFill::before_bind(int fd, const SocketState& state, Restored& restored) {
-  const Bytes buffer = *read_option(fd, SOL_SOCKET, SO_RCVBUF);
-  const auto lock = read_number(fd, SOL_SOCKET, kSoBufLock);
-  // Room for each datagram's bytes twice and for the kernel's own structures.
-  const std::uint64_t need = 2 * state.receive_queue.bytes().size() +
-                             8192 * std::uint64_t{state.receive_queue.count()} + state.record.rmem;
-  const int half = static_cast<int>(std::min<std::uint64_t>(need, 1U << 30U) / 2 + 65536);
-  if (write_number(fd, SOL_SOCKET, SO_RCVBUFFORCE, half) != 0) {
-    write_number(fd, SOL_SOCKET, SO_RCVBUF, half);
-  }
+  const ReceiveRoom room(fd, state);
   Filled filled = fill_queue(fd, state, senders_);
   restored.datagrams = filled.datagrams;
   std::move(filled.losses.begin(), filled.losses.end(), std::back_inserter(restored.losses));
-  // What a new socket has; what the old one had is set with its options.
-  put_back(fd, *find_option(SOL_SOCKET, SO_RCVBUF), buffer);
-  if (lock) write_number(fd, SOL_SOCKET, kSoBufLock, *lock);
 }
 
 void UserspaceFill::bound(int /*fd*/, const SocketState& /*state*/, Restored& /*restored*/) {}

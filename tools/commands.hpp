@@ -8,5 +8,6 @@ namespace udpcr {
 
 int run_main(int argc, char** argv);
 int checkpoint_main(int argc, char** argv);
+int list_main(int argc, char** argv);
 
 }  // namespace udpcr

@@ -18,6 +18,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"run", udpcr::run_main, "run a program so that its UDP sockets survive a restart"},
     {"checkpoint", udpcr::checkpoint_main, "write a program's UDP sockets into its image"},
+    {"list", udpcr::list_main, "list the UDP sockets of this network namespace"},
     {"show", udpcr::tool::show_main, "print an image"},
     {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
     {"check", udpcr::check_main, "tell what can be kept on this machine"},

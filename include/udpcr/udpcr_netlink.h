@@ -165,7 +165,8 @@
  *
  * Errors
  * ------
- * Each with an extended-ACK sentence (NLMSGERR_ATTR_MSG) that names the value.
+ * Each with an extended-ACK sentence (NLMSGERR_ATTR_MSG) that names the value; the
+ * sentence and error of a dump come in its NLMSG_DONE on kernels before 6.2.
  *
  *   ENOENT      no such socket here, no such list
  *   ESTALE      the inode belongs to another socket now (cookie), or the fd
@@ -184,7 +185,9 @@
  *   EDQUOT      the user holds the most lists that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
  *               (net.ipv4.udp_mem)
- *   EMSGSIZE    the record has more than 1 MiB
+ *   ERANGE      a number or a length beyond what the policy allows
+ *   EMSGSIZE    the record has more than 1 MiB, or the filter of one membership
+ *               more than 64 KiB
  *
  * Growth
  * ------

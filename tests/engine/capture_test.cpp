@@ -120,7 +120,8 @@ TEST_CASE("empty datagrams are found again after some were read and more came") 
   CHECK(all == std::vector<std::string>{"", "b", "", "", "c"});
   // The same bytes could have come again after the others were read: named,
   // unless arrival times tell (the machine takes them while any socket asks).
-  CHECK(names(state.losses, "empty datagrams") == (queue[0].timestamp == queue[2].timestamp));
+  const bool unsure = !with_module() && queue[0].timestamp == queue[2].timestamp;
+  CHECK(names(state.losses, "empty datagrams") == unsure);
   CHECK_FALSE(names(engine->capture(fd.get(), {}).losses, "empty datagrams"));
   CHECK(payloads(read_all(fd.get())) == all);
   CHECK(engine->capture(fd.get(), {}).receive_queue.empty());

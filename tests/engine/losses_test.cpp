@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
+#include <cerrno>
 
 #include "support.hpp"
 
@@ -58,7 +59,9 @@ TEST_CASE("a pending error is named and not taken") {
   const UniqueFd fd = unbound(AF_INET);
   connect_to(fd.get(), address("127.0.0.1", free_port()));
   REQUIRE(::send(fd.get(), "x", 1, 0) == 1);
-  CHECK(names(losses_of(fd.get()), "pending error"));
+  const SocketState state = engine_under_test()->capture(fd.get(), {});
+  CHECK(names(state.losses, "pending error") != with_module());
+  CHECK(state.record.error == (with_module() ? ECONNREFUSED : 0));
   CHECK(get(fd.get(), SOL_SOCKET, SO_ERROR) == ECONNREFUSED);
   CHECK_FALSE(names(losses_of(fd.get()), "pending error"));
 }
@@ -88,7 +91,7 @@ TEST_CASE("drops are counted and named") {
   for (int i = 0; i < 50; ++i) send_to(sender.get(), local_of(fd.get()), std::string(1000, 'd'));
   const SocketState state = engine_under_test()->capture(fd.get(), {});
   CHECK(state.record.drops == 50 - state.receive_queue.count());
-  CHECK(names(state.losses, "drop counter"));
+  CHECK(names(state.losses, "drop counter") != with_module());
 }
 
 TEST_CASE("a queue that is not asked for is named") {
@@ -103,6 +106,6 @@ TEST_CASE("empty datagrams behind the program's own peek offset are at risk, and
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   send_to(unbound(AF_INET).get(), local_of(fd.get()), "x");
   set(fd.get(), SOL_SOCKET, SO_PEEK_OFF, 0);
-  CHECK(names(losses_of(fd.get()), "empty datagrams"));
+  CHECK(names(losses_of(fd.get()), "empty datagrams") != with_module());
   CHECK(get(fd.get(), SOL_SOCKET, SO_PEEK_OFF) == 0);
 }

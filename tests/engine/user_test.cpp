@@ -35,6 +35,11 @@ int capture_and_restore() {
   EXPECT(local_of(restored.fd.get()) == state.record.local);
   const auto seen = read_all(restored.fd.get());
   EXPECT(payloads(seen) == (std::vector<std::string>{"a", "", "b"}));
+  if (with_module()) {
+    EXPECT(restored.losses.empty());
+    for (const Seen& one : seen) EXPECT(one.source == local_of(sender.get()));
+    return 0;
+  }
   // The sender has its port still: its address could not be had.
   EXPECT(names(restored.losses, "source address"));
   EXPECT(list(restored.losses).find("3 datagrams") != std::string::npos);
@@ -79,7 +84,11 @@ int mixed_order() {
   const auto seen = read_all(restored.fd.get());
   EXPECT(seen.size() == queue.size());
   for (std::size_t i = 0; i < queue.size(); ++i) EXPECT(seen[i].payload == std::to_string(i));
-  EXPECT(list(restored.losses).find("100 datagrams") != std::string::npos);
+  if (with_module()) {
+    EXPECT(restored.losses.empty());
+  } else {
+    EXPECT(list(restored.losses).find("100 datagrams") != std::string::npos);
+  }
   return 0;
 }
 
@@ -110,6 +119,10 @@ int privileged_option_is_named() {
 
 int limits_name_the_missing_rights() {
   const auto limits = engine_under_test()->limits();
+  if (with_module()) {
+    EXPECT(list(limits).find("CAP_NET_ADMIN") != std::string::npos);
+    return 0;
+  }
   EXPECT(names(limits, "source address"));
   EXPECT(names(limits, "buffer size"));
   return 0;

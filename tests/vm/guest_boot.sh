@@ -13,10 +13,18 @@ exec > /dev/console 2>&1 < /dev/null
 for module in $(cat /modules/order); do
   insmod "/modules/$module" || echo "guest_boot: cannot load $module"
 done
+# Seen from a user namespace the host's root belongs to nobody, and a set-uid program would
+# turn the guest's root into nobody.
+overlay() {
+  local options=lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work
+  [ "$(stat -c %u /ro)" = 0 ] || options=nosuid,$options
+  mount -t overlay -o $options overlay /new
+}
+
 mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=loose,ro root /ro &&
   mount -t tmpfs -o mode=755 memory /rw &&
   mkdir /rw/upper /rw/work &&
-  mount -t overlay -o lowerdir=/ro,upperdir=/rw/upper,workdir=/rw/work overlay /new &&
+  overlay &&
   mount -t tmpfs -o mode=755 run /new/run &&
   mkdir /new/run/vm &&
   mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144,cache=none share /new/run/vm || {

@@ -38,19 +38,24 @@ look_for_leaks() {
     cat /sys/kernel/debug/kmemleak > $vm/leaks
 }
 
+# The guest's own file systems and links.
+furnish() {
+  mkdir -p -m 755 /dev/pts /dev/shm /run/lock /sys/fs/cgroup /lib/modules &&
+    mkdir -m 1777 $TMPDIR &&
+    mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts &&
+    mount -t tmpfs -o mode=1777 shm /dev/shm &&
+    mount -t debugfs debugfs /sys/kernel/debug &&
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+    ln -s /proc/self/fd /dev/fd &&
+    ln -s /proc/self/fd/0 /dev/stdin &&
+    ln -s /proc/self/fd/1 /dev/stdout &&
+    ln -s /proc/self/fd/2 /dev/stderr &&
+    hostname vm &&
+    { [ -z "$modules" ] || mount --bind "$modules" /lib/modules; }
+}
+
 dmesg -n 5
-mkdir -p -m 755 /dev/pts /dev/shm /run/lock
-mkdir -m 1777 $TMPDIR
-mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts
-mount -t tmpfs -o mode=1777 shm /dev/shm
-mount -t debugfs debugfs /sys/kernel/debug
-mkdir -p /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup
-ln -s /proc/self/fd /dev/fd
-for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "/dev/${number#*:}"; done
-if [ -n "$modules" ]; then
-  mkdir -p /lib/modules && mount --bind "$modules" /lib/modules
-fi
-hostname vm
+furnish || give_up "the guest could not mount its own file systems"
 [ -d "$directory" ] || give_up "the guest does not see $directory"
 
 if [ -n "$module" ]; then

@@ -21,6 +21,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -48,7 +49,7 @@ def arguments():
                         help="the whole run's limit (300)")
     parser.add_argument("--user", action="store_true", help="run the command as nobody")
     parser.add_argument("--no-module", action="store_true", help="do not load udpcr.ko")
-    parser.add_argument("--log", metavar="FILE", type=Path,
+    parser.add_argument("--log", metavar="FILE", type=argparse.FileType("w"),
                         help="keep the guest's kernel log there in any case")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     return parser.parse_args()
@@ -113,6 +114,7 @@ def main():
     module = SOURCE / "build/kmod" / given.kernel / "udpcr.ko"
     if not given.no_module and not module.exists():
         sys.exit(f"{module} is not there: run tests/vm/build_module.sh {given.kernel}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     share = Path(tempfile.mkdtemp(prefix="udpcr-vm-"))
     share.chmod(0o755)
     try:
@@ -131,7 +133,7 @@ def main():
             print(f"vm {given.kernel}: the command began after {ended.boot_seconds:.1f} s,"
                   f" {time.monotonic() - start:.1f} s in all", file=sys.stderr)
         if given.log:
-            given.log.write_text(text(share / "kmsg") or text(share / "console"))
+            given.log.write(text(share / "kmsg") or text(share / "console"))
         return status
     finally:
         shutil.rmtree(share, ignore_errors=True)

@@ -6,16 +6,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 
 #include <udpcr/udpcr_netlink.h>
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <ctime>
-#include <fstream>
 #include <map>
+
+#include "image_report.hpp"
 
 namespace udpcr::keeper {
 
@@ -31,13 +30,6 @@ constexpr std::size_t kMostSockets = 65536;
 // image have every line.
 constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
-
-std::string first_line_of(const char* path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 std::uint32_t origin_flags(const wire::FdEntry& entry) {
   if ((entry.flags & wire::kFdOriginKnown) == 0) return 0;
@@ -62,7 +54,7 @@ class Work {
   // `channel`: to the keeper.
   Report run(int channel) {
     engine_ = make_engine(UseEngine(settings_.engine));
-    describe_machine();
+    describe_machine(image_, engine_->name());
     capture();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
@@ -110,18 +102,6 @@ class Work {
     std::size_t datagrams;
     std::uint32_t receive_buffer;
   };
-
-  void describe_machine() {
-    utsname machine{};
-    uname(&machine);
-    image_.host = machine.nodename;
-    image_.kernel = machine.release;
-    image_.boot_id = first_line_of("/proc/sys/kernel/random/boot_id");
-    image_.engine = engine_->name();
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    image_.created = std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
-  }
 
   void capture() {
     if (!gathered_.not_frozen.empty()) {
@@ -171,7 +151,6 @@ class Work {
     getsockopt(sent.fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, &size);
     sockets_.push_back(
         {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
-    datagrams_ += state.receive_queue.count();
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
                               std::move(state.send_queue), std::move(state.losses)});
     return place->second;
@@ -215,7 +194,6 @@ class Work {
       added += rest.count();
     }
     if (added == 0) return;
-    datagrams_ += added;
     file.write(serialize_image(image_));
   }
 
@@ -233,39 +211,15 @@ class Work {
   }
 
   Report tell() {
-    std::string text = "image " + folder_.path() + ": " + std::to_string(sockets_.size()) +
-                       (sockets_.size() == 1 ? " socket, " : " sockets, ") +
-                       std::to_string(datagrams_) +
-                       (datagrams_ == 1 ? " queued datagram" : " queued datagrams");
+    std::string text = summary_line(image_, folder_.path());
     log_.info(text);
     text += "\n";
-    Outcome outcome = Outcome::kept;
-    const auto name = [&](const std::string& whose, const Loss& loss) {
-      const std::string line = "not kept: " + whose + loss.what + ": " + loss.why +
-                               (loss.remedy.empty() ? "" : "; " + loss.remedy);
+    const std::vector<std::string> losses = loss_lines(image_);
+    for (const std::string& line : losses) {
       log_.warn(line);
       text += line + "\n";
-      outcome = Outcome::kept_in_part;
-    };
-    for (const Loss& loss : image_.losses) name("", loss);
-    for (std::size_t i = 0; i < image_.sockets.size(); ++i) {
-      for (const Loss& loss : image_.sockets[i].losses) name(describe(i) + ": ", loss);
     }
-    return {outcome, std::move(text)};
-  }
-
-  // "fd 5 (127.0.0.1:53)"
-  std::string describe(std::size_t socket) const {
-    std::vector<std::uint16_t> unknown;
-    const SocketRecord record = decode_record(image_.sockets[socket].record, unknown);
-    for (const ImageProcess& process : image_.processes) {
-      for (const ImageFd& fd : process.fds) {
-        if (fd.socket == socket) {
-          return "fd " + std::to_string(fd.number) + " (" + to_string(record.local) + ")";
-        }
-      }
-    }
-    return to_string(record.local);
+    return {losses.empty() ? Outcome::kept : Outcome::kept_in_part, std::move(text)};
   }
 
   Gathered& gathered_;
@@ -277,7 +231,6 @@ class Work {
   Image image_;
   std::vector<Captured> sockets_;  // beside Image::sockets
   std::map<std::uint64_t, std::uint32_t> index_;
-  std::size_t datagrams_ = 0;
   std::size_t queue_bytes_ = 0;
   UniqueFd lock_;
   bool released_ = false;
