@@ -18,9 +18,6 @@
 #include "queue.h"
 #include "record.h"
 
-/* What a record may have, that must fit into a dump's buffer. */
-#define UDPCR_DUMP_RECORD_MAX 60000
-
 /**
  * struct dump_context - what a dump keeps from call to call
  * @dump: the dump, or an error pointer
@@ -115,37 +112,40 @@ int udpcr_socket_start(struct netlink_callback *cb)
 	return started(cb, &late, new_socket_dump(cb, cb->extack ?: &late));
 }
 
+static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
+		      struct sock *sk, struct file *file, bool memberships)
+{
+	unsigned int before = skb->len;
+	void *head;
+	int error;
+
+	head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			   &udpcr_family, NLM_F_MULTI, UDPCR_CMD_SOCKET);
+	if (!head)
+		return -EMSGSIZE;
+	error = udpcr_record_put(skb, sk, file, udpcr_reader_of(cb->skb),
+				 memberships, udpcr_list_count(sk));
+	if (error)
+		skb_trim(skb, before);
+	else
+		genlmsg_end(skb, head);
+	return error;
+}
+
 /* 0 too when there is nothing to be told of @sk, -EMSGSIZE when @skb is full. */
 static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
-		       struct sock *sk, bool alone)
+		       struct sock *sk)
 {
 	struct file *file = udpcr_file_of(sk);
-	unsigned int before = skb->len;
-	bool memberships;
+	bool alone = !skb->len;
 	int error;
-	void *head;
 
 	/* A kernel's own, or closed since the dump began. */
 	if (!file)
 		return 0;
-	memberships = udpcr_record_size(sk) < UDPCR_DUMP_RECORD_MAX;
-	do {
-		head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid,
-				   cb->nlh->nlmsg_seq, &udpcr_family,
-				   NLM_F_MULTI, UDPCR_CMD_SOCKET);
-		error = head ? udpcr_record_put(skb, sk, file, udpcr_reader_of(cb->skb),
-						memberships,
-						udpcr_list_count(sk)) :
-			       -EMSGSIZE;
-		if (!error)
-			genlmsg_end(skb, head);
-		else
-			skb_trim(skb, before);
-		/* It has grown since it was measured. */
-		if (error != -EMSGSIZE || !alone || !memberships)
-			break;
-		memberships = false;
-	} while (true);
+	error = put_record(skb, cb, sk, file, true);
+	if (error == -EMSGSIZE && alone)
+		error = put_record(skb, cb, sk, file, false);
 	fput(file);
 	return error;
 }
@@ -157,8 +157,7 @@ int udpcr_socket_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	if (IS_ERR(dump))
 		return PTR_ERR(dump);
 	while (dump->at < dump->count) {
-		int error = tell_socket(skb, cb, dump->sockets[dump->at],
-					!skb->len);
+		int error = tell_socket(skb, cb, dump->sockets[dump->at]);
 
 		if (error == -EMSGSIZE && skb->len)
 			break;

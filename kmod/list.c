@@ -140,12 +140,16 @@ void udpcr_list_free(struct udpcr_list *list)
 
 /* Both locks in the order of __skb_recv_udp(); softirqs are off meanwhile. */
 static void lock_queues(struct sock *sk)
+	__acquires(&udp_sk(sk)->reader_queue.lock)
+	__acquires(&sk->sk_receive_queue.lock)
 {
 	spin_lock_bh(&udp_sk(sk)->reader_queue.lock);
 	spin_lock(&sk->sk_receive_queue.lock);
 }
 
 static void unlock_queues(struct sock *sk)
+	__releases(&sk->sk_receive_queue.lock)
+	__releases(&udp_sk(sk)->reader_queue.lock)
 {
 	spin_unlock(&sk->sk_receive_queue.lock);
 	spin_unlock_bh(&udp_sk(sk)->reader_queue.lock);

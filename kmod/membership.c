@@ -18,7 +18,7 @@
 #include <net/if_inet6.h>
 #include <net/netlink.h>
 
-#include "compat_sock.h"
+#include "compat.h"
 #include "membership.h"
 #include <udpcr/udpcr_netlink.h>
 

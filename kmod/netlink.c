@@ -269,7 +269,7 @@ static int set_doit(struct sk_buff *request, struct genl_info *info)
 	if (error)
 		return error;
 	if (attrs[UDPCR_A_DROPS])
-		udpcr_set_drops(target.sk, nla_get_u32(attrs[UDPCR_A_DROPS]));
+		udpcr_drops_set(target.sk, nla_get_u32(attrs[UDPCR_A_DROPS]));
 	if (attrs[UDPCR_A_ERROR]) {
 		WRITE_ONCE(target.sk->sk_err, nla_get_u32(attrs[UDPCR_A_ERROR]));
 		if (nla_get_u32(attrs[UDPCR_A_ERROR]))

@@ -32,7 +32,7 @@
 #include <net/ip6_route.h>
 #include <net/netlink.h>
 
-#include "compat_sock.h"
+#include "compat.h"
 #include "options.h"
 #include <udpcr/udpcr_netlink.h>
 

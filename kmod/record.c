@@ -8,7 +8,7 @@
 #include <net/netlink.h>
 #include <net/tcp_states.h>
 
-#include "compat_sock.h"
+#include "compat.h"
 #include "membership.h"
 #include "options.h"
 #include "record.h"

@@ -16,8 +16,9 @@ using namespace udpcr::test;
 namespace {
 
 Answer add(Talk& talk, std::uint32_t handle, std::size_t size) {
-  return talk.ask(
-      Request(UDPCR_CMD_DATAGRAM).u32(UDPCR_A_HANDLE, handle).bytes(UDPCR_A_PAYLOAD, Bytes(size, 'b')));
+  return talk.ask(Request(UDPCR_CMD_DATAGRAM)
+                      .u32(UDPCR_A_HANDLE, handle)
+                      .bytes(UDPCR_A_PAYLOAD, Bytes(size, 'b')));
 }
 
 constexpr const char* kMaxHeld = "/sys/module/udpcr/parameters/max_held";
@@ -50,7 +51,8 @@ TEST_CASE("bounds: a user's most lists: EDQUOT", "[smoke]") {
   talk.stage(fd.get(), 7);
   other.close();
   for (std::uint32_t i = 8; i <= 10; ++i) talk.stage(fd.get(), i);
-  CHECK(talk.ask(Request(UDPCR_CMD_STAGE).socket(fd.get()).u32(UDPCR_A_HANDLE, 11)).error == EDQUOT);
+  CHECK(talk.ask(Request(UDPCR_CMD_STAGE).socket(fd.get()).u32(UDPCR_A_HANDLE, 11)).error ==
+        EDQUOT);
 }
 
 TEST_CASE("bounds: none at all") {
@@ -98,7 +100,8 @@ TEST_CASE("bounds: twice SO_RCVBUF: ENOBUFS", "[smoke]") {
   CHECK(charged(fd.get()) == 0);
 }
 
-TEST_CASE("bounds: the memory for all UDP sockets: ENOBUFS; what was taken comes back all the same") {
+TEST_CASE(
+    "bounds: the memory for all UDP sockets: ENOBUFS; what was taken comes back all the same") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   const UniqueFd victim = socket_at(address("127.0.0.1"));
   const UniqueFd sender = unbound(AF_INET);
@@ -119,7 +122,8 @@ TEST_CASE("bounds: the memory for all UDP sockets: ENOBUFS; what was taken comes
   // Each processor keeps up to 1 MiB for itself (include/net/sock.h,
   // SK_MEMORY_PCPU_RESERVE), so that the limit is not felt at once.
   while (added < 500 && (answer = add(talk, 2, 60000)).error == 0) ++added;
-  const Answer put = talk.ask(Request(UDPCR_CMD_PUT).u32(UDPCR_A_HANDLE, 1).u32(UDPCR_A_POSITION, 0));
+  const Answer put =
+      talk.ask(Request(UDPCR_CMD_PUT).u32(UDPCR_A_HANDLE, 1).u32(UDPCR_A_POSITION, 0));
   {
     const In initial(Net::initial);
     demand(write_file("/proc/sys/net/ipv4/udp_mem", before), "udp_mem");

@@ -91,8 +91,8 @@ TEST_CASE("client: open, drops, error, and errors with the kernel's sentence", "
 TEST_CASE("client: what the module takes with a datagram is what the header says") {
   ModuleClient client;
   const std::set<std::uint16_t> wanted = {
-      UDPCR_A_HANDLE,  UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, UDPCR_A_SRC_SCOPE, UDPCR_A_DST_ADDR,
-      UDPCR_A_DST_PORT, UDPCR_A_IFINDEX, UDPCR_A_TSTAMP,   UDPCR_A_TOS,       UDPCR_A_TTL,
-      UDPCR_A_MARK,    UDPCR_A_GSO_SIZE, UDPCR_A_SPEC_DST, UDPCR_A_PAYLOAD};
+      UDPCR_A_HANDLE,   UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, UDPCR_A_SRC_SCOPE, UDPCR_A_DST_ADDR,
+      UDPCR_A_DST_PORT, UDPCR_A_IFINDEX,  UDPCR_A_TSTAMP,   UDPCR_A_TOS,       UDPCR_A_TTL,
+      UDPCR_A_MARK,     UDPCR_A_GSO_SIZE, UDPCR_A_SPEC_DST, UDPCR_A_PAYLOAD};
   CHECK(client.datagram_attributes() == wanted);
 }

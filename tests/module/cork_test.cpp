@@ -20,7 +20,8 @@ const Address kNowhere{};
 
 }  // namespace
 
-TEST_CASE("cork: all pieces, their destination, TOS and TTL; then it is sent as it was", "[smoke]") {
+TEST_CASE("cork: all pieces, their destination, TOS and TTL; then it is sent as it was",
+          "[smoke]") {
   const std::string where = GENERATE("127.0.0.1", "::1", "::ffff:127.0.0.1");
   const bool more = GENERATE(false, true);
   const bool v6 = where != "127.0.0.1";
@@ -87,7 +88,8 @@ TEST_CASE("cork: the segment size of UDP_SEGMENT") {
   const bool v6 = GENERATE(false, true);
   const UniqueFd sink = socket_at(address(v6 ? "::1" : "127.0.0.1"));
   const UniqueFd fd = unbound(v6 ? AF_INET6 : AF_INET);
-  send_with(fd.get(), local_of(sink.get()), std::string(2500, 's'), {.segment = 1000, .flags = MSG_MORE});
+  send_with(fd.get(), local_of(sink.get()), std::string(2500, 's'),
+            {.segment = 1000, .flags = MSG_MORE});
   const auto queue = Talk().queue(fd.get(), UDPCR_QUEUE_SEND);
   REQUIRE(queue.size() == 1);
   CHECK(queue[0].u16(UDPCR_A_GSO_SIZE) == 1000);

@@ -48,7 +48,8 @@ void killed_after(const std::function<void()>& body) {
 
 }  // namespace
 
-TEST_CASE("death: kill -9 puts what was taken back in front, and drops what was staged", "[smoke]") {
+TEST_CASE("death: kill -9 puts what was taken back in front, and drops what was staged",
+          "[smoke]") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   const UniqueFd sender = unbound(AF_INET);
   for (int i = 0; i < 10; ++i) send_to(sender.get(), local_of(fd.get()), std::to_string(i));

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The error queue as the module tells it, beside what MSG_ERRQUEUE then gives.
+#include <time.h>
+
 #include <linux/errqueue.h>
 #include <netinet/icmp6.h>
 #include <netinet/ip_icmp.h>
@@ -92,7 +94,8 @@ TEST_CASE("error queue: a local error, too large for the path") {
   const UniqueFd fd = unbound(v6 ? AF_INET6 : AF_INET);
   set(fd.get(), v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_RECVERR : IP_RECVERR, 1);
   set(fd.get(), v6 ? SOL_IPV6 : SOL_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, IP_PMTUDISC_DO);
-  CHECK_THROWS(send_to(fd.get(), address(v6 ? "fd00:9::2" : "10.9.0.2", 9), std::string(3000, 'x')));
+  CHECK_THROWS(
+      send_to(fd.get(), address(v6 ? "fd00:9::2" : "10.9.0.2", 9), std::string(3000, 'x')));
   const auto queue = await_errors(fd.get(), 1);
   REQUIRE(queue.size() == 1);
   const Attrs told = queue[0].nests(UDPCR_A_ERRMSG).at(0);

@@ -192,7 +192,8 @@ TEST_CASE("lists: a number that is taken, one that is not, and 0", "[smoke]") {
   CHECK(payloads_of(talk.held(9)) == Strings{"x"});
   talk.put(9, UDPCR_POSITION_FRONT);
   // It is gone.
-  CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_PUT, 9).u32(UDPCR_A_POSITION, 0)), ENOENT, {"9"}) == "");
+  CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_PUT, 9).u32(UDPCR_A_POSITION, 0)), ENOENT, {"9"}) ==
+        "");
   CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_DROP, 9)), ENOENT, {"9"}) == "");
   CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_DATAGRAM, 9).bytes(UDPCR_A_PAYLOAD, {})), ENOENT,
                {"9"}) == "");
@@ -223,8 +224,8 @@ TEST_CASE("lists: what was taken does not grow: EBUSY", "[smoke]") {
   scene.send({"x"});
   Talk talk;
   talk.take(scene.fd.get(), 3);
-  CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_DATAGRAM, 3).bytes(UDPCR_A_PAYLOAD, bytes("y"))), EBUSY,
-               {"3"}) == "");
+  CHECK(unlike(talk.ask(with_handle(UDPCR_CMD_DATAGRAM, 3).bytes(UDPCR_A_PAYLOAD, bytes("y"))),
+               EBUSY, {"3"}) == "");
   talk.put(3, UDPCR_POSITION_FRONT);
   CHECK(scene.read() == Strings{"x"});
 }

@@ -37,7 +37,8 @@ Received through(int fd, const Request& datagram) {
   return seen;
 }
 
-Request datagram(const std::string& source, const std::string& destination, const std::string& payload) {
+Request datagram(const std::string& source, const std::string& destination,
+                 const std::string& payload) {
   Request request(UDPCR_CMD_DATAGRAM);
   request.bytes(UDPCR_A_SRC_ADDR, ip_bytes(address(source))).port(UDPCR_A_SRC_PORT, 1234);
   request.bytes(UDPCR_A_DST_ADDR, ip_bytes(address(destination))).port(UDPCR_A_DST_PORT, 4321);
@@ -104,14 +105,16 @@ TEST_CASE("inject: IPv6, everything", "[smoke]") {
 
 TEST_CASE("inject: an IPv4 datagram on an IPv6 socket", "[smoke]") {
   const UniqueFd fd = socket_at(address("::"));
-  const Received seen = through(fd.get(), datagram("198.51.100.7", "10.9.0.1", "mapped").u8(UDPCR_A_TTL, 5));
+  const Received seen =
+      through(fd.get(), datagram("198.51.100.7", "10.9.0.1", "mapped").u8(UDPCR_A_TTL, 5));
   CHECK(seen.source == address("::ffff:198.51.100.7", 1234));
   CHECK(seen.number("IP_TTL") == 5);
 }
 
 TEST_CASE("inject: a payload alone is enough") {
   const UniqueFd fd = socket_at(address(GENERATE("127.0.0.1", "::1")));
-  const Received seen = through(fd.get(), Request(UDPCR_CMD_DATAGRAM).bytes(UDPCR_A_PAYLOAD, bytes("bare")));
+  const Received seen =
+      through(fd.get(), Request(UDPCR_CMD_DATAGRAM).bytes(UDPCR_A_PAYLOAD, bytes("bare")));
   CHECK(seen.payload == "bare");
   CHECK(seen.source.port == 0);
 }
@@ -120,11 +123,13 @@ TEST_CASE("inject: every size, segmented or not", "[smoke]") {
   const bool v6 = GENERATE(false, true);
   const UniqueFd fd = socket_at(address(v6 ? "::1" : "127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20);
-  for (const std::size_t size : {0U, 1U, 100U, 1472U, 3000U, 4096U, 9000U, 32768U, 65507U, 65527U}) {
+  for (const std::size_t size :
+       {0U, 1U, 100U, 1472U, 3000U, 4096U, 9000U, 32768U, 65507U, 65527U}) {
     std::string payload(size, '\0');
     for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>(i * 13 + size);
     INFO(size);
-    const auto made = datagram(v6 ? "2001:db8::9" : "198.51.100.7", v6 ? "::1" : "127.0.0.1", payload);
+    const auto made =
+        datagram(v6 ? "2001:db8::9" : "198.51.100.7", v6 ? "::1" : "127.0.0.1", payload);
     const Received seen = through(fd.get(), made);
     CHECK((seen.payload == payload));
     CHECK((seen.flags & MSG_TRUNC) == 0);
@@ -158,7 +163,8 @@ TEST_CASE("inject: a socket that does not do GRO gets a segmented datagram's byt
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   Talk talk;
   talk.stage(fd.get(), 1);
-  Attrs made = Attrs::parse(datagram("198.51.100.7", "127.0.0.1", std::string(2500, 'g')).payload());
+  Attrs made =
+      Attrs::parse(datagram("198.51.100.7", "127.0.0.1", std::string(2500, 'g')).payload());
   made.all.push_back({UDPCR_A_GSO_SIZE, {0xe8, 0x03}});
   talk.add(1, made);
   talk.put(1, UDPCR_POSITION_FRONT);

@@ -20,13 +20,12 @@ namespace {
 std::uint64_t cookie_of(int fd) {
   std::uint64_t cookie = 0;
   socklen_t size = sizeof cookie;
-  if (::getsockopt(fd, SOL_SOCKET, kSoCookie, &cookie, &size) != 0) throw std::runtime_error("cookie");
+  if (::getsockopt(fd, SOL_SOCKET, kSoCookie, &cookie, &size) != 0)
+    throw std::runtime_error("cookie");
   return cookie;
 }
 
-Request by_inode(std::uint64_t inode) {
-  return Request(UDPCR_CMD_SOCKET).u64(UDPCR_A_INO, inode);
-}
+Request by_inode(std::uint64_t inode) { return Request(UDPCR_CMD_SOCKET).u64(UDPCR_A_INO, inode); }
 
 }  // namespace
 
@@ -96,8 +95,8 @@ TEST_CASE("lookup: a cookie or an fd of another socket gives ESTALE", "[smoke]")
   const std::uint64_t wrong = cookie_of(other.get());
   (void)cookie_of(fd.get());
   Talk talk;
-  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get()).u64(UDPCR_A_COOKIE, wrong)), ESTALE,
-               {std::to_string(inode_of(fd.get())), std::to_string(wrong)}) == "");
+  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get()).u64(UDPCR_A_COOKIE, wrong)),
+               ESTALE, {std::to_string(inode_of(fd.get())), std::to_string(wrong)}) == "");
   CHECK(unlike(talk.ask(by_inode(inode_of(fd.get())).u32(UDPCR_A_FD, other.get())), ESTALE,
                {"fd " + std::to_string(other.get()), std::to_string(inode_of(fd.get()))}) == "");
 }
@@ -105,8 +104,8 @@ TEST_CASE("lookup: a cookie or an fd of another socket gives ESTALE", "[smoke]")
 TEST_CASE("lookup: a cookie that was never asked for is not taken for a proof") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   Talk talk;
-  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get()).u64(UDPCR_A_COOKIE, 12345)), ESTALE,
-               {"12345"}) == "");
+  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get()).u64(UDPCR_A_COOKIE, 12345)),
+               ESTALE, {"12345"}) == "");
 }
 
 TEST_CASE("lookup: fds that are not open, or no sockets", "[smoke]") {

@@ -78,8 +78,8 @@ Bytes operator+(Bytes one, const Bytes& two) {
   return one;
 }
 
-void check(const Attrs& member, const std::string& group, const char* interface,
-           std::uint32_t mode, const Bytes& sources) {
+void check(const Attrs& member, const std::string& group, const char* interface, std::uint32_t mode,
+           const Bytes& sources) {
   INFO(group);
   CHECK(member.bytes(UDPCR_MEMBER_GROUP) == ip_bytes(group));
   CHECK(member.u32(UDPCR_MEMBER_IFINDEX) == index_of(interface));
@@ -179,7 +179,8 @@ TEST_CASE("memberships: IPv6 in the order of joining, with their filters", "[smo
   join_source(fd.get(), "ff05::1:3", "fd00:9::2", "left");
   join_source(fd.get(), "ff05::1:3", "fd00:9::3", "left");
   join(fd.get(), "ff05::1:4", "left");
-  filter(fd.get(), "ff05::1:4", "left", MCAST_EXCLUDE, {address("fd00:9::4"), address("fd00:9::5")});
+  filter(fd.get(), "ff05::1:4", "left", MCAST_EXCLUDE,
+         {address("fd00:9::4"), address("fd00:9::5")});
   const auto all = members(fd.get());
   REQUIRE(all.size() == 4);
   check(all[0], "ff05::1:1", "left", MCAST_EXCLUDE, {});
@@ -246,8 +247,7 @@ TEST_CASE("memberships: too large for a message: EMSGSIZE; in the dump, PARTIAL 
   // 16 bytes each: more than an attribute holds.
   filter(fd.get(), "ff05::3:1", "left", MCAST_INCLUDE, many(4200));
   Talk talk;
-  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get())), EMSGSIZE,
-               {std::to_string(inode_of(fd.get()))}) == "");
+  CHECK(unlike(talk.ask(Request(UDPCR_CMD_SOCKET).socket(fd.get())), EMSGSIZE) == "");
   std::size_t seen = 0;
   for (const Message& one : talk.must_dump(Request(UDPCR_CMD_SOCKET))) {
     if (one.u64(UDPCR_A_INO) == inode_of(fd.get())) {

@@ -27,7 +27,8 @@ long listed_queue(int fd) {
     if (line.find(port) == std::string::npos) continue;
     unsigned tx = 0;
     unsigned rx = 0;
-    if (std::sscanf(line.c_str(), " %*d: %*[0-9A-F:] %*[0-9A-F:] %*x %x:%x", &tx, &rx) == 2) return rx;
+    if (std::sscanf(line.c_str(), " %*d: %*[0-9A-F:] %*[0-9A-F:] %*x %x:%x", &tx, &rx) == 2)
+      return rx;
   }
   throw std::runtime_error("the socket is not in /proc/net/udp");
 }

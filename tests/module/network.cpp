@@ -88,7 +88,8 @@ void build_networks() {
   ::kill(resident, SIGKILL);
   ::waitpid(resident, nullptr, 0);
   // Link-local addresses are not usable at once.
-  for (int i = 0; file_text("/proc/self/net/if_inet6").find("40     left") != std::string::npos; ++i) {
+  for (int i = 0; file_text("/proc/self/net/if_inet6").find("40     left") != std::string::npos;
+       ++i) {
     if (i == 100) throw std::runtime_error("the link-local address of `left` stays tentative");
     ::usleep(50000);
   }
@@ -138,6 +139,8 @@ void demand(bool holds, const std::string& what) {
 
 void become_user(unsigned uid) {
   check(::setgroups(0, nullptr) == 0 && ::setgid(uid) == 0 && ::setuid(uid) == 0, "setuid");
+  // Else /proc/self stays root's (fs/proc/base.c, task_dump_owner).
+  check(::prctl(PR_SET_DUMPABLE, 1) == 0, "PR_SET_DUMPABLE");
 }
 
 void enter_own_namespaces() {

@@ -39,7 +39,8 @@ Address destination_of(const Attrs& datagram) {
 std::uint64_t now() {
   timespec time{};
   ::clock_gettime(CLOCK_REALTIME, &time);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U + static_cast<std::uint64_t>(time.tv_nsec);
+  return static_cast<std::uint64_t>(time.tv_sec) * 1000000000U +
+         static_cast<std::uint64_t>(time.tv_nsec);
 }
 
 UniqueFd far_socket(const std::string& ip) {
@@ -65,7 +66,8 @@ TEST_CASE("queue: datagrams of every size, in order; nothing is consumed", "[smo
   set(sender.get(), SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20);
   std::vector<std::string> sent;
   std::size_t seed = 0;
-  for (const std::size_t size : {0, 1, 0, 1472, 9000, 65507, 2, 0, 65507}) sent.push_back(pattern(size, ++seed));
+  for (const std::size_t size : {0, 1, 0, 1472, 9000, 65507, 2, 0, 65507})
+    sent.push_back(pattern(size, ++seed));
   if (v6) sent.push_back(pattern(UDPCR_MAX_PAYLOAD, ++seed));
   for (const std::string& payload : sent) send_to(sender.get(), local_of(fd.get()), payload);
   await_count(fd.get(), static_cast<std::uint32_t>(sent.size()));
@@ -231,6 +233,7 @@ TEST_CASE("queue: what UDP_GRO put together is one datagram with its segment siz
   const UniqueFd sender = unbound(v6 ? AF_INET6 : AF_INET);
   const std::string payload = pattern(3500, 3);
   send_with(sender.get(), local_of(fd.get()), payload, {.segment = 1000});
+  await_count(fd.get(), 1);
   const auto queue = Talk().queue(fd.get());
   REQUIRE(queue.size() == 1);
   CHECK((payload_of(queue[0]) == payload));

@@ -19,8 +19,8 @@ namespace {
 
 struct Asked {
   int level;
-  int name;        // of the option
-  int type;        // of the ancillary message
+  int name;  // of the option
+  int type;  // of the ancillary message
   const char* text;
 };
 

@@ -41,10 +41,10 @@ struct Sending {
 };
 void send_with(int fd, const Address& where, const std::string& payload, const Sending& how);
 
-std::size_t next_length(int fd);            // FIONREAD
-std::uint32_t charged(int fd);              // SO_MEMINFO, receive bytes
-std::uint32_t dropped(int fd);              // SO_MEMINFO, drops
-std::uint32_t udp_pages();                  // /proc/net/sockstat, "UDP: ... mem"
+std::size_t next_length(int fd);  // FIONREAD
+std::uint32_t charged(int fd);    // SO_MEMINFO, receive bytes
+std::uint32_t dropped(int fd);    // SO_MEMINFO, drops
+std::uint32_t udp_pages();        // /proc/net/sockstat, "UDP: ... mem"
 // Waits until the module counts `count` datagrams in the queue; throws after 5 s.
 void await_count(int fd, std::uint32_t count);
 

@@ -89,7 +89,8 @@ TEST_CASE("round trip: from another machine, all sizes, TTLs and TOS", "[smoke]"
     send_with(four.get(), address("10.9.0.1", to.port), "mapped", {.ttl = 9, .tos = 8});
     await_count(from.get(), ++count);
   }
-  go_round(from.get(), [&] { return asking(local_of(from.get())); }, count);
+  go_round(
+      from.get(), [&] { return asking(local_of(from.get())); }, count);
 }
 
 TEST_CASE("round trip: over loopback, with marks and segments", "[smoke]") {
@@ -101,7 +102,8 @@ TEST_CASE("round trip: over loopback, with marks and segments", "[smoke]") {
   send_with(sender.get(), local_of(from.get()), std::string(9500, 's'), {.segment = 1000});
   // ECN bits too.
   send_with(sender.get(), local_of(from.get()), "ce", {.tos = 0x03});
-  go_round(from.get(), [&] { return asking(local_of(from.get())); }, 3);
+  go_round(
+      from.get(), [&] { return asking(local_of(from.get())); }, 3);
 }
 
 TEST_CASE("round trip: multicast and broadcast") {
@@ -122,7 +124,8 @@ TEST_CASE("round trip: multicast and broadcast") {
     send_to(sender.get(), address(to, local_of(from.get()).port), to);
     await_count(from.get(), ++count);
   }
-  go_round(from.get(), [&] { return asking(local_of(from.get())); }, count);
+  go_round(
+      from.get(), [&] { return asking(local_of(from.get())); }, count);
 }
 
 TEST_CASE("round trip: a link-local source") {
@@ -140,7 +143,8 @@ TEST_CASE("round trip: a link-local source") {
   }
   send_to(sender.get(), to, "link-local");
   await_count(from.get(), 1);
-  go_round(from.get(), [&] { return asking(local_of(from.get())); }, 1);
+  go_round(
+      from.get(), [&] { return asking(local_of(from.get())); }, 1);
 }
 
 TEST_CASE("round trip: errors on the sockets and their flags are left alone") {
@@ -167,7 +171,8 @@ TEST_CASE("round trip: errors on the sockets and their flags are left alone") {
 }
 
 TEST_CASE("round trip: a full queue comes back whole", "[smoke]") {
-  const std::size_t size = GENERATE(std::size_t{0}, std::size_t{100}, std::size_t{1400}, std::size_t{60000});
+  const std::size_t size =
+      GENERATE(std::size_t{0}, std::size_t{100}, std::size_t{1400}, std::size_t{60000});
   const int buffer = GENERATE(2000, 100000);
   const UniqueFd from = socket_at(address("127.0.0.1"));
   set(from.get(), SOL_SOCKET, SO_RCVBUF, buffer);

@@ -6,6 +6,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -14,7 +15,8 @@ namespace udpcr::test {
 namespace {
 
 constexpr std::size_t kRoom = 128 * 1024;
-constexpr std::uint16_t kTypeMask = NLA_TYPE_MASK;
+// linux/netlink.h, NLA_TYPE_MASK: without the bits for nests and byte order.
+constexpr std::uint16_t kTypeMask = 0x3fff;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
@@ -96,8 +98,8 @@ Attrs Attrs::parse(ByteView bytes) {
     std::memcpy(&head, bytes.data(), sizeof head);
     if (head.nla_len < sizeof head || head.nla_len > bytes.size()) fail("a broken attribute");
     const auto value = bytes.subspan(sizeof head, head.nla_len - sizeof head);
-    result.all.push_back({static_cast<std::uint16_t>(head.nla_type & kTypeMask),
-                          Bytes(value.begin(), value.end())});
+    result.all.push_back(
+        {static_cast<std::uint16_t>(head.nla_type & kTypeMask), Bytes(value.begin(), value.end())});
     bytes = bytes.subspan(std::min<std::size_t>(bytes.size(), NLA_ALIGN(head.nla_len)));
   }
   return result;
@@ -153,7 +155,8 @@ Talk::Talk() : room_(kRoom) {
 void Talk::send(const Request& request, std::uint16_t flags) {
   nlmsghdr head{};
   genlmsghdr generic{};
-  head.nlmsg_len = static_cast<std::uint32_t>(NLMSG_HDRLEN + GENL_HDRLEN + request.payload().size());
+  head.nlmsg_len =
+      static_cast<std::uint32_t>(NLMSG_HDRLEN + GENL_HDRLEN + request.payload().size());
   head.nlmsg_type = family_;
   head.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
   head.nlmsg_seq = ++sequence_;
@@ -165,11 +168,14 @@ void Talk::send(const Request& request, std::uint16_t flags) {
   append(message, request.payload().data(), request.payload().size());
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  check(::sendto(fd_.get(), message.data(), message.size(), 0,
-                 reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel) ==
-            static_cast<ssize_t>(message.size()),
-        "send to the kernel");
+  const auto* name = reinterpret_cast<const sockaddr*>(&kernel);
+  const ssize_t sent =
+      by_write_ ? ::write(fd_.get(), message.data(), message.size())
+                : ::sendto(fd_.get(), message.data(), message.size(), 0, name, sizeof kernel);
+  check(sent == static_cast<ssize_t>(message.size()), "send to the kernel");
 }
+
+void Talk::send_by_write() { by_write_ = true; }
 
 // Adds what one recv gives; false when that ended the exchange.
 bool Talk::receive(Answer& answer) {
@@ -260,9 +266,7 @@ void Talk::put(std::uint32_t handle, std::uint32_t position) {
   must(Request(UDPCR_CMD_PUT).u32(UDPCR_A_HANDLE, handle).u32(UDPCR_A_POSITION, position));
 }
 
-void Talk::drop(std::uint32_t handle) {
-  must(Request(UDPCR_CMD_DROP).u32(UDPCR_A_HANDLE, handle));
-}
+void Talk::drop(std::uint32_t handle) { must(Request(UDPCR_CMD_DROP).u32(UDPCR_A_HANDLE, handle)); }
 
 std::uint64_t inode_of(int fd) {
   struct stat status {};

@@ -98,6 +98,9 @@ class Talk {
   // A dump by hand: what the next recv gives; false at the end.
   void begin_dump(const Request& request);
   bool next_part(Answer& answer);
+  // From now on without an address, as by write(2): then the rights of the
+  // socket's opener count as well (net/netlink/af_netlink.c, NETLINK_SKB_DST).
+  void send_by_write();
   void close() { fd_.reset(); }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
@@ -117,6 +120,7 @@ class Talk {
   bool receive(Answer& answer);
 
   UniqueFd fd_;
+  bool by_write_ = false;
   std::uint16_t family_ = 0;
   std::uint32_t sequence_ = 0;
   Bytes room_;

@@ -36,7 +36,8 @@ UniqueFd epoll_of(int fd, std::uint32_t events) {
   UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   epoll_event event{};
   event.events = events;
-  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0) throw std::runtime_error("epoll_ctl");
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    throw std::runtime_error("epoll_ctl");
   return epoll;
 }
 
@@ -150,8 +151,10 @@ TEST_CASE("wake: FIONREAD, MSG_PEEK and SO_PEEK_OFF see what was put", "[smoke]"
   }
   set(fd.get(), SOL_SOCKET, SO_PEEK_OFF, 6);
   char room[64];
-  CHECK(std::string(room, static_cast<std::size_t>(::recv(fd.get(), room, sizeof room, MSG_PEEK))) == "one");
-  CHECK(std::string(room, static_cast<std::size_t>(::recv(fd.get(), room, sizeof room, MSG_PEEK))) == "second");
+  CHECK(std::string(room, static_cast<std::size_t>(
+                              ::recv(fd.get(), room, sizeof room, MSG_PEEK))) == "one");
+  CHECK(std::string(room, static_cast<std::size_t>(
+                              ::recv(fd.get(), room, sizeof room, MSG_PEEK))) == "second");
   set(fd.get(), SOL_SOCKET, SO_PEEK_OFF, -1);
   // A queue that was peeked at can be taken, and is the same afterwards.
   talk.take(fd.get(), 2);

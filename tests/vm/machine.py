@@ -45,8 +45,9 @@ def command_line(folder, initrd, share, given):
         sys.exit("qemu-system-x86_64 is not there: apt-get install qemu-system-x86")
     append = ("console=ttyS0 quiet panic=-1 oops=panic log_buf_len=8M"
               + APPEND.get(given.kernel, ""))
-    return [qemu, "-nodefaults", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
-            "-m", str(given.memory), "-display", "none", "-no-reboot",
+    return [qemu, "-nodefaults", "-accel", "tcg,thread=multi", "-cpu", "max",
+            # In two sockets: without ACPI the guest finds no second core of one.
+            "-smp", "2,sockets=2", "-m", str(given.memory), "-display", "none", "-no-reboot",
             "-serial", f"file:{share}/console",
             "-kernel", kernel_image.unpacked(folder), "-initrd", initrd, "-append", append,
             "-virtfs", "local,path=/,mount_tag=root,security_model=none,readonly=on,"
