@@ -42,8 +42,8 @@ def beside(source, engine_tests):
 
 
 def run(source, program, scripts):
-    """All test cases of a Catch2 program on each kernel, and the harness's own test."""
-    cases = source / "tests/lib/catch_cases.py"
+    """The module's tests on each kernel, and the harness's own test."""
+    cases = source / "tests/lib/module_cases.py"
     machine = source / "tests/vm/run.py"
     jobs = []
     for kernel, selection, seconds in FULL if scripts.full else DEFAULT:

@@ -123,14 +123,18 @@ def attributes_of(spec, name="attr"):
             for number, one in enumerate(chosen["attributes"], 1)}
 
 
+def operation(spec, name):
+    return next(one for one in spec["operations"]["list"] if one["name"] == name)
+
+
 def messages(spec):
     """(operation, "do" or "dump", "request" or "reply", attributes) of every message."""
-    for operation in spec["operations"]["list"]:
+    for one in spec["operations"]["list"]:
         for kind in ("do", "dump"):
-            if kind in operation:
+            if kind in one:
                 for direction in ("request", "reply"):
-                    message = operation[kind].get(direction, {})
-                    yield operation["name"], kind, direction, message.get("attributes", [])
+                    message = one[kind].get(direction, {})
+                    yield one["name"], kind, direction, message.get("attributes", [])
 
 
 # -- the comparison --

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstring>
@@ -302,6 +303,53 @@ TEST_CASE("record: the dump gives each bound socket of the namespace, and no oth
       }
     }
   }
+}
+
+TEST_CASE("record: the dump of a socket that has everything") {
+  const UniqueFd fd = socket_at(link_local("left"));
+  set(fd.get(), SOL_IPV6, IPV6_RECVERR, 1);
+  REQUIRE(::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "left", 5) == 0);
+  connect_to(fd.get(), link_local("left", 9));
+  ipv6_mreq group{};
+  std::memcpy(&group.ipv6mr_multiaddr, address("ff05::5:5").bytes, 16);
+  group.ipv6mr_interface = index_of("left");
+  REQUIRE(::setsockopt(fd.get(), SOL_IPV6, IPV6_JOIN_GROUP, &group, sizeof group) == 0);
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  REQUIRE(::getsockopt(fd.get(), SOL_SOCKET, kSoCookie, &cookie, &size) == 0);
+  // Nobody listens there: the answer is an error, which is queued and pending.
+  REQUIRE(::send(fd.get(), "x", 1, 0) == 1);
+  Talk talk;
+  for (int i = 0; i < 500 && !talk.record(fd.get()).has(UDPCR_A_ERROR_COUNT); ++i) ::usleep(5000);
+  talk.stage(fd.get(), 1);
+  Attrs datagram;
+  datagram.all.push_back({UDPCR_A_PAYLOAD, bytes("held")});
+  talk.add(1, datagram);
+  REQUIRE(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_ERROR, 0)).error == 0);
+  REQUIRE(::send(fd.get(), "cork", 4, MSG_MORE) == 4);
+  REQUIRE(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_ERROR, ENETDOWN)).error ==
+          0);
+  REQUIRE(::shutdown(fd.get(), SHUT_RD) == 0);
+  const Message alone = talk.record(fd.get());
+  const auto all = talk.must_dump(Request(UDPCR_CMD_SOCKET));
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Message& one) {
+    return one.u64(UDPCR_A_INO) == inode_of(fd.get());
+  });
+  REQUIRE(found != all.end());
+  CHECK(found->u64(UDPCR_A_COOKIE) == cookie);
+  CHECK(local_in(*found) == local_of(fd.get()));
+  CHECK(found->u32(UDPCR_A_LOCAL_SCOPE) == index_of("left"));
+  CHECK(found->address(UDPCR_A_PEER_ADDR, UDPCR_A_PEER_PORT, UDPCR_A_PEER_SCOPE) ==
+        peer_of(fd.get()));
+  CHECK(found->u32(UDPCR_A_PEER_SCOPE) == index_of("left"));
+  CHECK(found->string(UDPCR_A_DEVICE) == "left");
+  CHECK(found->u8(UDPCR_A_SHUTDOWN) == 1);
+  CHECK(found->u32(UDPCR_A_ERROR) == ENETDOWN);
+  CHECK(found->u32(UDPCR_A_ERROR_COUNT) == 1);
+  CHECK(found->u32(UDPCR_A_CORK_LEN) == 4);
+  CHECK(found->u32(UDPCR_A_HELD_COUNT) == 1);
+  CHECK(found->nests(UDPCR_A_MEMBERSHIP).size() == 1);
+  CHECK(found->all.size() == alone.all.size());
 }
 
 TEST_CASE("set: the counter of drops and the pending error", "[smoke]") {

@@ -3,10 +3,12 @@
 // Requests that are not in order: each is refused with a sentence, and nothing
 // has happened.
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <cerrno>
 
+#include "kernel_numbers.hpp"
 #include "receive.hpp"
 #include "refusal.hpp"
 #include "support.hpp"
@@ -50,6 +52,36 @@ TEST_CASE("refused: an attribute that is missing", "[smoke]") {
   CHECK(unlike(talk.ask(Request(UDPCR_CMD_DATAGRAM).u32(UDPCR_A_HANDLE, 1)), EINVAL,
                {"UDPCR_A_PAYLOAD"}) == "");
   CHECK(talk.held(1).empty());
+}
+
+TEST_CASE("refused: every request that names a socket takes the cookie as proof") {
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  REQUIRE(::getsockopt(fd.get(), SOL_SOCKET, kSoCookie, &cookie, &size) == 0);
+  Talk talk;
+  std::uint32_t handle = 0;
+  for (const std::uint8_t command : {UDPCR_CMD_SOCKET, UDPCR_CMD_QUEUE, UDPCR_CMD_TAKE,
+                                     UDPCR_CMD_STAGE, UDPCR_CMD_OPEN, UDPCR_CMD_SET}) {
+    for (const bool right : {false, true}) {
+      Request request(command);
+      request.socket(fd.get()).u64(UDPCR_A_COOKIE, cookie + (right ? 0 : 1));
+      if (command == UDPCR_CMD_TAKE || command == UDPCR_CMD_STAGE) {
+        request.u32(UDPCR_A_HANDLE, ++handle);
+      }
+      if (command == UDPCR_CMD_SET) request.u32(UDPCR_A_DROPS, 3);
+      const Answer answer = command == UDPCR_CMD_QUEUE ? talk.dump(request) : talk.ask(request);
+      INFO("command " << int{command} << (right ? ", right" : ", wrong"));
+      if (right) {
+        CHECK(to_string(answer) == "0: ");
+      } else {
+        CHECK(unlike(answer, ESTALE, {std::to_string(cookie + 1)}) == "");
+      }
+      if (right && command == UDPCR_CMD_OPEN) {
+        ::close(static_cast<int>(answer.one().u32(UDPCR_A_FD)));
+      }
+    }
+  }
 }
 
 TEST_CASE("refused: an attribute of a wrong length, for each of every command") {

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <thread>
@@ -208,11 +209,13 @@ TEST_CASE("stress: pending errors are kept", "[stress]") {
   }
 }
 
-// Where there are no injected faults (Debian's kernels) it runs without: the
-// debug kernel must have them, which tests/module/faults looks after.
+// Debian's kernels cannot inject faults, there it runs without; the debug
+// kernel must.
 TEST_CASE("stress: with slab faults in the taker nothing is lost or doubled", "[stress]") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+  const bool debug_kernel = ::access("/sys/kernel/debug/kmemleak", F_OK) == 0;
+  REQUIRE(has_faults() == debug_kernel);
   Traffic traffic(fd.get(), true);
   const std::unique_ptr<Faults> faults(has_faults() ? new Faults : nullptr);
   Talk talk;
@@ -258,4 +261,42 @@ TEST_CASE("stress: with slab faults in the taker nothing is lost or doubled", "[
   CHECK(done > 0);
   if (faults) CHECK(failed > 0);
   CHECK(charged(fd.get()) == 0);
+}
+
+// Hidden: tests/module/unload runs it while it unloads and loads the module.
+TEST_CASE("load: the module comes and goes, no datagram is lost or doubled", "[.load]") {
+  const char* seconds = std::getenv("TEST_LOAD_SECONDS");
+  REQUIRE(seconds != nullptr);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(std::stoi(seconds));
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20);
+  Traffic traffic(fd.get(), true);
+  unsigned whole = 0;
+  unsigned absent = 0;
+  while (std::chrono::steady_clock::now() < end) {
+    try {
+      Talk talk;
+      for (int i = 0; i < 50; ++i) {
+        talk.take(fd.get(), 1);
+        talk.stage(fd.get(), 2);
+        (void)talk.held(1);
+        (void)talk.queue(fd.get());
+        (void)talk.record(fd.get());
+        talk.put(1, UDPCR_POSITION_FRONT);
+        talk.drop(2);
+        ++whole;
+      }
+      // Left to the end of the netlink socket, or of the module.
+      talk.take(fd.get(), 1);
+    } catch (const std::runtime_error&) {
+      ++absent;
+    }
+  }
+  traffic.end();
+  CHECK(traffic.errors_ == 0);
+  traffic.judge(dropped(fd.get()));
+  CHECK(charged(fd.get()) == 0);
+  WARN(whole << " rounds with the module, " << absent << " times it went");
+  CHECK(whole > 10);
+  CHECK(absent > 5);
 }
