@@ -141,14 +141,8 @@ MessageStream ModuleEngine::take_rest(int fd, std::size_t already, QueueEnd end)
     if (!substitute_ || !is_refusal(error)) throw;
     return substitute_->take_rest(fd, already, end);
   }
-  MessageStream all;
-  try {
-    all = client_.read_list(handle);
-  } catch (...) {
-    client_.put(handle, UDPCR_POSITION_FRONT);
-    throw;
-  }
-  client_.drop(handle);
+  taken_.push_back(handle);
+  const MessageStream all = client_.read_list(handle);
   MessageStream rest;
   std::size_t offset = 0;
   for (std::size_t i = 0; i < all.count(); ++i) {
@@ -156,6 +150,16 @@ MessageStream ModuleEngine::take_rest(int fd, std::size_t already, QueueEnd end)
     if (i >= already) rest.append(message);
   }
   return rest;
+}
+
+void ModuleEngine::settle_rest(bool stored) {
+  for (const std::uint32_t handle : std::exchange(taken_, {})) {
+    if (stored) {
+      client_.drop(handle);
+    } else {
+      client_.put(handle, UDPCR_POSITION_FRONT);
+    }
+  }
 }
 
 Restored ModuleEngine::restore(const SocketState& state, const RestoreOptions& options) {

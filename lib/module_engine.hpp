@@ -23,6 +23,7 @@ class ModuleEngine final : public Engine {
   [[nodiscard]] std::string_view name() const noexcept override { return "module"; }
   SocketState capture(int fd, const CaptureOptions& options) override;
   MessageStream take_rest(int fd, std::size_t already, QueueEnd end) override;
+  void settle_rest(bool stored) override;
   Restored restore(const SocketState& state, const RestoreOptions& options) override;
   [[nodiscard]] std::vector<Loss> limits() const override;
 
@@ -36,6 +37,7 @@ class ModuleEngine final : public Engine {
   std::unique_ptr<Engine> substitute_;
   FreshSockets fresh_;
   std::uint32_t last_handle_ = 0;
+  std::vector<std::uint32_t> taken_;  // lists that take_rest() has begun
 };
 
 // The queue through UDPCR_CMD_STAGE, DATAGRAM and PUT; errors and drop counter

@@ -240,6 +240,11 @@ class Engine {
   // the socket accepts nothing more from here on.
   virtual MessageStream take_rest(int fd, std::size_t already, QueueEnd end) = 0;
 
+  // Whether what take_rest() has taken so far is stored now.  If not, an engine
+  // that can puts the queues back in front; so it does when it is destroyed
+  // before it was told.
+  virtual void settle_rest(bool /*stored*/) {}
+
   // A new socket in the caller's network namespace.
   virtual Restored restore(const SocketState& state, const RestoreOptions& options) = 0;
 

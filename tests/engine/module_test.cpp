@@ -228,9 +228,24 @@ MODULE_TEST("take_rest empties the queue and gives what stands behind the first 
   for (const char* payload : {"a", "", "c"}) send_to(sender.get(), local_of(fd.get()), payload);
   const MessageStream rest = engine->take_rest(fd.get(), 1, QueueEnd::stays_open);
   CHECK(rest.count() == 2);
-  CHECK(engine->capture(fd.get(), {}).record.rmem == 0);
   send_to(sender.get(), local_of(fd.get()), "later");
   CHECK(payloads(read_all(fd.get())) == std::vector<std::string>{"later"});
+  CHECK(engine->capture(fd.get(), {}).record.rmem != 0);
+  engine->settle_rest(true);
+  CHECK(engine->capture(fd.get(), {}).record.rmem == 0);
+}
+
+MODULE_TEST("what take_rest has taken and nobody has stored goes back in front") {
+  const bool told = GENERATE(false, true);
+  auto engine = make_engine(UseEngine::module);
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  const UniqueFd sender = unbound(AF_INET);
+  for (const char* payload : {"a", "", "c"}) send_to(sender.get(), local_of(fd.get()), payload);
+  engine->take_rest(fd.get(), 1, QueueEnd::stays_open);
+  send_to(sender.get(), local_of(fd.get()), "later");
+  if (told) engine->settle_rest(false);
+  if (!told) engine.reset();
+  CHECK(payloads(read_all(fd.get())) == std::vector<std::string>{"a", "", "c", "later"});
 }
 
 MODULE_TEST("a client that is forked has lists of its own") {

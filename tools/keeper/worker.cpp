@@ -183,6 +183,17 @@ class Work {
   }
 
   void take_rest(QueueEnd end, ImageFile& file) {
+    try {
+      if (append_rest(end) != 0) file.write(serialize_image(image_));
+    } catch (...) {
+      engine_->settle_rest(false);
+      throw;
+    }
+    engine_->settle_rest(true);
+  }
+
+  // The number of datagrams that the image has now and its file has not.
+  std::size_t append_rest(QueueEnd end) {
     std::size_t added = 0;
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
       const MessageStream rest = engine_->take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
@@ -193,8 +204,7 @@ class Work {
       }
       added += rest.count();
     }
-    if (added == 0) return;
-    file.write(serialize_image(image_));
+    return added;
   }
 
   void await_end() {
