@@ -72,7 +72,7 @@ TEST_CASE("a connected socket keeps its peer and its queue") {
   CHECK((::fcntl(restored.fd.get(), F_GETFL) & O_NONBLOCK) != 0);
   CHECK(payloads(read_all(restored.fd.get())) == std::vector<std::string>{"a", "", "b"});
   REQUIRE(::send(restored.fd.get(), "reply", 5, 0) == 5);
-  const auto seen = read_all(peer.get());
+  const auto seen = read_some(peer.get(), 1);
   REQUIRE(seen.size() == 1);
   CHECK(seen[0].source == local);
 }

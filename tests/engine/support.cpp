@@ -167,6 +167,16 @@ std::vector<Seen> read_all(int fd) {
   }
 }
 
+std::vector<Seen> read_some(int fd, std::size_t count) {
+  std::vector<Seen> all;
+  for (int i = 0; i < 2000; ++i) {
+    for (Seen& one : read_all(fd)) all.push_back(std::move(one));
+    if (all.size() >= count) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return all;
+}
+
 std::vector<std::string> payloads(const std::vector<Seen>& seen) {
   std::vector<std::string> all;
   for (const Seen& one : seen) all.push_back(one.payload);

@@ -41,6 +41,8 @@ struct Seen {
 void ask_for_everything(int fd);
 // Reads until nothing is left; waits for nothing.
 std::vector<Seen> read_all(int fd);
+// Waits for `count` of them, 2 s at most: a busy machine delivers later.
+std::vector<Seen> read_some(int fd, std::size_t count);
 std::vector<std::string> payloads(const std::vector<Seen>& seen);
 
 // A state made by hand: a socket at `where` with these datagrams.

@@ -86,7 +86,8 @@ void check_queue(const MessageStream& queue) {
       const Datagram datagram = decode_datagram(message, unknown);
       const Bytes again = encode_datagram(datagram);
       // A message of the error queue carries its error beside.
-      if (!datagram.error && again.size() > datagram.payload.size() + 124) fail("a datagram has grown too large");
+      if (!datagram.error && again.size() > datagram.payload.size() + 124)
+        fail("a datagram has grown too large");
       if (!(decode_datagram(again, unknown) == datagram)) fail("a datagram has changed");
     } catch (const Error&) {
     }

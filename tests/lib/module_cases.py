@@ -1,50 +1,63 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""In the virtual machine: a Catch2 program's cases, then the script tests of tests/module.
+"""In the virtual machine: all tests that need the module, one program after another.
 
-usage: module_cases.py PROGRAM [SELECTION...]
+usage: module_cases.py BIN [SELECTION...]
 
-Tells one `done` when each of them has ended with its own.
+BIN has the Catch2 programs; SELECTION is for module_tests.  Each case's name
+gets the program's before it.  Tells one `done` when each program has told its own.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
+CATCH = TESTS / "lib" / "catch_cases.py"
+# A script has network, files and processes of its own, as the runner gives it.
+ISOLATED = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
+            TESTS / "lib" / "in_namespace.sh"]
 
 
-def run(command, folder):
+def run(name, command, folder):
     """Whether it ended in order; its lines but the last go on."""
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, errors="replace")
+                               stderr=subprocess.STDOUT, text=True, errors="replace",
+                               env={**os.environ, "TMPDIR": folder})
     done = False
     for line in process.stdout:
         done = line == "done\n"
         if not done:
-            print(line, end="", flush=True)
-    return done, process.wait()
+            print(re.sub(r"^(ok|not ok|skip) (?=\S)", rf"\1 {name}/", line), end="", flush=True)
+    status = process.wait()
+    if not done:
+        print(f"not ok {name} it died with status {status}", flush=True)
+    return done and status == 0
 
 
 def main():
-    program, *selection = sys.argv[1:]
+    programs, *selection = sys.argv[1:]
+    programs = Path(programs)
+    os.environ.update(TEST_ENGINE="module", TEST_BUILD=str(programs.parent))
+    jobs = [("module_tests", [CATCH, programs / "module_tests", *selection])]
+    jobs += [(f"engine_tests{tag}", [CATCH, programs / "engine_tests", tag])
+             for tag in ("~[module]", "[module]")]
     scripts = sorted(path for path in (TESTS / "module").iterdir()
                      if path.is_file() and os.access(path, os.X_OK))
     assert scripts, "tests/module holds no script test"
-    commands = [[TESTS / "lib" / "catch_cases.py", program, *selection], *([one] for one in scripts)]
-    status, all_done = 0, True
-    for command in commands:
+    all_well = True
+    for name, command in jobs:
         with tempfile.TemporaryDirectory() as folder:
-            done, ended = run(command, folder)
-        if not done:
-            print(f"not ok {Path(command[0]).name} it died with status {ended}", flush=True)
-        status = status or ended or (0 if done else 1)
-        all_done = all_done and done
-    if all_done:
-        print("done")
-    return status
+            all_well &= run(name, command, folder)
+    for script in scripts:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            all_well &= run(script.name, [*ISOLATED, folder, script], folder)
+    print("done")
+    return 0 if all_well else 1
 
 
 if __name__ == "__main__":

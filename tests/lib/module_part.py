@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The part `module`: udpcr.ko on other kernels, in virtual machines."""
 
-import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,31 +27,15 @@ def built(source, kernel, tally):
     return False
 
 
-def beside(source, engine_tests):
-    """What else runs on every kernel: the engine's tests with the module, and the scripts."""
-    for selection in ("~[module]", "[module]"):
-        yield (f"engine-with-module/{selection}",
-               ["env", "TEST_ENGINE=module", source / "tests/lib/catch_cases.py", engine_tests,
-                selection])
-    isolated = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-                "--", source / "tests/lib/in_namespace.sh", "/run/tmp"]
-    for script in sorted((source / "tests/module").iterdir()):
-        if script.is_file() and os.access(script, os.X_OK):
-            yield f"module/{script.name}", [*isolated, script]
-
-
-def run(source, program, scripts):
-    """The module's tests on each kernel, and the harness's own test."""
+def run(source, programs, scripts):
+    """The module's tests on each kernel, each in one machine, and the harness's own test."""
     cases = source / "tests/lib/module_cases.py"
     machine = source / "tests/vm/run.py"
     jobs = []
     for kernel, selection, seconds in FULL if scripts.full else DEFAULT:
         if built(source, kernel, scripts.tally):
-            command = [machine, kernel, "--seconds", seconds, "--", cases, program, *selection]
+            command = [machine, kernel, "--seconds", seconds, "--", cases, programs, *selection]
             jobs.append((f"module/{kernel}", command, seconds + MARGIN))
-            for name, inside in beside(source, program.parent / "engine_tests"):
-                command = [machine, kernel, "--seconds", seconds, "--", *inside]
-                jobs.append((f"{name}/{kernel}", command, seconds + MARGIN))
     jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
                  SELF_TEST_SECONDS))
     with ThreadPoolExecutor(MACHINES) as pool:

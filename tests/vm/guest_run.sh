@@ -47,15 +47,17 @@ furnish() {
     mount -t debugfs debugfs /sys/kernel/debug &&
     mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
     ln -s /proc/self/fd /dev/fd &&
-    ln -s /proc/self/fd/0 /dev/stdin &&
-    ln -s /proc/self/fd/1 /dev/stdout &&
-    ln -s /proc/self/fd/2 /dev/stderr &&
-    hostname vm &&
+    ln -s fd/0 /dev/stdin &&
+    ln -s fd/1 /dev/stdout &&
+    ln -s fd/2 /dev/stderr &&
+    echo vm > /proc/sys/kernel/hostname &&
     { [ -z "$modules" ] || mount --bind "$modules" /lib/modules; }
 }
 
 dmesg -n 5
 furnish || give_up "the guest could not mount its own file systems"
+# Only the scans at the end: each takes the guest seconds.
+[ -z "$debug" ] || echo scan=off > /sys/kernel/debug/kmemleak || give_up "the debug kernel has no kmemleak"
 [ -d "$directory" ] || give_up "the guest does not see $directory"
 
 if [ -n "$module" ]; then

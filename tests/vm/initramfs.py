@@ -12,6 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BUSYBOX = Path("/bin/busybox")
+# What guest_boot.sh calls.
+APPLETS = ("cat", "insmod", "mkdir", "mount", "reboot", "sh", "stat", "switch_root")
 # What the guest mounts its root with; Debian's kernels have it as modules.
 WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_rng")
 
@@ -43,6 +45,8 @@ def build(folder, kernel, target):
         (root / "bin").mkdir()
         (root / "modules").mkdir()
         shutil.copy(BUSYBOX, root / "bin/busybox")
+        for applet in APPLETS:
+            (root / "bin" / applet).symlink_to("busybox")
         shutil.copy(HERE / "guest_boot.sh", root / "init")
         (root / "init").chmod(0o755)
         order = []

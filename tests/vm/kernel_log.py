@@ -43,12 +43,13 @@ def leaks(report, symbols):
     """kmemleak's objects that udpcr's code allocated; the module is unloaded by then.
 
     symbols are its lines of /proc/kallsyms from before."""
-    table = sorted((int(line.split()[0], 16), line.split()[2]) for line in symbols.splitlines())
+    fields = (line.split() for line in symbols.splitlines())
+    table = sorted((int(address, 16), name) for address, kind, name, _ in fields if kind in "tT")
     ours = []
     for record in re.split(r"^(?=unreferenced object)", report, flags=re.MULTILINE):
         text = re.sub(r"(?<=\] )0x[0-9a-f]+", lambda match: named(int(match[0], 16), table), record)
-        # What module_init allocated: its own code is gone even earlier.
-        if "[udpcr]" in text or " do_init_module" in text:
+        # What module_init or module_exit allocated: the first's own code is gone even earlier.
+        if re.search(r"\[udpcr\]|do_init_module|sys_delete_module", text):
             ours.append(text)
     return "".join(ours)
 
