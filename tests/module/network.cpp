@@ -76,6 +76,11 @@ void make_probe() {
             ::connect(probe, name, size) == 0 &&
             ::setsockopt(probe, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0,
         "a socket that is connected to itself");
+  // While a socket wants time stamps all packets have them; from some moment
+  // after this call on (net/core/dev.c, netstamp_work).
+  const int on = 1;
+  check(::setsockopt(probe, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) == 0, "SO_TIMESTAMPNS");
+  ::usleep(200000);
 }
 
 int& fd_of(Net net) { return nets[static_cast<int>(net)]; }
