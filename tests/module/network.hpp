@@ -28,6 +28,11 @@ class In {
   In& operator=(const In&) = delete;
 };
 
+// Returns when what this thread has sent over loopback has arrived: the kernel
+// may leave that to ksoftirqd (kernel/softirq.c of 6.1, do_softirq).  Does
+// nothing in other threads than the first one.
+void settle();
+
 unsigned index_of(const char* interface);
 
 // Runs `body` in a child; returns what it threw, "" when it threw nothing, or

@@ -55,6 +55,7 @@ void check(bool good, const std::string& what) {
 }
 
 std::uint32_t meminfo(int fd, unsigned index) {
+  settle();
   std::uint32_t info[kMeminfoCount] = {};
   socklen_t size = sizeof info;
   check(::getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size) == 0, "SO_MEMINFO");
@@ -103,7 +104,11 @@ bool receive(int fd, Received& received, int flags) {
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  const ssize_t got = ::recvmsg(fd, &message, flags | MSG_DONTWAIT);
+  ssize_t got = ::recvmsg(fd, &message, flags | MSG_DONTWAIT);
+  if (got < 0 && errno == EAGAIN) {
+    settle();
+    got = ::recvmsg(fd, &message, flags | MSG_DONTWAIT);
+  }
   if (got < 0) {
     check(errno == EAGAIN, "recvmsg");
     return false;
@@ -168,6 +173,7 @@ void send_with(int fd, const Address& where, const std::string& payload, const S
 }
 
 std::size_t next_length(int fd) {
+  settle();
   int length = -1;
   check(::ioctl(fd, FIONREAD, &length) == 0, "FIONREAD");
   return static_cast<std::size_t>(length);

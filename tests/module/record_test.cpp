@@ -237,7 +237,7 @@ TEST_CASE("record: messages in the error queue, corked bytes, datagrams held asi
 
 TEST_CASE("record: an encapsulation socket is told apart, and its queues are not ours") {
   const UniqueFd fd = socket_at(address("127.0.0.1"));
-  set(fd.get(), SOL_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP);
+  set(fd.get(), SOL_UDP, UDP_ENCAP, UDP_ENCAP_L2TPINUDP);
   Talk talk;
   CHECK((talk.record(fd.get()).u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_ENCAP) != 0);
   const std::string inode = std::to_string(inode_of(fd.get()));

@@ -243,6 +243,7 @@ std::vector<Message> Talk::must_dump(const Request& request) {
 }
 
 std::vector<Message> Talk::queue(int fd, std::uint32_t which) {
+  settle();
   return must_dump(Request(UDPCR_CMD_QUEUE).socket(fd).u32(UDPCR_A_QUEUE, which));
 }
 
@@ -251,6 +252,7 @@ std::vector<Message> Talk::held(std::uint32_t handle) {
 }
 
 Message Talk::take(int fd, std::uint32_t handle) {
+  settle();
   return must(Request(UDPCR_CMD_TAKE).socket(fd).u32(UDPCR_A_HANDLE, handle)).one();
 }
 

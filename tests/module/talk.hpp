@@ -9,6 +9,8 @@
 #include <functional>
 #include <udpcr/udpcr.hpp>
 
+#include "network.hpp"
+
 namespace udpcr::test {
 
 struct Attr {
@@ -105,7 +107,10 @@ class Talk {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   // Shorthands.
-  Message record(int fd) { return must(Request(UDPCR_CMD_SOCKET).socket(fd)).one(); }
+  Message record(int fd) {
+    settle();
+    return must(Request(UDPCR_CMD_SOCKET).socket(fd)).one();
+  }
   std::vector<Message> queue(int fd, std::uint32_t which = UDPCR_QUEUE_RECEIVE);
   std::vector<Message> held(std::uint32_t handle);
   Message take(int fd, std::uint32_t handle);
