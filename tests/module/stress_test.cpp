@@ -4,7 +4,6 @@
 // 100,000 with TEST_FULL=1.
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -49,11 +48,13 @@ class Faults {
   ~Faults() { write_file(std::string(kFailslab) + "probability", "0"); }
   Faults(const Faults&) = delete;
   Faults& operator=(const Faults&) = delete;
-  static void in_this_thread(bool on) {
-    const std::string path =
-        "/proc/self/task/" + std::to_string(::syscall(SYS_gettid)) + "/make-it-fail";
-    demand(write_file(path, on ? "1" : "0"), path);
+  // Of the thread that has made this object; opened before, for open(2) may fail.
+  void in_this_thread(bool on) const {
+    demand(::pwrite(switch_.get(), on ? "1" : "0", 1, 0) == 1, "make-it-fail");
   }
+
+ private:
+  UniqueFd switch_{::open("/proc/thread-self/make-it-fail", O_WRONLY | O_CLOEXEC)};
 };
 
 struct Traffic {
@@ -212,12 +213,17 @@ TEST_CASE("stress: with slab faults in the taker nothing is lost or doubled", "[
   Traffic traffic(fd.get(), true);
   const std::unique_ptr<Faults> faults(has_faults() ? new Faults : nullptr);
   Talk talk;
+  // Made before faults begin.
+  const Request take = Request(UDPCR_CMD_TAKE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1);
+  const Request list = Request(UDPCR_CMD_QUEUE).u32(UDPCR_A_HANDLE, 1);
+  const Request put =
+      Request(UDPCR_CMD_PUT).u32(UDPCR_A_HANDLE, 1).u32(UDPCR_A_POSITION, UDPCR_POSITION_FRONT);
   unsigned failed = 0;
   unsigned done = 0;
   for (int i = 0; i < rounds(); ++i) {
     // Each request may fail for want of memory, on the way there, in the
     // module, or on the way back: then nothing has happened, or it has.
-    if (faults) Faults::in_this_thread(true);
+    if (faults) faults->in_this_thread(true);
     const auto attempt = [&](const Request& request, bool dump) {
       try {
         const Answer answer = dump ? talk.dump(request) : talk.ask(request);
@@ -228,10 +234,6 @@ TEST_CASE("stress: with slab faults in the taker nothing is lost or doubled", "[
         return -1;  // no answer
       }
     };
-    const Request take = Request(UDPCR_CMD_TAKE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1);
-    const Request list = Request(UDPCR_CMD_QUEUE).u32(UDPCR_A_HANDLE, 1);
-    const Request put =
-        Request(UDPCR_CMD_PUT).u32(UDPCR_A_HANDLE, 1).u32(UDPCR_A_POSITION, UDPCR_POSITION_FRONT);
     bool unanswered = attempt(take, false) == -1;
     unanswered = (i % 8 == 0 && attempt(list, true) == -1) || unanswered;
     int put_error = 0;
@@ -240,7 +242,7 @@ TEST_CASE("stress: with slab faults in the taker nothing is lost or doubled", "[
       if (put_error == 0 || put_error == ENOENT) break;
       unanswered = put_error == -1;
     }
-    if (faults) Faults::in_this_thread(false);
+    if (faults) faults->in_this_thread(false);
     done += put_error == 0;
     // After a lost answer the netlink socket is out of step: begin anew, which
     // puts back what it held.
