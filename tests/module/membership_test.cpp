@@ -272,5 +272,5 @@ TEST_CASE("memberships: a filter of 3,000 sources is told whole") {
   filter(fd.get(), "ff05::3:2", "left", MCAST_INCLUDE, many(3000));
   const auto all = members(fd.get());
   REQUIRE(all.size() == 1);
-  CHECK(all[0].bytes(UDPCR_MEMBER_SOURCES).size() == 3000 * 16);
+  CHECK(all[0].bytes(UDPCR_MEMBER_SOURCES).size() == std::size_t{3000} * 16);
 }

@@ -14,7 +14,7 @@
 namespace udpcr::test {
 namespace {
 
-constexpr std::size_t kRoom = 128 * 1024;
+constexpr std::size_t kRoom = std::size_t{128} * 1024;
 // linux/netlink.h, NLA_TYPE_MASK: without the bits for nests and byte order.
 constexpr std::uint16_t kTypeMask = 0x3fff;
 
