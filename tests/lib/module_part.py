@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The part `module`: udpcr.ko on other kernels, in virtual machines."""
 
+import os
 import subprocess
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 # Kernel, the tests run there by default, the virtual machine's seconds.
 DEFAULT = [("6.1", [], 600), ("6.12", ["[smoke]"], 300), ("7.3", ["[smoke]"], 300)]
@@ -27,6 +30,25 @@ def built(source, kernel, tally):
     return False
 
 
+def installed_builds(build, tally):
+    """Whether what `cmake --install` leaves of the module's source builds, as DKMS would do it."""
+    name = "module/installed_source"
+    cache = Path(os.environ.get("UDPCR_CACHE", Path.home() / ".cache" / "udpcr"))
+    with tempfile.TemporaryDirectory() as folder:
+        installed = subprocess.run(["cmake", "--install", build, "--prefix", folder],
+                                   capture_output=True, text=True)
+        trees = list(Path(folder).glob("src/udpcr-*"))
+        if len(trees) != 1 or not (trees[0] / "dkms.conf").is_file():
+            tally.not_ok(name, f"no src/udpcr-VERSION with dkms.conf: {installed.stderr.strip()}")
+            return
+        made = subprocess.run(["make", "-s", "-C", trees[0] / "kmod",
+                               f"KDIR={cache}/kernels/6.1/build"], capture_output=True, text=True)
+        if made.returncode == 0 and (trees[0] / "kmod" / "udpcr.ko").is_file():
+            tally.ok(name)
+        else:
+            tally.not_ok(name, (made.stdout + made.stderr)[-2000:])
+
+
 def run(source, programs, scripts):
     """The module's tests on each kernel, each in one machine, and the harness's own test."""
     cases = source / "tests/lib/module_cases.py"
@@ -36,6 +58,7 @@ def run(source, programs, scripts):
         if built(source, kernel, scripts.tally):
             command = [machine, kernel, "--seconds", seconds, "--", cases, programs, *selection]
             jobs.append((f"module/{kernel}", command, seconds + MARGIN))
+    installed_builds(programs.parent, scripts.tally)
     jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
                  SELF_TEST_SECONDS))
     with ThreadPoolExecutor(MACHINES) as pool:
