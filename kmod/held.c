@@ -259,7 +259,7 @@ struct udpcr_queue_copy *udpcr_held_copy(struct udpcr_caller caller, u32 handle,
 	list = lock_list(caller, handle, &holder, extack);
 	if (IS_ERR(list))
 		return ERR_CAST(list);
-	copy = udpcr_queue_copy_list(list->sk, &list->skbs);
+	copy = udpcr_queue_copy_list(list->sk, &list->skbs, extack);
 	mutex_unlock(&holder->lock);
 	return copy;
 }

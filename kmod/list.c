@@ -8,96 +8,17 @@
  *
  * The caller sees to it that a list is used by one at a time.
  */
-#include <linux/cred.h>
 #include <linux/hashtable.h>
-#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include "compat.h"
 #include "list.h"
+#include "user.h"
 
-static unsigned int max_held = 65536;
-module_param(max_held, uint, 0644);
-MODULE_PARM_DESC(max_held, "Most lists that one user may hold aside");
-
-/**
- * struct udpcr_user - how much a user holds
- * @node: in users
- * @uid: the user
- * @lists: number of lists
- */
-struct udpcr_user {
-	struct hlist_node node;
-	kuid_t uid;
-	unsigned int lists;
-};
-
-static DEFINE_HASHTABLE(users, 6);
 static DEFINE_HASHTABLE(lists_by_socket, 8);
-static DEFINE_MUTEX(users_lock); /* over both */
-
-static struct udpcr_user *user_of(kuid_t uid)
-{
-	struct udpcr_user *user;
-
-	hash_for_each_possible(users, user, node, __kuid_val(uid))
-		if (uid_eq(user->uid, uid))
-			return user;
-	user = kzalloc(sizeof(*user), GFP_KERNEL);
-	if (user) {
-		user->uid = uid;
-		hash_add(users, &user->node, __kuid_val(uid));
-	}
-	return user;
-}
-
-static void forget_if_idle(struct udpcr_user *user)
-{
-	if (user->lists)
-		return;
-	hash_del(&user->node);
-	kfree(user);
-}
-
-static int charge_user(struct udpcr_list *list, struct netlink_ext_ack *extack)
-{
-	struct udpcr_user *user;
-	int error = 0;
-
-	mutex_lock(&users_lock);
-	user = user_of(current_euid());
-	if (!user) {
-		error = -ENOMEM;
-		goto unlock;
-	}
-	if (user->lists < READ_ONCE(max_held)) {
-		user->lists++;
-		list->user = user;
-		hash_add(lists_by_socket, &list->by_socket,
-			 (unsigned long)list->sk);
-	} else {
-		udpcr_say(extack,
-			  "user %u holds %u lists, the most it may (max_held)",
-			  from_kuid_munged(current_user_ns(), user->uid),
-			  user->lists);
-		error = -EDQUOT;
-	}
-	forget_if_idle(user);
-unlock:
-	mutex_unlock(&users_lock);
-	return error;
-}
-
-static void uncharge_user(struct udpcr_list *list)
-{
-	mutex_lock(&users_lock);
-	hash_del(&list->by_socket);
-	list->user->lists--;
-	forget_if_idle(list->user);
-	mutex_unlock(&users_lock);
-}
+static DEFINE_MUTEX(by_socket_lock);
 
 /**
  * udpcr_list_new() - begins an empty list
@@ -118,12 +39,15 @@ struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
 	list->sk = sk;
 	list->staged = staged;
 	__skb_queue_head_init(&list->skbs);
-	error = charge_user(list, extack);
+	error = udpcr_user_charge(&list->user, 1, 0, extack);
 	if (error) {
 		kfree(list);
 		return ERR_PTR(error);
 	}
 	sock_hold(sk);
+	mutex_lock(&by_socket_lock);
+	hash_add(lists_by_socket, &list->by_socket, (unsigned long)sk);
+	mutex_unlock(&by_socket_lock);
 	return list;
 }
 
@@ -133,7 +57,10 @@ struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
  */
 void udpcr_list_free(struct udpcr_list *list)
 {
-	uncharge_user(list);
+	mutex_lock(&by_socket_lock);
+	hash_del(&list->by_socket);
+	mutex_unlock(&by_socket_lock);
+	udpcr_user_uncharge(list->user, 1, 0);
 	sock_put(list->sk);
 	kfree(list);
 }
@@ -268,10 +195,10 @@ u32 udpcr_list_count(const struct sock *sk)
 	struct udpcr_list *list;
 	u32 count = 0;
 
-	mutex_lock(&users_lock);
+	mutex_lock(&by_socket_lock);
 	hash_for_each_possible(lists_by_socket, list, by_socket, (unsigned long)sk)
 		if (list->sk == sk)
 			count += skb_queue_len_lockless(&list->skbs);
-	mutex_unlock(&users_lock);
+	mutex_unlock(&by_socket_lock);
 	return count;
 }

@@ -10,6 +10,7 @@
  * queue.c     reading receive queue, error queue and cork
  * held.c      queues taken aside, and queues in the making: who has which
  * list.c      one such list, and what it is charged to
+ * user.c      what a user holds and reads, and how much it may
  * cork.c      the corked datagram
  * datagram.c  between a datagram and its message, both ways
  */

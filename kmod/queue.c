@@ -16,6 +16,7 @@
 #include "cork.h"
 #include "datagram.h"
 #include "queue.h"
+#include "user.h"
 
 /**
  * struct udpcr_queue_copy - a queue as it was at one instant
@@ -24,6 +25,8 @@
  * @packets: a reference of each
  * @count: their number
  * @at: the next one to be told
+ * @user: who is charged for them, or NULL
+ * @bytes: how much
  * @cork: the corked datagram of UDPCR_QUEUE_SEND, or NULL
  */
 struct udpcr_queue_copy {
@@ -32,6 +35,8 @@ struct udpcr_queue_copy {
 	struct sk_buff **packets;
 	unsigned int count;
 	unsigned int at;
+	struct udpcr_user *user;
+	size_t bytes;
 	struct udpcr_cork *cork;
 };
 
@@ -84,6 +89,22 @@ static bool refer_error(struct udpcr_queue_copy *copy, unsigned int *room)
 	return fits;
 }
 
+/* Their socket's readers may take them while we refer to them. */
+static int charge_reading(struct udpcr_queue_copy *copy,
+			  struct netlink_ext_ack *extack)
+{
+	size_t bytes = 0;
+	unsigned int i;
+	int error;
+
+	for (i = 0; copy->packets && i < copy->count; i++)
+		bytes += copy->packets[i]->truesize;
+	error = udpcr_user_charge(&copy->user, 0, bytes, extack);
+	if (!error)
+		copy->bytes = bytes;
+	return error;
+}
+
 static struct udpcr_queue_copy *new_copy(struct sock *sk, u32 queue)
 {
 	struct udpcr_queue_copy *copy = kzalloc(sizeof(*copy), GFP_KERNEL);
@@ -132,6 +153,7 @@ struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 		if (error)
 			break;
 	}
+	error = error ?: charge_reading(copy, extack);
 out:
 	if (!error)
 		return copy;
@@ -143,24 +165,29 @@ out:
  * udpcr_queue_copy_list() - refers to the packets of a list held aside
  * @sk: the list's socket
  * @list: the list; the caller sees to it that it stays as it is
+ * @extack: gets a sentence on failure
  *
  * Return: to be given to udpcr_queue_free(), or an error pointer.
  */
 struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk,
-					       struct sk_buff_head *list)
+					       struct sk_buff_head *list,
+					       struct netlink_ext_ack *extack)
 {
 	struct udpcr_queue_copy *copy = new_copy(sk, UDPCR_QUEUE_RECEIVE);
+	int error = -ENOMEM;
 
 	if (IS_ERR(copy))
 		return copy;
 	copy->packets = kvmalloc_array(skb_queue_len(list) + 1,
 				       sizeof(*copy->packets), GFP_KERNEL);
-	if (!copy->packets) {
-		udpcr_queue_free(copy);
-		return ERR_PTR(-ENOMEM);
+	if (copy->packets) {
+		refer(copy, list);
+		error = charge_reading(copy, extack);
 	}
-	refer(copy, list);
-	return copy;
+	if (!error)
+		return copy;
+	udpcr_queue_free(copy);
+	return ERR_PTR(error);
 }
 
 void udpcr_queue_free(struct udpcr_queue_copy *copy)
@@ -170,6 +197,7 @@ void udpcr_queue_free(struct udpcr_queue_copy *copy)
 	for (i = 0; copy->packets && i < copy->count; i++)
 		consume_skb(copy->packets[i]);
 	kvfree(copy->packets);
+	udpcr_user_uncharge(copy->user, 0, copy->bytes);
 	udpcr_cork_free(copy->cork);
 	sock_put(copy->sk);
 	kfree(copy);

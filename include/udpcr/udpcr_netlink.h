@@ -162,6 +162,8 @@
  *   An attribute holds 65,531 bytes: a reader's buffer must have 70 KiB, for
  *   the record of one socket 1 MiB.
  *   Lists held aside: 65,536 a user (module parameter max_held).
+ *   Queues being read: one of any size, or 64 MiB a user at once (module
+ *   parameter max_read, in bytes); with CAP_NET_ADMIN any number.
  *
  * Errors
  * ------
@@ -182,7 +184,8 @@
  *   EBUSY       DATAGRAM for a list that was taken, not staged
  *   EINVAL      an attribute that is missing, has a wrong length, or does not
  *               go with the others
- *   EDQUOT      the user holds the most lists that it may
+ *   EDQUOT      the user holds the most lists, or reads the most bytes at once,
+ *               that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
  *               (net.ipv4.udp_mem)
  *   ERANGE      a number or a length beyond what the policy allows

@@ -22,6 +22,17 @@ Answer add(Talk& talk, std::uint32_t handle, std::size_t size) {
 }
 
 constexpr const char* kMaxHeld = "/sys/module/udpcr/parameters/max_held";
+constexpr const char* kMaxRead = "/sys/module/udpcr/parameters/max_read";
+
+// More than one buffer of a dump.
+UniqueFd full_socket() {
+  UniqueFd fd = socket_at(address("127.0.0.1"));
+  const UniqueFd sender = unbound(AF_INET);
+  for (int i = 0; i < 10; ++i) send_to(sender.get(), local_of(fd.get()), std::string(5000, 'r'));
+  return fd;
+}
+
+Request read_of(int fd) { return Request(UDPCR_CMD_QUEUE).socket(fd); }
 
 }  // namespace
 
@@ -63,6 +74,36 @@ TEST_CASE("bounds: none at all") {
     CHECK(unlike(talk.ask(Request(UDPCR_CMD_STAGE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1)), EDQUOT,
                  {"max_held"}) == "");
   }
+}
+
+TEST_CASE("bounds: the most bytes that a user reads at once: EDQUOT", "[smoke]") {
+  const Setting few(kMaxRead, "100000");
+  CHECK(in_child([] {
+          become_user(1000);
+          const UniqueFd fd = full_socket();
+          const UniqueFd other_fd = full_socket();
+          Talk first;
+          Talk second;
+          // One of any size; the rest of it is not asked for yet.
+          first.begin_dump(read_of(fd.get()));
+          demand_like(second.dump(read_of(other_fd.get())), EDQUOT, {"user 1000", "max_read"});
+          second.take(other_fd.get(), 1);
+          demand_like(second.dump(Request(UDPCR_CMD_QUEUE).u32(UDPCR_A_HANDLE, 1)), EDQUOT,
+                      {"user 1000", "max_read"});
+          second.put(1, UDPCR_POSITION_FRONT);
+          // Read to its end it makes room.
+          demand(first.collect().messages.size() == 10, "the first dump is not whole");
+          demand(second.dump(read_of(other_fd.get())).messages.size() == 10,
+                 "the second dump is not whole");
+        }) == "");
+  // CAP_NET_ADMIN may read any number.
+  const UniqueFd fd = full_socket();
+  Talk first;
+  Talk second;
+  Talk third;
+  first.begin_dump(read_of(fd.get()));
+  second.begin_dump(read_of(fd.get()));
+  CHECK(third.dump(read_of(fd.get())).messages.size() == 10);
 }
 
 TEST_CASE("bounds: a refused TAKE leaves the queue as it was") {
