@@ -160,6 +160,21 @@ static struct udpcr_list *lock_list(struct udpcr_caller caller, u32 handle,
 	return ERR_PTR(-ENOENT);
 }
 
+/* The list, which is nobody else's from now on, or an error pointer. */
+static struct udpcr_list *remove_list(struct udpcr_caller caller, u32 handle,
+				      struct netlink_ext_ack *extack)
+{
+	struct udpcr_holder *holder;
+	struct udpcr_list *list;
+
+	list = lock_list(caller, handle, &holder, extack);
+	if (IS_ERR(list))
+		return list;
+	xa_erase(&holder->lists, handle);
+	mutex_unlock(&holder->lock);
+	return list;
+}
+
 /**
  * udpcr_held_add() - adds a datagram at the end of a list that STAGE began
  * @caller: who owns the list
@@ -206,14 +221,10 @@ unlock:
 int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,
 		   struct netlink_ext_ack *extack)
 {
-	struct udpcr_holder *holder;
-	struct udpcr_list *list;
+	struct udpcr_list *list = remove_list(caller, handle, extack);
 
-	list = lock_list(caller, handle, &holder, extack);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
-	xa_erase(&holder->lists, handle);
-	mutex_unlock(&holder->lock);
 	udpcr_list_put(list, position);
 	udpcr_list_free(list);
 	return 0;
@@ -228,14 +239,10 @@ int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,
 int udpcr_held_drop(struct udpcr_caller caller, u32 handle,
 		    struct netlink_ext_ack *extack)
 {
-	struct udpcr_holder *holder;
-	struct udpcr_list *list;
+	struct udpcr_list *list = remove_list(caller, handle, extack);
 
-	list = lock_list(caller, handle, &holder, extack);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
-	xa_erase(&holder->lists, handle);
-	mutex_unlock(&holder->lock);
 	udpcr_list_drop(list);
 	udpcr_list_free(list);
 	return 0;
