@@ -4,8 +4,8 @@
 
 usage: module_cases.py BIN [SELECTION...]
 
-BIN has the Catch2 programs; SELECTION is for module_tests.  Each case's name
-gets the program's before it.  Tells one `done` when each program has told its own.
+BIN has the Catch2 programs; SELECTION is for module_tests, and leaves the slow
+scripts out.  Each case's name gets the program's before it.  Tells one `done` when each program has told its own.
 """
 
 import os
@@ -17,6 +17,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 CATCH = TESTS / "lib" / "catch_cases.py"
+SLOW = {"handover", "unload"}
 # A script has network, files and processes of its own, as the runner gives it.
 ISOLATED = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
             TESTS / "lib" / "in_namespace.sh"]
@@ -53,6 +54,8 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             all_well &= run(name, command, folder)
     for script in scripts:
+        if selection and script.name in SLOW:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
             all_well &= run(script.name, [*ISOLATED, folder, script], folder)
