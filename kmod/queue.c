@@ -97,6 +97,12 @@ static int charge_reading(struct udpcr_queue_copy *copy,
 	unsigned int i;
 	int error;
 
+	if (copy->cork) {
+		struct udpcr_datagram corked;
+
+		udpcr_cork_tell(copy->cork, &corked);
+		bytes = corked.len;
+	}
 	for (i = 0; copy->packets && i < copy->count; i++)
 		bytes += copy->packets[i]->truesize;
 	error = udpcr_user_charge(&copy->user, 0, bytes, extack);
@@ -141,7 +147,7 @@ struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 		error = PTR_ERR_OR_ZERO(copy->cork);
 		if (error)
 			copy->cork = NULL;
-		goto out;
+		goto charge;
 	}
 	while (!(queue == UDPCR_QUEUE_ERROR ? refer_error(copy, &room) :
 					      refer_receive(copy, &room))) {
@@ -153,8 +159,8 @@ struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 		if (error)
 			break;
 	}
+charge:
 	error = error ?: charge_reading(copy, extack);
-out:
 	if (!error)
 		return copy;
 	udpcr_queue_free(copy);
