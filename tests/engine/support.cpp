@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <grp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <udpcr/udpcr_netlink.h>
@@ -18,6 +19,35 @@ namespace {
 
 void check(bool good, const std::string& what) {
   if (!good) throw std::runtime_error(what + ": " + std::strerror(errno));
+}
+
+// This thread stays where it is while this lives.
+class OneProcessor {
+ public:
+  OneProcessor() {
+    check(::sched_getaffinity(0, sizeof before_, &before_) == 0, "sched_getaffinity");
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(::sched_getcpu(), &here);
+    check(::sched_setaffinity(0, sizeof here, &here) == 0, "sched_setaffinity");
+  }
+  ~OneProcessor() { ::sched_setaffinity(0, sizeof before_, &before_); }
+  OneProcessor(const OneProcessor&) = delete;
+  OneProcessor& operator=(const OneProcessor&) = delete;
+
+ private:
+  cpu_set_t before_;
+};
+
+// What this processor has sent over loopback or veth waits in its backlog
+// (net/core/dev.c, netif_rx); a busy machine leaves that to ksoftirqd, so that
+// sendto(2) returns before the datagram has arrived.  One to ourselves comes
+// after it.
+void await_backlog() {
+  const UniqueFd fd = socket_at(address("127.0.0.1"));
+  connect_to(fd.get(), local_of(fd.get()));
+  char byte = 0;
+  check(::send(fd.get(), &byte, 1, 0) == 1 && ::recv(fd.get(), &byte, 1, 0) == 1, "backlog");
 }
 
 }  // namespace
@@ -83,11 +113,13 @@ Address local_of(int fd) {
 }
 
 void send_to(int fd, const Address& where, const std::string& payload) {
+  const OneProcessor here;
   socklen_t size = 0;
   const sockaddr_storage name = where.to_sockaddr(size);
   check(::sendto(fd, payload.data(), payload.size(), 0, reinterpret_cast<const sockaddr*>(&name),
                  size) == static_cast<ssize_t>(payload.size()),
         "sendto " + to_string(where));
+  await_backlog();
 }
 
 void set(int fd, int level, int name, int value) {

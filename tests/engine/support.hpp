@@ -25,6 +25,7 @@ void bind_to(int fd, const Address& where);
 void connect_to(int fd, const Address& where);
 Address local_of(int fd);
 
+// Returns when it has arrived.
 void send_to(int fd, const Address& where, const std::string& payload);
 void set(int fd, int level, int name, int value);
 int get(int fd, int level, int name);

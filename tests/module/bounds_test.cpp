@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // What bounds the lists held aside: EDQUOT and ENOBUFS.
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -104,6 +105,24 @@ TEST_CASE("bounds: the most bytes that a user reads at once: EDQUOT", "[smoke]")
   first.begin_dump(read_of(fd.get()));
   second.begin_dump(read_of(fd.get()));
   CHECK(third.dump(read_of(fd.get())).messages.size() == 10);
+}
+
+TEST_CASE("bounds: a corked datagram counts among the bytes that a user reads: EDQUOT") {
+  const Setting few(kMaxRead, "100000");
+  CHECK(in_child([] {
+          become_user(1000);
+          const UniqueFd sink = socket_at(address("127.0.0.1"));
+          const UniqueFd fd = unbound(AF_INET);
+          set(fd.get(), SOL_UDP, UDP_CORK, 1);
+          send_to(fd.get(), local_of(sink.get()), std::string(60000, 'c'));
+          const Request cork = read_of(fd.get()).u32(UDPCR_A_QUEUE, UDPCR_QUEUE_SEND);
+          Talk first;
+          Talk second;
+          first.begin_dump(cork);
+          demand_like(second.dump(cork), EDQUOT, {"user 1000", "max_read"});
+          demand(first.collect().messages.size() == 1, "the first dump is not whole");
+          demand(second.dump(cork).messages.size() == 1, "the second dump is not whole");
+        }) == "");
 }
 
 TEST_CASE("bounds: a refused TAKE leaves the queue as it was") {

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/if_addr.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -83,6 +84,21 @@ void make_probe() {
   ::usleep(200000);
 }
 
+// One is made when the interface has its carrier, and may be used when nobody
+// else has claimed it (RFC 4862, 5.4).
+void await_link_local(const std::string& interface) {
+  for (int i = 0; i < 200; ++i) {
+    std::istringstream list(file_text("/proc/thread-self/net/if_inet6"));
+    std::string address, index, prefix, scope, flags, name;
+    while (list >> address >> index >> prefix >> scope >> flags >> name) {
+      const bool tentative = (std::stoul(flags, nullptr, 16) & IFA_F_TENTATIVE) != 0;
+      if (name == interface && address.rfind("fe80", 0) == 0 && !tentative) return;
+    }
+    ::usleep(50000);
+  }
+  throw std::runtime_error("no link-local address of `" + interface + "` to be used in 10 s");
+}
+
 int& fd_of(Net net) { return nets[static_cast<int>(net)]; }
 void enter(Net net) { check(::setns(fd_of(net), CLONE_NEWNET) == 0, "setns"); }
 
@@ -117,12 +133,9 @@ void build_networks() {
   shell(kNear);
   ::kill(resident, SIGKILL);
   ::waitpid(resident, nullptr, 0);
-  // Link-local addresses are not usable at once.
-  for (int i = 0; file_text("/proc/self/net/if_inet6").find("40     left") != std::string::npos;
-       ++i) {
-    if (i == 100) throw std::runtime_error("the link-local address of `left` stays tentative");
-    ::usleep(50000);
-  }
+  await_link_local("left");
+  const In there(Net::far);
+  await_link_local("right");
 }
 
 In::In(Net net) { enter(net); }
