@@ -12,6 +12,7 @@ DEFAULT = [("6.1", [], 600), ("6.12", ["[smoke]"], 300), ("7.3", ["[smoke]"], 30
 FULL = [("debug", [], 5400), ("6.1", [], 900), ("6.12", [], 900), ("7.3", [], 900)]
 # What QEMU's end and the judging take beyond the virtual machine's own limit.
 MARGIN = 60
+DKMS_KERNEL = "6.1"
 SELF_TEST_KERNEL = "6.12"
 SELF_TEST_SECONDS = 600
 MACHINES = 2  # side by side
@@ -30,23 +31,40 @@ def built(source, kernel, tally):
     return False
 
 
-def installed_builds(build, tally):
-    """Whether what `cmake --install` leaves of the module's source builds, as DKMS would do it."""
-    name = "module/installed_source"
+def dkms_installs(build, tally):
+    """Whether DKMS adds, builds and installs what `cmake --install` leaves of the module's source."""
+    name = "module/dkms"
     cache = Path(os.environ.get("UDPCR_CACHE", Path.home() / ".cache" / "udpcr"))
+    kernel = cache / "kernels" / DKMS_KERNEL
+    release = (kernel / "release").read_text().strip()
     with tempfile.TemporaryDirectory() as folder:
-        installed = subprocess.run(["cmake", "--install", build, "--prefix", folder],
-                                   capture_output=True, text=True)
-        trees = list(Path(folder).glob("src/udpcr-*"))
-        if len(trees) != 1 or not (trees[0] / "dkms.conf").is_file():
-            tally.not_ok(name, f"no src/udpcr-VERSION with dkms.conf: {installed.stderr.strip()}")
-            return
-        made = subprocess.run(["make", "-s", "-C", trees[0] / "kmod",
-                               f"KDIR={cache}/kernels/6.1/build"], capture_output=True, text=True)
-        if made.returncode == 0 and (trees[0] / "kmod" / "udpcr.ko").is_file():
+        folder = Path(folder)
+        installed = folder / "lib/modules" / release
+        installed.mkdir(parents=True)
+        (folder / "tree").mkdir()
+        commands = [["cmake", "--install", build, "--prefix", folder]]
+        for action in ("add", "build", "install"):
+            commands.append(
+                ["dkms", action, f"udpcr/{version(build)}", "-k", release, "--no-depmod",
+                 "--kernelsourcedir", (kernel / "build").resolve(), "--dkmstree", folder / "tree",
+                 "--sourcetree", folder / "src", "--installtree", folder / "lib/modules"])
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                said = (done.stdout + done.stderr)[-2000:]
+                tally.not_ok(name, f"{command[0]} {command[1]}: status {done.returncode}: {said}")
+                return
+        if list(installed.rglob("udpcr.ko*")):
             tally.ok(name)
         else:
-            tally.not_ok(name, (made.stdout + made.stderr)[-2000:])
+            tally.not_ok(name, f"no udpcr.ko below lib/modules/{release}")
+
+
+def version(build):
+    """The project's, as CMake knows it."""
+    cache = (build / "CMakeCache.txt").read_text()
+    return next(line.split("=", 1)[1] for line in cache.splitlines()
+                if line.startswith("CMAKE_PROJECT_VERSION:"))
 
 
 def run(source, programs, scripts):
@@ -58,7 +76,7 @@ def run(source, programs, scripts):
         if built(source, kernel, scripts.tally):
             command = [machine, kernel, "--seconds", seconds, "--", cases, programs, *selection]
             jobs.append((f"module/{kernel}", command, seconds + MARGIN))
-    installed_builds(programs.parent, scripts.tally)
+    dkms_installs(programs.parent, scripts.tally)
     jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
                  SELF_TEST_SECONDS))
     with ThreadPoolExecutor(MACHINES) as pool:

@@ -8,7 +8,7 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libn
 demo_packages=(dnsmasq-base)
 test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
 vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
-module_packages=(make gcc libc6-dev libelf-dev)
+module_packages=(make gcc libc6-dev libelf-dev dkms)
 kernel_style_packages=(perl sparse xz-utils)
 debug_kernel_packages=(make gcc flex bison bc libelf-dev libssl-dev xz-utils)
 
