@@ -129,6 +129,7 @@ bool HeldSockets::restore_sockets(const Image& image, Engine& engine) {
       }
       state.receive_queue = socket.receive_queue;
       state.send_queue = socket.send_queue;
+      state.error_queue = socket.error_queue;
       state.losses = socket.losses;
       if (!options.restore_queues) too_old += socket.receive_queue.count();
       Restored restored = restore_patiently(engine, state, options);

@@ -141,7 +141,8 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
-    queue_bytes_ += state.receive_queue.bytes().size();
+    queue_bytes_ += state.receive_queue.bytes().size() + state.send_queue.bytes().size() +
+                    state.error_queue.bytes().size();
     if (queue_bytes_ > kMostQueueBytes) {
       throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
                   " MiB, the most that one image takes; UDPCR_QUEUES=none leaves them out");
@@ -152,7 +153,8 @@ class Work {
     sockets_.push_back(
         {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
-                              std::move(state.send_queue), std::move(state.losses)});
+                              std::move(state.send_queue), std::move(state.losses),
+                              std::move(state.error_queue)});
     return place->second;
   }
 
