@@ -102,7 +102,8 @@ std::vector<Loss> userspace_limits() {
                     "the kernel does not tell them", kModule});
   constexpr const char* kAgain = "let the program set them again";
   limits.push_back({"eBPF programs, UDP_ENCAP", "they are found and named", kAgain});
-  limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});
+  limits.push_back({"flow label leases, eBPF steering, IPsec policies (IP_XFRM_POLICY)",
+                    "the kernel does not tell them", kAgain});
   limits.push_back({"security label, cgroup", "they are those of whoever restarts the program",
                     "restart in the same context"});
   limits.push_back({"bind by number or by choice",
