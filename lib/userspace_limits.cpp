@@ -53,6 +53,8 @@ std::vector<Loss> userspace_limits() {
                       "without raw sockets, that of multicast and broadcast datagrams becomes the "
                       "loopback address",
                       "run with CAP_NET_RAW"});
+    limits.push_back({"IP options, extension headers, firewall mark, priority of queued datagrams",
+                      "without raw sockets they cannot be sent along", "run with CAP_NET_RAW"});
   }
   if (!may_administer()) {
     limits.push_back({"buffer size",
@@ -83,8 +85,8 @@ std::vector<Loss> userspace_limits() {
                     "datagrams that come back arrive by the interface that owns their destination, "
                     "multicast and broadcast ones by the loopback interface",
                     kModule});
-  limits.push_back({"firewall mark, priority, original destination port",
-                    "datagrams that come back carry others", kModule});
+  limits.push_back(
+      {"original destination port", "datagrams that come back carry another", kModule});
   limits.push_back({"recorded routes and timestamps in IPv4 options",
                     "the kernel would write into them again: such options are left out", kModule});
   limits.push_back(
