@@ -103,7 +103,7 @@ SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
-  find_losses(fd, record, sources_, state.losses);
+  read_facts(fd, record, sources_, state.losses);
   if (const std::uint64_t netns = read_cookie(fd, kSoNetnsCookie); netns != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
@@ -173,7 +173,7 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd e
 std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
 
 Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
-  UserspaceFill fill(senders_);
+  UserspaceFill fill(senders_, sources_.diag);
   return restore_socket(state, options, fresh_, fill);
 }
 
