@@ -27,8 +27,9 @@ class ToldOptions {
   // A socket that was brought back has those of its image.
   void remember(int fd, const SocketRecord& record, const std::vector<Loss>& losses);
 
-  // Adds to the record what the engine cannot know.
-  void complete(SocketState& state) const;
+  // Adds to the record what the engine cannot know.  `seen`: every call of the
+  // program on the socket was.
+  void complete(SocketState& state, bool seen) const;
 
  private:
   struct Option {
