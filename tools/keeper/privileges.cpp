@@ -64,18 +64,19 @@ void drop_capabilities() {
 
 }  // namespace
 
-Raised::Raised(unsigned capability) : capability_(capability) {
+Raised::Raised(unsigned capability) {
   Capabilities now;
-  __user_cap_data_struct& word = now.data[capability / 32];
-  if ((word.permitted & bit(capability)) == 0) return;
-  word.effective |= bit(capability);
+  for (unsigned i = 0; i < 2; ++i) before_[i] = now.data[i].effective;
+  now.data[capability / 32].effective |= now.data[capability / 32].permitted & bit(capability);
   now.set();
 }
 
 Raised::~Raised() {
-  Capabilities now;
-  now.data[capability_ / 32].effective &= ~bit(capability_);
-  now.set();
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return;
+  for (unsigned i = 0; i < 2; ++i) data[i].effective = before_[i];
+  syscall(SYS_capset, &header, data);
 }
 
 void enter_keeper_life(int& channel) {

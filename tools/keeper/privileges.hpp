@@ -21,7 +21,7 @@ class Raised {
   Raised& operator=(const Raised&) = delete;
 
  private:
-  unsigned capability_;
+  unsigned before_[2];  // in force
 };
 
 }  // namespace udpcr::keeper

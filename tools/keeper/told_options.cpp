@@ -21,7 +21,8 @@ namespace udpcr::keeper {
 
 namespace {
 
-constexpr std::size_t kMostOptions = 65536;
+// Of all messages of one checkpoint.
+constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 // The budget of a fresh socket (BUSY_POLL_BUDGET, include/net/busy_poll.h,
 // Linux 6.1): more needs CAP_NET_ADMIN, which the keeper may have and the
 // program not.
@@ -111,8 +112,10 @@ void ToldOptions::take(const Packet& packet) {
                 std::to_string(option.name) + " of " + std::to_string(option.size) +
                 " bytes is none that a program may tell; it is left out");
   }
-  if (++count_ > kMostOptions) {
-    throw Error("more than " + std::to_string(kMostOptions) + " socket options are told");
+  bytes_ += packet.data.size();
+  if (bytes_ > kMostBytes) {
+    throw Error("the program tells more than " + std::to_string(kMostBytes >> 20) +
+                " MiB of socket options; this one is left out");
   }
   told_[option.inode].push_back(
       {option.level, option.name,

@@ -21,7 +21,7 @@ class ToldOptions {
   // The checkpoint is over.
   void forget() {
     told_.clear();
-    count_ = 0;
+    bytes_ = 0;
   }
 
   // A socket that was brought back has those of its image.
@@ -44,7 +44,7 @@ class ToldOptions {
 
   std::map<std::uint64_t, Options> told_;        // by inode
   std::map<std::uint64_t, Options> remembered_;  // by inode
-  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace udpcr::keeper
