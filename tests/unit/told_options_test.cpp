@@ -134,6 +134,14 @@ TEST_CASE("told options: steering that cannot be kept, and labels, are named", "
   CHECK(state.losses[0].what == "reuseport steering");
   CHECK(state.losses[1].what == "flow label");
   CHECK(state.losses[1].why.find("12345") != std::string::npos);
+
+  // The module does not know of them either; of all else it does.
+  told.take(packet_of(SOL_IPV6, IPV6_MTU, bytes_of(1400)));
+  SocketState read;
+  read.record.inode = kInode;
+  told.name_losses(read);
+  CHECK(read.record.options.empty());
+  CHECK(read.losses == state.losses);
 }
 
 TEST_CASE("told options: a restored socket has its image's until told otherwise", "[told]") {
