@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 
@@ -32,9 +33,9 @@ Packet packet_of(int level, int name, const Bytes& value, std::uint64_t inode = 
                                     0,
                                     {inode, level, name, static_cast<std::uint32_t>(value.size())}};
   Packet packet;
-  packet.data.resize(sizeof message);
+  packet.data.resize(sizeof message + value.size());
   std::memcpy(packet.data.data(), &message, sizeof message);
-  packet.data.insert(packet.data.end(), value.begin(), value.end());
+  std::copy(value.begin(), value.end(), packet.data.begin() + sizeof message);
   return packet;
 }
 
