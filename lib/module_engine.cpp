@@ -11,6 +11,7 @@
 
 #include "attached_filters.hpp"
 #include "errors.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "refuse.hpp"
 #include "socket_facts.hpp"
@@ -80,7 +81,9 @@ SocketRecord ModuleEngine::read_record(int fd, std::vector<std::uint16_t>& unkno
 SocketState ModuleEngine::capture(int fd, const CaptureOptions& options) {
   require_udp(fd, "capture");
   try {
-    return capture_through_module(fd, options);
+    SocketState state = capture_through_module(fd, options);
+    name_interfaces(fd, state);
+    return state;
   } catch (const Error& error) {
     if (!substitute_ || !is_refusal(error)) throw;
     SocketState state = substitute_->capture(fd, options);

@@ -17,6 +17,7 @@
 #include "cork.hpp"
 #include "errors.hpp"
 #include "file_owner.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "memberships.hpp"
 #include "options.hpp"
@@ -326,7 +327,11 @@ Restored Restorer::run() {
 
 Restored restore_socket(const SocketState& state, const RestoreOptions& options,
                         FreshSockets& fresh, QueueFill& fill) {
-  return Restorer(state, options, fresh, fill).run();
+  std::vector<Loss> losses;
+  const std::optional<SocketState> here = with_indices_of_here(state, losses);
+  Restored restored = Restorer(here ? *here : state, options, fresh, fill).run();
+  restored.losses.insert(restored.losses.begin(), losses.begin(), losses.end());
+  return restored;
 }
 
 }  // namespace udpcr

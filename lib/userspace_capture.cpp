@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "errors.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "refuse.hpp"
 #include "socket_restore.hpp"
@@ -86,6 +87,12 @@ SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& 
 }
 
 SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
+  SocketState state = read_state(fd, options);
+  name_interfaces(fd, state);
+  return state;
+}
+
+SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
   if (!is_udp_socket(fd)) {
     throw Error("cannot capture " + fd_name(fd) +
                     ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",

@@ -35,7 +35,7 @@ TEST_CASE("take_rest under a sender: capture and rest are all that was accepted"
   wait_for_queue(fd.get());
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const SocketState state = engine->capture(fd.get(), {});
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_queue(fd.get(), state.record.rmem);
   const MessageStream rest =
       engine->take_rest(fd.get(), state.receive_queue.count(), QueueEnd::refuses);
   stop = true;
