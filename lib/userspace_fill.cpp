@@ -22,6 +22,7 @@
 #include "kernel_numbers.hpp"
 #include "options.hpp"
 #include "receive_room.hpp"
+#include "socket_facts.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_reader.hpp"
 #include "userspace_senders.hpp"
@@ -205,6 +206,10 @@ struct Counts {
   std::size_t interface = 0;
   std::size_t ttl = 0;
   std::size_t mark = 0;
+  std::size_t options = 0;
+  std::size_t flow = 0;
+  std::size_t priority = 0;
+  std::size_t peeked = 0;
 };
 
 std::uint16_t bind_private_port(int fd, int family) {
@@ -247,9 +252,20 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
     lose("original destination", count, " datagrams show the private port of the restore", kModule);
   }
   if (visible.flow && record.family == AF_INET6) {
-    lose("flow label", count, " datagrams carry another flow label", "not restored yet");
+    // Either all carry the mark by which the filter knows them, or none its own.
+    const bool mark_is_seen = is_on(record, SOL_SOCKET, kSoRcvmark);
+    lose("flow label", raw ? (mark_is_seen ? count : 0) : lost.flow,
+         " datagrams carry another flow label", kModule);
   }
-  lose("mark", lost.mark, " datagrams had a firewall mark", kModule);
+  lose("IP options", lost.options, " datagrams had options or extension headers",
+       raw ? kModule : "run with CAP_NET_RAW");
+  constexpr const char* kRaw = "run with CAP_NET_RAW, or load the kernel module";
+  lose("mark", lost.mark, " datagrams had a firewall mark", raw ? kModule : kRaw);
+  // Others are passed over by the offset alone.
+  if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
+    lose("empty datagrams", lost.peeked, " that were peeked at will be seen again", kModule);
+  }
+  lose("priority", lost.priority, " datagrams had a priority", kRaw);
 }
 
 void disconnect(int fd) {
@@ -270,6 +286,7 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   target.family = record.family;
   target.protocol = record.protocol;
   target.interface_matters = visible.interface;
+  target.flow_matters = visible.flow && !is_on(record, SOL_SOCKET, kSoRcvmark);
 
   Sender& sender = senders.acquire(target, fd);
   const bool raw = senders.raw();
@@ -300,7 +317,11 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.source += kept.source ? 0 : 1;
         lost.destination += kept.destination || !datagram.destination ? 0 : 1;
         lost.ttl += kept.ttl ? 0 : 1;
-        lost.mark += datagram.mark.value_or(0) != 0 ? 1 : 0;
+        lost.options += kept.options ? 0 : 1;
+        lost.mark += kept.mark ? 0 : 1;
+        lost.flow += datagram.flow_label ? 1 : 0;
+        lost.priority += kept.priority ? 0 : 1;
+        lost.peeked += datagram.peeked && payload.empty() ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&
                            !datagram.destination->is_multicast() &&
                            owners.of(*datagram.destination) != *datagram.ifindex;
@@ -353,7 +374,7 @@ void UserspaceFill::bound(int /*fd*/, const SocketState& /*state*/, Restored& /*
 
 // What the module's engine has captured.  A loss that was named at the
 // checkpoint is not named again.
-void UserspaceFill::finish(int /*fd*/, const SocketState& state, Restored& restored) {
+void UserspaceFill::finish(int fd, const SocketState& state, Restored& restored) {
   const auto lose = [&](const char* what, const std::string& why) {
     for (const Loss& loss : state.losses) {
       if (loss.what == what) return;
@@ -366,6 +387,18 @@ void UserspaceFill::finish(int /*fd*/, const SocketState& state, Restored& resto
   }
   if (record.error != 0) {
     lose("pending error", errno_text(static_cast<int>(record.error)) + " waited to be read");
+  }
+  if (!state.error_queue.empty()) {
+    lose("error queue", std::to_string(state.error_queue.count()) + " messages waited to be read");
+  }
+  if (record.tskey != 0) {
+    lose("timestamp counter", "the next number was " + std::to_string(record.tskey));
+  }
+  if (record.cgroup == 0 || record.local.port == 0) return;
+  SocketRecord now = record;
+  now.cookie = read_cookie(fd, kSoCookie);
+  if (const auto facts = diag_.facts(now)) {
+    name_cgroup(record.cgroup, facts->cgroup, restored.losses);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "control_message.hpp"
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
@@ -45,6 +46,7 @@ class RawSender final : public Sender {
     }
     mark_.ipv4_id = static_cast<std::uint16_t>(random[0] | 1U);
     mark_.flow_label = 0x10000U | random[1];
+    mark_.socket = std::uint32_t{mark_.ipv4_id} << 16U | random[1];
   }
 
   [[nodiscard]] bool reusable() const noexcept override { return joined_.empty(); }
@@ -65,7 +67,10 @@ class RawSender final : public Sender {
     sockaddr_storage name{};
     socklen_t name_size = 0;
     unsigned interface = 0;  // to leave by; 0: as routed
+    std::uint32_t mark = 0;
+    std::uint32_t priority = 0;
   };
+  void say(const Packet& packet, ControlMessages& control) const;
 
   [[nodiscard]] int family_of(const Datagram& datagram) const noexcept {
     if (datagram.source) return datagram.source->family;
@@ -168,6 +173,7 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   PacketPlan plan;
   plan.protocol = static_cast<std::uint8_t>(target_.protocol);
   plan.mark = mark_;
+  if (target_.flow_matters) plan.mark.flow_label = datagram.flow_label.value_or(0);
   plan.tos = datagram.tos.value_or(0);
   plan.ttl = datagram.ttl.value_or(64);
   plan.source = datagram.source.value_or(loopback_address(family_));
@@ -181,6 +187,14 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   Packet packet;
   packet.interface = choose_way(datagram, plan, kept);
   plan.mtu = mtu(packet.interface == 0 ? kLoopback : packet.interface);
+  plan.options = datagram.ip_options;
+  plan.next_header = datagram.next_header.value_or(0);
+  // Both travel over loopback with the packet.
+  kept.mark = !target_.flow_matters || datagram.mark.value_or(0) == 0;
+  if (kept.mark) packet.mark = datagram.mark.value_or(0);
+  packet.priority = datagram.priority.value_or(0);
+  kept.options = can_send(plan, payload.size());
+  if (!kept.options) plan.options = {};
   Address name = plan.destination;
   name.port = 0;  // raw sockets take a protocol number there (net/ipv6/raw.c)
   packet.name = name.to_sockaddr(packet.name_size);
@@ -194,17 +208,28 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   return kept;
 }
 
+void RawSender::say(const Packet& packet, ControlMessages& control) const {
+  if (packet.interface != 0 && family_ == AF_INET) {
+    in_pktinfo info{};
+    info.ipi_ifindex = static_cast<int>(packet.interface);
+    control.add(SOL_IP, IP_PKTINFO, info);
+  } else if (packet.interface != 0) {
+    in6_pktinfo info{};
+    info.ipi6_ifindex = packet.interface;
+    control.add(SOL_IPV6, IPV6_PKTINFO, info);
+  }
+  if (packet.mark != 0) control.add(SOL_SOCKET, SO_MARK, packet.mark);
+  if (packet.priority != 0) control.add(SOL_SOCKET, SO_PRIORITY, packet.priority);
+}
+
 int RawSender::flush() {
   if (packets_.empty()) return 0;
   const int fd = socket_for(family_);
+  write_number(fd, SOL_SOCKET, SO_MARK, target_.flow_matters ? static_cast<int>(mark_.socket) : 0);
   const std::size_t count = packets_.size();
-  constexpr std::size_t kControl = CMSG_SPACE(sizeof(in6_pktinfo));
   std::vector<mmsghdr> messages(count);
   std::vector<iovec> vectors(count);
-  struct alignas(cmsghdr) Control {
-    unsigned char bytes[kControl];
-  };
-  std::vector<Control> controls(count);
+  std::vector<ControlMessages> controls(count);
   for (std::size_t i = 0; i < count; ++i) {
     Packet& packet = packets_[i];
     vectors[i] = {packet.bytes.data(), packet.bytes.size()};
@@ -213,21 +238,8 @@ int RawSender::flush() {
     header.msg_namelen = packet.name_size;
     header.msg_iov = &vectors[i];
     header.msg_iovlen = 1;
-    if (packet.interface == 0) continue;
-    header.msg_control = controls[i].bytes;
-    cmsghdr control{};
-    in_pktinfo v4{};
-    in6_pktinfo v6{};
-    v4.ipi_ifindex = static_cast<int>(packet.interface);
-    v6.ipi6_ifindex = packet.interface;
-    const bool is_v4 = family_ == AF_INET;
-    const std::size_t size = is_v4 ? sizeof v4 : sizeof v6;
-    control.cmsg_level = is_v4 ? SOL_IP : SOL_IPV6;
-    control.cmsg_type = is_v4 ? IP_PKTINFO : IPV6_PKTINFO;
-    control.cmsg_len = CMSG_LEN(size);
-    header.msg_controllen = CMSG_SPACE(size);
-    std::memcpy(controls[i].bytes, &control, sizeof control);
-    std::memcpy(controls[i].bytes + CMSG_LEN(0), is_v4 ? static_cast<void*>(&v4) : &v6, size);
+    say(packet, controls[i]);
+    controls[i].attach(header);
   }
   int first_error = 0;
   for (std::size_t sent = 0; sent < count;) {
@@ -252,9 +264,12 @@ void RawSender::admit_only_mine(int fd) const {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 2),
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIpHeader + 4),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.ipv4_id, 3, 4),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIpHeader),
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffff),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.flow_label, 0, 1),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, target_.flow_matters
+                                             ? static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)
+                                             : kIpHeader),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, target_.flow_matters ? 0xffffffffU : 0xfffffU),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target_.flow_matters ? mark_.socket : mark_.flow_label, 0,
+               1),
       BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
       BPF_STMT(BPF_RET | BPF_K, 0),
   };

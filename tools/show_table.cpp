@@ -117,6 +117,25 @@ std::string also(const SocketRecord& record) {
     }
     add(what);
   }
+  if (!record.netns.empty()) add("in network namespace " + printable(record.netns));
+  if (!record.interfaces.empty()) {
+    std::string names = "interfaces ";
+    for (const Interface& interface : record.interfaces) {
+      if (names.back() != ' ') names += ", ";
+      names += std::to_string(interface.index) + " " + printable(interface.name);
+    }
+    add(names);
+  }
+  if (record.owner.pid != 0) {
+    add(owner_kind(record.owner) + " " + std::to_string(record.owner.pid) + " is signalled" +
+        (record.owner.signal == 0 ? "" : " by " + std::to_string(record.owner.signal)));
+  }
+  if (record.cgroup != 0) add("cgroup " + std::to_string(record.cgroup));
+  if (!record.label.empty()) add("label " + printable(record.label));
+  if (record.reuseport_index) {
+    add("number " + std::to_string(*record.reuseport_index) + " of its SO_REUSEPORT group");
+  }
+  if (record.tskey != 0) add("transmit timestamp " + std::to_string(record.tskey) + " is next");
   if (record.shutdown != 0) add("shut down for " + shutdown_text(record.shutdown));
   if (record.error != 0) {
     add(std::string("pending error: ") + std::strerror(static_cast<int>(record.error)));
@@ -173,6 +192,7 @@ std::string show_table(const Shown& shown) {
     const std::string socket = " of socket " + std::to_string(i) + ":";
     text += queue("Receive queue" + socket, shown.sockets[i].receive_queue);
     text += queue("Send queue" + socket, shown.sockets[i].send_queue);
+    text += queue("Error queue" + socket, shown.sockets[i].error_queue);
   }
   return text + losses(shown);
 }

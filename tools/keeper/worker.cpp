@@ -15,6 +15,8 @@
 #include <map>
 
 #include "image_report.hpp"
+#include "interface_indices.hpp"
+#include "namespace_engine.hpp"
 
 namespace udpcr::keeper {
 
@@ -44,8 +46,13 @@ std::uint32_t origin_flags(const wire::FdEntry& entry) {
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Page& page, Log& log)
-      : gathered_(gathered), settings_(settings), folder_(folder), page_(page), log_(log) {
+       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
+      : gathered_(gathered),
+        settings_(settings),
+        folder_(folder),
+        page_(page),
+        log_(log),
+        told_(told) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -53,7 +60,7 @@ class Work {
 
   // `channel`: to the keeper.
   Report run(int channel) {
-    engine_ = make_engine(UseEngine(settings_.engine));
+    engine_ = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     describe_machine(image_, engine_->name());
     capture();
     if (sockets_.empty()) {
@@ -141,7 +148,14 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
-    queue_bytes_ += state.receive_queue.bytes().size();
+    if (read_by_module(state)) {
+      told_.name_losses(state);
+    } else {
+      told_.complete(state, (options.origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0);
+      name_interfaces(sent.fd.get(), state);
+    }
+    queue_bytes_ += state.receive_queue.bytes().size() + state.send_queue.bytes().size() +
+                    state.error_queue.bytes().size();
     if (queue_bytes_ > kMostQueueBytes) {
       throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
                   " MiB, the most that one image takes; UDPCR_QUEUES=none leaves them out");
@@ -152,8 +166,16 @@ class Work {
     sockets_.push_back(
         {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
-                              std::move(state.send_queue), std::move(state.losses)});
+                              std::move(state.send_queue), std::move(state.losses),
+                              std::move(state.error_queue)});
     return place->second;
+  }
+
+  // Of what a program sets it tells more than the program could.
+  [[nodiscard]] bool read_by_module(const SocketState& state) const {
+    return engine_->name() == "module" &&
+           std::none_of(state.losses.begin(), state.losses.end(),
+                        [](const Loss& loss) { return loss.what == "kernel module"; });
   }
 
   // Everything that can fail comes before the program is told to end.
@@ -238,6 +260,7 @@ class Work {
   std::unique_ptr<Engine> engine_;
   Page& page_;
   Log& log_;
+  const ToldOptions& told_;
   Image image_;
   std::vector<Captured> sockets_;  // beside Image::sockets
   std::map<std::uint64_t, std::uint32_t> index_;
@@ -270,8 +293,9 @@ bool Report::receive(int channel, Report& report) {
 }
 
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, int channel) {
-  Work work(gathered, identity, settings, folder, page, log);
+                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
+                int channel) {
+  Work work(gathered, identity, settings, folder, page, log, told);
   Report report;
   try {
     report = work.run(channel);
