@@ -60,19 +60,22 @@ def differences(wanted, found):
     return ", ".join(f"{key}: {found.get(key)} instead of {wanted.get(key)}" for key in keys)
 
 
+# Said of a whole socket, at the restart.
+WHOLE = re.compile("cannot |gives way|is closed: the program did not ask|cannot be told apart")
+
+
 def place(address):
-    """As udpcr's lines name it."""
-    if address is None:
+    """A pattern of what udpcr's lines call it."""
+    if not address:
         return None
-    host, port = address["address"], address["port"]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    host, port = re.escape(address["address"]), address["port"]
+    return rf"\[{host}(%\w+)?\]:{port}\b" if ":" in host else rf"\b{host}:{port}\b"
 
 
 class Named:
     """The losses that are named for the sockets of one image, there and at the restart."""
 
     def __init__(self, image, pid, log):
-        self.image = image
         self.by_fd = {fd["fd"]: socket for socket in image["sockets"] for fd in socket["fds"]
                       if fd["pid"] == pid}
         self.log = [line for line in log if "not restored: " in line]
@@ -85,8 +88,8 @@ class Named:
             for loss in socket["losses"]:
                 if re.search(pattern, loss["what"]):
                     return f"image: {loss['what']}: {loss['why']}"
-            where = place(socket["local"])
             for line in self.log:
-                if where in line and (re.search(pattern, line.split(where, 1)[1]) or "cannot " in line):
+                at = re.search(place(socket["local"]), line)
+                if at and (re.search(pattern, line[at.end():]) or WHOLE.search(line)):
                     return "log: " + line.split("not restored: ", 1)[1]
         return None

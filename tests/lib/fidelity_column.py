@@ -111,6 +111,8 @@ def judge(column, mode, control, blank, checkpointed, restarted):
     found, log = restarted
     named = cells.Named(image, pid, log)
     for row in first:
+        if row not in control:
+            continue  # told already
         fds = [int(fd) for fd in first[row].get("fds", "").split(",") if fd]
         why = named.find(fds, column.named[row])
         if found.get(row) == control[row]:

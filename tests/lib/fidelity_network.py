@@ -33,7 +33,6 @@ LINK = f"""
 set -e
 ip link add left address {LEFT} type veth peer name right address {RIGHT} netns wire
 echo 0 > /proc/sys/net/ipv6/conf/left/accept_dad
-ip link set left addrgenmode none
 ip addr add 10.9.0.1/24 brd + dev left
 ip addr add fd00:9::1/64 dev left nodad
 ip addr add fe80::1/64 dev left nodad

@@ -27,6 +27,7 @@ Rows all_rows() {
   add_addresses(rows);
   add_options(rows);
   add_queues(rows);
+  add_queue_headers(rows);
   return rows;
 }
 

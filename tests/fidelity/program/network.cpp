@@ -18,7 +18,7 @@ namespace fidelity {
 namespace {
 
 constexpr int kSoMeminfo = 55;
-constexpr int kPatienceMs = 10000;
+constexpr int kPatienceMs = 5000;
 
 }  // namespace
 
