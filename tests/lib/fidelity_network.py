@@ -40,7 +40,14 @@ ip netns exec wire sh -c 'echo 1 > /proc/sys/net/ipv6/conf/right/disable_ipv6'
 ip -n wire link set right up
 ip link set left up
 """ + "".join(f"ip neigh replace {address} lladdr {RIGHT} nud permanent dev left\n"
-              for address in NEIGHBOURS)
+              for address in NEIGHBOURS) + """
+# When the link is up, IPv6 gets its routes in the background.
+n=0
+until ip -6 route show table local type multicast | grep -q 'dev left'; do
+  n=$((n + 1)); [ $n -lt 500 ] || { echo "no IPv6 multicast route" >&2; exit 1; }
+  sleep 0.02
+done
+"""
 
 
 def shell(script):

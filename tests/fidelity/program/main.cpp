@@ -28,6 +28,9 @@ Rows all_rows() {
   add_options(rows);
   add_queues(rows);
   add_queue_headers(rows);
+  add_queue_states(rows);
+  add_corks(rows);
+  add_errors(rows);
   return rows;
 }
 

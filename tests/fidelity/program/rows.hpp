@@ -9,6 +9,7 @@ namespace fidelity {
 void add_addresses(Rows& rows);
 void add_options(Rows& rows);
 void add_queues(Rows& rows);
+void add_queue_states(Rows& rows);
 void add_queue_headers(Rows& rows);
 void add_corks(Rows& rows);
 void add_errors(Rows& rows);

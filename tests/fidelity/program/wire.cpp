@@ -17,7 +17,7 @@ namespace {
 // fidelity_network.py
 constexpr unsigned char kLeft[] = {2, 0, 0, 0, 9, 1};
 constexpr unsigned char kRight[] = {2, 0, 0, 0, 9, 2};
-constexpr int kQuietMs = 100;
+constexpr int kQuietMs = 20;
 
 int wire() {
   static const int fd = [] {
