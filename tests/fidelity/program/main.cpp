@@ -31,6 +31,8 @@ Rows all_rows() {
   add_queue_states(rows);
   add_corks(rows);
   add_errors(rows);
+  add_multicast(rows);
+  add_filters(rows);
   return rows;
 }
 
