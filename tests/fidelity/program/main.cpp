@@ -33,6 +33,8 @@ Rows all_rows() {
   add_errors(rows);
   add_multicast(rows);
   add_filters(rows);
+  add_sharing(rows);
+  add_trees(rows);
   return rows;
 }
 
@@ -61,6 +63,8 @@ int run(const Rows& rows, const std::string& group) {
     }
     ++number;
   }
+  // A group that has a number in this process namespace.
+  ::setpgid(0, 0);
   for (Trial& trial : trials) trial.prepare();
   if (now == Phase::first) {
     notes.write(kNotes);

@@ -16,6 +16,8 @@ void add_errors(Rows& rows);
 void add_multicast(Rows& rows);
 void add_filters(Rows& rows);
 void add_sharing(Rows& rows);
+// The last ones: they fork.
+void add_trees(Rows& rows);
 
 // The usual `open`: bound to the loopback address and the row's own port.
 Step bound(const Kind& kind);
