@@ -8,6 +8,11 @@ from pathlib import Path
 
 COLUMNS = ["module-6.1", "module-6.12", "module-7.3", "userspace-root", "userspace-user"]
 EXPECTED = Path(__file__).resolve().parents[1] / "fidelity" / "expected"
+HEAD = """# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# ROW COLUMN MODE VERDICT [REASON]: the least that a cell of the fidelity matrix must be.
+# Written by tests/lib/fidelity_document.py --update; a reason that was written by hand stays.
+"""
 # The better one has the higher number.
 RANK = {"silent": 0, "reported": 1, "kept": 2}
 

@@ -26,6 +26,8 @@ Rows all_rows() {
   Rows rows;
   add_addresses(rows);
   add_options(rows);
+  add_behaviours(rows);
+  add_policies(rows);
   add_queues(rows);
   add_queue_headers(rows);
   add_queue_states(rows);
@@ -82,7 +84,7 @@ int run(const Rows& rows, const std::string& group) {
 int main(int argc, char** argv) {
   const std::string group = argc > 1 ? argv[1] : "all";
   const Rows rows = all_rows();
-  if (group == "--walk") return walk_options(rows);
+  if (group == "--walk") return walk_options();
   if (group != "--rows") return run(rows, group);
   for (const Row& row : rows) std::cout << row.name << ' ' << row.named << '\n';
   return 0;

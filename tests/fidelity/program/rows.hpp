@@ -8,6 +8,8 @@ namespace fidelity {
 
 void add_addresses(Rows& rows);
 void add_options(Rows& rows);
+void add_behaviours(Rows& rows);
+void add_policies(Rows& rows);
 void add_queues(Rows& rows);
 void add_queue_states(Rows& rows);
 void add_queue_headers(Rows& rows);
@@ -23,8 +25,9 @@ void add_trees(Rows& rows);
 Step bound(const Kind& kind);
 inline void nothing(Trial&) {}
 
-// 0: the kernel has no option that is neither in a row nor known to be no
-// state; others are printed.
-int walk_options(const Rows& rows);
+// Whether add_options() has a row for it.
+bool has_option_row(int level, int number);
+// Prints the options of this kernel that can be set and have no row; 0: none.
+int walk_options();
 
 }  // namespace fidelity

@@ -121,6 +121,31 @@ void add_mixed_rows(Rows& rows) {
                     trial.answer("v6only", get_number(trial.fd(), SOL_IPV6, IPV6_V6ONLY));
                     tell_names(trial);
                   }});
+  // The program names the device as well, before it binds.
+  for (const Kind& kind : {kV4, kV6}) {
+    rows.push_back({std::string("address/device/") + kind.suffix, "SO_BINDTODEVICE|device",
+                    [=](Trial& trial) {
+                      trial.make(kind.family);
+                      set(trial.fd(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 3, "SO_BINDTODEVICE");
+                      bind_to(trial.fd(), at(kind.any, trial.port()));
+                    },
+                    [=](Trial& trial) { queue_one(trial, kind.second, kind.loopback); },
+                    tell_names});
+  }
+  rows.push_back(
+      {"address/addrform", "IPV6_ADDRFORM|address",
+       [](Trial& trial) {
+         trial.make(AF_INET6);
+         bind_to(trial.fd(), at("::ffff:127.0.0.1", trial.port()));
+         connect_to(trial.fd(), at("::ffff:127.0.0.1", trial.port(1)));
+       },
+       [](Trial& trial) { set(trial.fd(), SOL_IPV6, IPV6_ADDRFORM, AF_INET, "IPV6_ADDRFORM"); },
+       [](Trial& trial) {
+         trial.answer("family", get_number(trial.fd(), SOL_SOCKET, SO_DOMAIN));
+         trial.answer("local", text(local_of(trial.fd())));
+         trial.answer("peer", text(peer_of(trial.fd())));
+       },
+       true});
   rows.push_back({"address/connected_v4_mapped", kNamed,
                   [](Trial& trial) {
                     trial.make(AF_INET6);

@@ -78,7 +78,7 @@ const std::vector<Option>& common() {
       OPTION(SOL_SOCKET, SO_MARK, number(99)),
       OPTION(SOL_SOCKET, SO_PRIORITY, number(5)),
       OPTION(SOL_SOCKET, SO_PEEK_OFF, number(3)),
-      OPTION(SOL_SOCKET, SO_BINDTODEVICE, "lo"),
+      OPTION(SOL_SOCKET, SO_INCOMING_CPU, number(1)),
       OPTION(SOL_IP, IP_TOS, number(0x48)),
       OPTION(SOL_IP, IP_TTL, number(33)),
       OPTION(SOL_IP, IP_OPTIONS, Value("\x94\x04\x00\x00", 4)),  // router alert
@@ -145,6 +145,10 @@ const std::vector<Option>& of_ipv6() {
       // One unit of 8 bytes: next header, length, PadN of 4.
       OPTION(SOL_IPV6, IPV6_HOPOPTS, Value("\0\0\1\4\0\0\0\0", 8)),
       OPTION(SOL_IPV6, IPV6_DSTOPTS, Value("\0\0\1\4\0\0\0\0", 8)),
+      OPTION(SOL_IPV6, IPV6_RTHDRDSTOPTS, Value("\0\0\1\4\0\0\0\0", 8)),
+      // Type 4, one segment, fd00:9::7.
+      OPTION(SOL_IPV6, IPV6_RTHDR,
+             Value("\0\2\4\0\0\0\0\0\xfd\0\0\x09\0\0\0\0\0\0\0\0\0\0\0\7", 24)),
   };
   return kOptions;
 }
@@ -184,8 +188,18 @@ void add_options(Rows& rows) {
     for (const Option& option : common()) add(rows, kind, option);
   }
   for (const Option& option : of_ipv6()) add(rows, kV6, option);
+  // On from the start, but off on an IPv6 socket.
+  add(rows, kV4, {SOL_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", number(0)});
+  add(rows, kV6, {SOL_IP, IP_MULTICAST_ALL, "IP_MULTICAST_ALL", number(1)});
 }
 
-int walk_options(const Rows&) { return 0; }
+bool has_option_row(int level, int number) {
+  for (const auto* options : {&common(), &of_ipv6()}) {
+    for (const Option& one : *options) {
+      if (one.level == level && one.name == number) return true;
+    }
+  }
+  return level == SOL_IP && number == IP_MULTICAST_ALL;
+}
 
 }  // namespace fidelity
