@@ -52,11 +52,12 @@ int lease(int fd, std::uint8_t action, std::uint16_t flags) {
 void add_behaviours(Rows& rows) {
   rows.push_back({"option/IPV6_PKTINFO/v6", "IPV6_PKTINFO", open_any_v6(),
                   [](Trial& trial) {
+                    // Its address is not used (net/ipv6/udp.c, udpv6_sendmsg, Linux 6.1).
                     in6_pktinfo info{};
-                    info.ipi6_ifindex = interface_index("left");
+                    info.ipi6_ifindex = interface_index("lo");
                     set(trial.fd(), SOL_IPV6, IPV6_PKTINFO, info, "IPV6_PKTINFO");
                   },
-                  [](Trial& trial) { tell_what_leaves(trial, "fe80::2", 10); }});
+                  [](Trial& trial) { tell_what_leaves(trial, kV6.right, 10); }});
   rows.push_back({"option/IPV6_MTU/v6", "IPV6_MTU", open_any_v6(),
                   [](Trial& trial) { set(trial.fd(), SOL_IPV6, IPV6_MTU, 1300, "IPV6_MTU"); },
                   [](Trial& trial) { tell_what_leaves(trial, kV6.right, 3000); }});
