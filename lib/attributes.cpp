@@ -46,6 +46,15 @@ std::string Attribute::as_device() const {
   return {value.begin(), end};
 }
 
+std::string Attribute::as_string(std::size_t most) const {
+  const auto end = std::find(value.begin(), value.end(), 0);
+  if (value.size() < 2 || value.size() > most + 1 || end != value.end() - 1) {
+    broken("attribute " + std::to_string(type) + " of " + std::to_string(value.size()) +
+           " bytes is no text of 1 to " + std::to_string(most) + " characters and a NUL");
+  }
+  return {value.begin(), end};
+}
+
 bool AttributeReader::next(Attribute& attribute) {
   if (left_.empty()) return false;
   nlattr header{};

@@ -30,6 +30,8 @@ struct Attribute {
   // Sets family and bytes; the value has 4 or 16 bytes.
   void to_address(Address& address) const;
   [[nodiscard]] std::string as_device() const;
+  // 1 to `most` characters and a NUL.
+  [[nodiscard]] std::string as_string(std::size_t most) const;
 
  private:
   [[noreturn]] void wrong_size(std::size_t right) const;

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <arpa/inet.h>
+#include "memberships.hpp"
+
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <sstream>
-
-#include "socket_facts.hpp"
 
 namespace udpcr {
 namespace {
@@ -27,33 +28,19 @@ bool reread(UniqueFd& file, const char* path, std::string& text) {
   return true;
 }
 
-// getsockopt(MCAST_MSFILTER) succeeds for members only (net/ipv4/igmp.c,
-// ip_mc_gsfget; net/ipv6/mcast.c, ip6_mc_msfget).
-bool is_member(int fd, int level, const Group& group) {
-  group_filter filter{};
-  filter.gf_interface = group.interface;
-  std::memcpy(&filter.gf_group, &group.address, group.size);
-  socklen_t length = GROUP_FILTER_SIZE(0);
-  return ::getsockopt(fd, level, MCAST_MSFILTER, &filter, &length) == 0;
-}
-
-template <typename Sockaddr>
-Group make_group(const Sockaddr& name, const void* address, unsigned interface,
-                 const char* interface_name) {
-  Group group;
-  std::memcpy(&group.address, &name, sizeof name);
-  group.size = sizeof name;
-  group.interface = interface;
-  char text[INET6_ADDRSTRLEN] = {};
-  ::inet_ntop(group.address.ss_family, address, text, sizeof text);
-  group.name = std::string(text) + " on " + interface_name;
-  return group;
+// Each interface's groups stand newest first (net/ipv4/igmp.c,
+// ____ip_mc_inc_group; net/ipv6/mcast.c, __ipv6_dev_mc_inc).
+void oldest_first(std::vector<Membership>& groups) {
+  std::reverse(groups.begin(), groups.end());
+  std::stable_sort(
+      groups.begin(), groups.end(),
+      [](const Membership& one, const Membership& other) { return one.ifindex < other.ifindex; });
 }
 
 // "2\teth0      :     2      V3", then "\t\t\t\tFB0000E0     1 0:00000000\t\t0":
 // the group as the machine's own integer (net/ipv4/igmp.c, igmp_mc_seq_show).
-std::vector<Group> parse_igmp(const std::string& text) {
-  std::vector<Group> groups;
+std::vector<Membership> parse_igmp(const std::string& text) {
+  std::vector<Membership> groups;
   char interface[IF_NAMESIZE] = {};
   unsigned index = 0;
   std::string line;
@@ -63,49 +50,107 @@ std::vector<Group> parse_igmp(const std::string& text) {
       std::sscanf(line.c_str(), "%u %15[^ :\t]", &index, interface);
       continue;
     }
-    sockaddr_in name{};
-    name.sin_family = AF_INET;
-    if (std::sscanf(line.c_str(), " %8x", &name.sin_addr.s_addr) != 1) continue;
-    groups.push_back(make_group(name, &name.sin_addr, index, interface));
+    Membership member;
+    unsigned group = 0;
+    if (std::sscanf(line.c_str(), " %8x", &group) != 1) continue;
+    member.group.family = AF_INET;
+    std::memcpy(member.group.bytes, &group, sizeof group);
+    member.ifindex = index;
+    member.device = interface;
+    groups.push_back(std::move(member));
   }
+  oldest_first(groups);
   return groups;
 }
 
-// "1    lo              ff020000000000000000000000000001     1 0000000C 0"
-std::vector<Group> parse_igmp6(const std::string& text) {
-  std::vector<Group> groups;
+// "1    lo              ff020000000000000000000000000001     1 0000000C 0";
+// /proc/net/anycast6 begins alike.
+std::vector<Membership> parse_ipv6(const std::string& text) {
+  std::vector<Membership> groups;
   std::string line;
   for (std::istringstream lines(text); std::getline(lines, line);) {
     unsigned index = 0;
     char interface[IF_NAMESIZE] = {};
     char digits[33] = {};
     if (std::sscanf(line.c_str(), "%u %15s %32s", &index, interface, digits) != 3) continue;
-    sockaddr_in6 name{};
-    name.sin6_family = AF_INET6;
+    Membership member;
+    member.group.family = AF_INET6;
     for (std::size_t i = 0; i < 16; ++i) {
       unsigned byte = 0;
       if (std::sscanf(digits + 2 * i, "%2x", &byte) != 1) break;
-      name.sin6_addr.s6_addr[i] = static_cast<std::uint8_t>(byte);
+      member.group.bytes[i] = static_cast<std::uint8_t>(byte);
     }
-    groups.push_back(make_group(name, &name.sin6_addr, index, interface));
+    member.ifindex = index;
+    member.device = interface;
+    groups.push_back(std::move(member));
   }
+  oldest_first(groups);
   return groups;
+}
+
+// getsockopt(MCAST_MSFILTER) succeeds for members only (net/ipv4/igmp.c,
+// ip_mc_gsfget; net/ipv6/mcast.c, ip6_mc_msfget).
+bool read_filter(int fd, Membership& member) {
+  const int level = member.group.family == AF_INET ? SOL_IP : SOL_IPV6;
+  Bytes buffer;
+  group_filter filter{};
+  for (std::size_t room = 0;; room = filter.gf_numsrc) {
+    buffer.assign(std::max<std::size_t>(GROUP_FILTER_SIZE(room), sizeof filter), 0);
+    socklen_t name_size = 0;
+    filter = {};
+    filter.gf_interface = member.ifindex;
+    filter.gf_group = member.group.to_sockaddr(name_size);
+    filter.gf_numsrc = static_cast<std::uint32_t>(room);
+    std::memcpy(buffer.data(), &filter, sizeof filter);
+    auto size = static_cast<socklen_t>(GROUP_FILTER_SIZE(room));
+    if (::getsockopt(fd, level, MCAST_MSFILTER, buffer.data(), &size) != 0) return false;
+    std::memcpy(&filter, buffer.data(), sizeof filter);
+    if (filter.gf_numsrc <= room) break;
+  }
+  member.mode = filter.gf_fmode;
+  member.sources.clear();
+  for (std::size_t i = 0; i < filter.gf_numsrc; ++i) {
+    sockaddr_storage source{};
+    std::memcpy(&source, buffer.data() + GROUP_FILTER_SIZE(i), sizeof source);
+    member.sources.push_back(Address::from_sockaddr(source));
+    member.sources.back().port = 0;
+    member.sources.back().scope = 0;
+  }
+  return true;
+}
+
+// The kernel gives each router the address of its subnet, with a host part of 0
+// (RFC 4291, 2.6.1).
+bool is_subnet_router(const Address& address) {
+  return std::all_of(address.bytes + 8, address.bytes + 16,
+                     [](std::uint8_t byte) { return byte == 0; });
 }
 
 }  // namespace
 
-std::vector<std::string> Memberships::of(int fd, int family) {
-  std::vector<std::string> found;
-  const auto look = [&](const Table& table, int level) {
-    for (const Group& group : table.groups) {
-      if (is_member(fd, level, group)) found.push_back(group.name);
+std::vector<Membership> Memberships::of(int fd, int family, std::vector<Loss>& losses) {
+  std::vector<Membership> found;
+  const auto look = [&](const Table& table) {
+    for (const Membership& group : table.groups) {
+      Membership member = group;
+      if (read_filter(fd, member)) found.push_back(std::move(member));
     }
   };
   if (reread(ipv4_.file, "/proc/net/igmp", ipv4_.text)) ipv4_.groups = parse_igmp(ipv4_.text);
-  look(ipv4_, SOL_IP);
+  look(ipv4_);
   if (family != AF_INET6) return found;
-  if (reread(ipv6_.file, "/proc/net/igmp6", ipv6_.text)) ipv6_.groups = parse_igmp6(ipv6_.text);
-  look(ipv6_, SOL_IPV6);
+  if (reread(ipv6_.file, "/proc/net/igmp6", ipv6_.text)) ipv6_.groups = parse_ipv6(ipv6_.text);
+  look(ipv6_);
+  if (reread(anycast_.file, "/proc/net/anycast6", anycast_.text)) {
+    anycast_.groups = parse_ipv6(anycast_.text);
+  }
+  for (Membership& member : anycast_.groups) {
+    if (is_subnet_router(member.group)) continue;
+    member.anycast = true;
+    losses.push_back({"anycast",
+                      "the kernel does not tell whether this socket is a " + describe(member),
+                      "load the kernel module, which tells it"});
+  }
   return found;
 }
 

@@ -5,6 +5,7 @@
 #include <udpcr/udpcr_netlink.h>
 
 #include <algorithm>
+#include <climits>
 #include <udpcr/udpcr.hpp>
 
 #include "attributes.hpp"
@@ -18,6 +19,8 @@ constexpr std::size_t kMaxOptions = 1024;
 // More than net.core.optmem_max lets a socket have.
 constexpr std::size_t kMaxMemberships = 4096;
 constexpr std::size_t kMaxSources = 8192;  // of all of them
+constexpr std::size_t kMaxInterfaces = 4096;
+constexpr std::size_t kMaxLabel = 4096;
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
@@ -114,6 +117,39 @@ Membership decode_membership(const Attribute& nest, std::size_t& sources_left, S
     Attribute{UDPCR_MEMBER_SOURCES, sources.first(size)}.to_address(member.sources.emplace_back());
   }
   return member;
+}
+
+Interface decode_interface(const Attribute& nest, Seen& outer) {
+  Interface interface;
+  std::vector<std::uint16_t> unknown;
+  Seen seen(unknown);
+  AttributeReader reader(nest.value);
+  for (Attribute attribute; reader.next(attribute);) {
+    switch (attribute.type) {
+      case UDPCR_INTERFACE_INDEX:
+        interface.index = attribute.as<std::uint32_t>();
+        break;
+      case UDPCR_INTERFACE_NAME:
+        interface.name = attribute.as_device();
+        break;
+      default:
+        outer.unknown(UDPCR_A_INTERFACE);
+        continue;
+    }
+    seen.once(attribute.type);
+  }
+  seen.require(UDPCR_INTERFACE_INDEX, "an interface's index");
+  seen.require(UDPCR_INTERFACE_NAME, "an interface's name");
+  return interface;
+}
+
+// A name in a folder: what leads elsewhere is refused.
+std::string decode_netns(const Attribute& attribute) {
+  std::string name = attribute.as_string(NAME_MAX);
+  if (name == "." || name == ".." || name.find('/') != std::string::npos) {
+    broken("the network namespace " + name + " is no name in /run/netns");
+  }
+  return name;
 }
 
 ErrorReport decode_report(const Attribute& nest, Seen& outer) {
@@ -222,6 +258,30 @@ bool record_attribute(SocketRecord& record, Address& peer, const Attribute& attr
     case UDPCR_A_HELD_COUNT:
       record.held_count = attribute.as<std::uint32_t>();
       return true;
+    case UDPCR_A_TSKEY:
+      record.tskey = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_CGROUP:
+      record.cgroup = attribute.as<std::uint64_t>();
+      return true;
+    case UDPCR_A_REUSEPORT_INDEX:
+      record.reuseport_index = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_NETNS:
+      record.netns = decode_netns(attribute);
+      return true;
+    case UDPCR_A_OWN_TYPE:
+      record.owner.type = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_OWN_PID:
+      record.owner.pid = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_OWN_SIGNAL:
+      record.owner.signal = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_LABEL:
+      record.label = attribute.as_string(kMaxLabel);
+      return true;
     default:
       return false;
   }
@@ -267,6 +327,28 @@ bool datagram_attribute(Datagram& datagram, Address& source, Address& destinatio
     case UDPCR_A_SPEC_DST:
       attribute.to_address(datagram.specific_destination.emplace());
       return true;
+    case UDPCR_A_IP_OPTIONS:
+      if (attribute.value.size() > UDPCR_MAX_IP_OPTIONS) {
+        broken("IP options of " + std::to_string(attribute.value.size()) + " bytes are more than " +
+               std::to_string(UDPCR_MAX_IP_OPTIONS));
+      }
+      datagram.ip_options.assign(attribute.value.begin(), attribute.value.end());
+      return true;
+    case UDPCR_A_NEXT_HEADER:
+      datagram.next_header = attribute.as<std::uint8_t>();
+      return true;
+    case UDPCR_A_FLOW_LABEL:
+      datagram.flow_label = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_PEEKED:
+      datagram.peeked = true;
+      return true;
+    case UDPCR_A_PRIORITY:
+      datagram.priority = attribute.as<std::uint32_t>();
+      return true;
+    case UDPCR_A_FRAG_SIZE:
+      datagram.frag_size = attribute.as<std::uint16_t>();
+      return true;
     case UDPCR_A_PAYLOAD:
       // An attribute can hold four bytes more than UDP can carry.
       if (attribute.value.size() > UDPCR_MAX_PAYLOAD) {
@@ -295,6 +377,11 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
         broken("it has more than " + std::to_string(kMaxOptions) + " socket options");
       }
       record.options.push_back(decode_option(attribute, seen));
+    } else if (attribute.type == UDPCR_A_INTERFACE) {
+      if (record.interfaces.size() == kMaxInterfaces) {
+        broken("it has more than " + std::to_string(kMaxInterfaces) + " interfaces");
+      }
+      record.interfaces.push_back(decode_interface(attribute, seen));
     } else if (attribute.type == UDPCR_A_MEMBERSHIP) {
       if (record.memberships.size() == kMaxMemberships) {
         broken("it has more than " + std::to_string(kMaxMemberships) + " memberships");

@@ -11,9 +11,8 @@
 namespace udpcr {
 namespace {
 
-// All attributes of a record but device and options, or all of a datagram but
-// its payload, with room to spare.
-constexpr std::size_t kFixedRoom = 512;
+// All attributes of fixed size of a record or of a datagram, with room to spare.
+constexpr std::size_t kFixedRoom = 640;
 
 struct MessageDeleter {
   void operator()(nl_msg* message) const noexcept { nlmsg_free(message); }
@@ -87,6 +86,21 @@ class Encoder {
     });
   }
 
+  void interface(const Interface& interface) {
+    nest(UDPCR_A_INTERFACE, interface.name.size(), [&] {
+      u32(UDPCR_INTERFACE_INDEX, interface.index);
+      string(UDPCR_INTERFACE_NAME, interface.name);
+    });
+  }
+
+  void owner(const FileOwner& owner) {
+    if (owner.pid != 0) {
+      u32(UDPCR_A_OWN_TYPE, owner.type);
+      u32(UDPCR_A_OWN_PID, owner.pid);
+    }
+    if (owner.signal != 0) u32(UDPCR_A_OWN_SIGNAL, owner.signal);
+  }
+
   template <typename Fill>
   void nest(int type, std::size_t size, Fill fill) {
     nlattr* const nest = nla_nest_start(message_.get(), type);
@@ -123,7 +137,7 @@ class Encoder {
 }  // namespace
 
 Bytes encode_record(const SocketRecord& record) {
-  std::size_t room = record.device.size();
+  std::size_t room = record.device.size() + record.netns.size() + record.label.size();
   for (const SocketOption& option : record.options) {
     room += static_cast<std::size_t>(4 * NLA_HDRLEN) + 2 * sizeof(std::uint32_t) +
             static_cast<std::size_t>(NLA_ALIGN(option.value.size()));
@@ -131,6 +145,10 @@ Bytes encode_record(const SocketRecord& record) {
   for (const Membership& member : record.memberships) {
     // The nest, six attributes of which an address and a name are the longest.
     room += 128 + member.sources.size() * sizeof(in6_addr);
+  }
+  for (const Interface& interface : record.interfaces) {
+    // The nest, index and name.
+    room += 32 + interface.name.size();
   }
   Encoder encoder(UDPCR_CMD_SOCKET, room);
   encoder.u64(UDPCR_A_INO, record.inode);
@@ -159,6 +177,13 @@ Bytes encode_record(const SocketRecord& record) {
   if (record.cork_length != 0) encoder.u32(UDPCR_A_CORK_LEN, record.cork_length);
   if (record.held_count != 0) encoder.u32(UDPCR_A_HELD_COUNT, record.held_count);
   for (const Membership& member : record.memberships) encoder.membership(member);
+  if (record.tskey != 0) encoder.u32(UDPCR_A_TSKEY, record.tskey);
+  if (record.cgroup != 0) encoder.u64(UDPCR_A_CGROUP, record.cgroup);
+  if (record.reuseport_index) encoder.u32(UDPCR_A_REUSEPORT_INDEX, *record.reuseport_index);
+  if (!record.netns.empty()) encoder.string(UDPCR_A_NETNS, record.netns);
+  for (const Interface& interface : record.interfaces) encoder.interface(interface);
+  encoder.owner(record.owner);
+  if (!record.label.empty()) encoder.string(UDPCR_A_LABEL, record.label);
   return encoder.bytes();
 }
 
@@ -169,7 +194,7 @@ Bytes encode_datagram(const Datagram& datagram) {
                 " bytes: UDP carries at most " + std::to_string(UDPCR_MAX_PAYLOAD) +
                 "; split it as its sender would have to");
   }
-  Encoder encoder(UDPCR_CMD_DATAGRAM, size);
+  Encoder encoder(UDPCR_CMD_DATAGRAM, size + datagram.ip_options.size());
   if (datagram.source) {
     encoder.address(UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, *datagram.source);
     if (datagram.source->scope != 0) encoder.u32(UDPCR_A_SRC_SCOPE, datagram.source->scope);
@@ -187,8 +212,14 @@ Bytes encode_datagram(const Datagram& datagram) {
     encoder.ip(UDPCR_A_SPEC_DST, *datagram.specific_destination);
   }
   if (datagram.error) encoder.report(*datagram.error);
-  // Last and without its padding: that keeps a datagram with everything known
-  // within 128 bytes of its payload's size.
+  if (!datagram.ip_options.empty()) encoder.binary(UDPCR_A_IP_OPTIONS, datagram.ip_options);
+  if (datagram.next_header) encoder.u8(UDPCR_A_NEXT_HEADER, *datagram.next_header);
+  if (datagram.flow_label) encoder.u32(UDPCR_A_FLOW_LABEL, *datagram.flow_label);
+  if (datagram.peeked) encoder.binary(UDPCR_A_PEEKED, {});
+  if (datagram.priority) encoder.u32(UDPCR_A_PRIORITY, *datagram.priority);
+  if (datagram.frag_size) encoder.u16(UDPCR_A_FRAG_SIZE, *datagram.frag_size);
+  // Last and without its padding: that keeps a datagram within 128 bytes of its
+  // payload's size.
   encoder.binary(UDPCR_A_PAYLOAD, datagram.payload);
   return encoder.bytes(static_cast<std::size_t>(nla_padlen(static_cast<int>(size))));
 }

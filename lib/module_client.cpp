@@ -166,9 +166,11 @@ Taken ModuleClient::take(const SocketName& name, std::uint32_t handle) {
   return taken;
 }
 
-void ModuleClient::stage(const SocketName& name, std::uint32_t handle) {
+void ModuleClient::stage(const SocketName& name, std::uint32_t handle, std::uint32_t queue) {
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_HANDLE, handle);
+  // Left out where it is the default: an older module knows no other queue.
+  if (queue != UDPCR_QUEUE_RECEIVE) request.u32(UDPCR_A_QUEUE, queue);
   ask("begin a queue for " + text_of(name), UDPCR_CMD_STAGE, 0, request.bytes());
 }
 
@@ -219,6 +221,18 @@ void ModuleClient::set_error(const SocketName& name, std::uint32_t error_number)
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_ERROR, error_number);
   ask("set the pending error of " + text_of(name), UDPCR_CMD_SET, 0, request.bytes());
+}
+
+void ModuleClient::set_tskey(const SocketName& name, std::uint32_t key) {
+  AttributeWriter request = named(name);
+  request.u32(UDPCR_A_TSKEY, key);
+  ask("set the counter of timestamps of " + text_of(name), UDPCR_CMD_SET, 0, request.bytes());
+}
+
+void ModuleClient::set_bound(const SocketName& name, std::uint32_t flags) {
+  AttributeWriter request = named(name);
+  request.u32(UDPCR_A_SOCK_FLAGS, flags);
+  ask("set what was bound of " + text_of(name), UDPCR_CMD_SET, 0, request.bytes());
 }
 
 // include/uapi/linux/genetlink.h: CTRL_ATTR_OP_POLICY tells the number of the

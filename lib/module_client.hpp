@@ -60,7 +60,8 @@ class ModuleClient {
   MessageStream read_list(std::uint32_t handle);
 
   Taken take(const SocketName& name, std::uint32_t handle);
-  void stage(const SocketName& name, std::uint32_t handle);
+  // `queue`: UDPCR_QUEUE_RECEIVE or UDPCR_QUEUE_ERROR.
+  void stage(const SocketName& name, std::uint32_t handle, std::uint32_t queue = 0);
   // UDPCR_CMD_DATAGRAM for each message, in order; those refused are left out.
   std::vector<Refusal> add(std::uint32_t handle, const MessageStream& datagrams);
   // `position`: UDPCR_POSITION_*.
@@ -70,6 +71,9 @@ class ModuleClient {
   UniqueFd open_socket(const SocketName& name);
   void set_drops(const SocketName& name, std::uint32_t drops);
   void set_error(const SocketName& name, std::uint32_t error_number);
+  void set_tskey(const SocketName& name, std::uint32_t key);
+  // `flags`: of UDPCR_SOCK_BOUND_ADDR and _PORT those that stay.
+  void set_bound(const SocketName& name, std::uint32_t flags);
 
   // The attributes that the loaded module takes with UDPCR_CMD_DATAGRAM.
   const std::set<std::uint16_t>& datagram_attributes();

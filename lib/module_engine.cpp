@@ -9,7 +9,9 @@
 #include <cerrno>
 #include <thread>
 
+#include "attached_filters.hpp"
 #include "errors.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "refuse.hpp"
 #include "socket_facts.hpp"
@@ -35,9 +37,9 @@ OptionValues merge_options(int fd, const SocketRecord& record) {
 // The record's options that are in no table of ours, and why not.
 bool kept_elsewhere(const SocketOption& option) noexcept {
   if (option.level == SOL_UDP) return option.name == kUdpEncap;  // a Loss of its own
-  // As is SO_LOCK_FILTER; each datagram changes SO_INCOMING_CPU.
-  return option.level == SOL_SOCKET &&
-         (option.name == SO_LOCK_FILTER || option.name == SO_INCOMING_CPU);
+  if (is_attached_filter(option)) return true;
+  // Each datagram changes it.
+  return option.level == SOL_SOCKET && option.name == SO_INCOMING_CPU;
 }
 
 // The module knows of the address and of the port; of bind(2) to neither only
@@ -79,7 +81,9 @@ SocketRecord ModuleEngine::read_record(int fd, std::vector<std::uint16_t>& unkno
 SocketState ModuleEngine::capture(int fd, const CaptureOptions& options) {
   require_udp(fd, "capture");
   try {
-    return capture_through_module(fd, options);
+    SocketState state = capture_through_module(fd, options);
+    name_interfaces(fd, state);
+    return state;
   } catch (const Error& error) {
     if (!substitute_ || !is_refusal(error)) throw;
     SocketState state = substitute_->capture(fd, options);
@@ -97,7 +101,11 @@ SocketState ModuleEngine::capture_through_module(int fd, const CaptureOptions& o
   state.record = read_record(fd, unknown);
   SocketRecord& record = state.record;
   const FreshSocket& fresh = fresh_.like(record.family, record.protocol);
+  std::vector<SocketOption> attached;
+  std::copy_if(record.options.begin(), record.options.end(), std::back_inserter(attached),
+               is_attached_filter);
   record.options = changed_options(merge_options(fd, record), fresh);
+  std::move(attached.begin(), attached.end(), std::back_inserter(record.options));
   record.cookie = cookie;
   merge_origin(record, options.origin_flags);
 
@@ -106,26 +114,53 @@ SocketState ModuleEngine::capture_through_module(int fd, const CaptureOptions& o
                             "this version does not know it", "use a newer udpcr"});
   }
   find_module_losses(record, state.losses);
-  find_attachments(fd, record, state.losses);
+  read_attachments(fd, record, state.losses);
   if (read_cookie(fd, kSoNetnsCookie) != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
   }
-  if (record.queue_count == 0) return state;
-  if (options.queues != Queues::both && options.queues != Queues::receive) {
-    state.losses.push_back({"receive queue",
-                            std::to_string(record.queue_count) + " datagrams are queued",
-                            "set UDPCR_QUEUES=both to keep them"});
-    return state;
-  }
-  try {
-    state.receive_queue = client_.read_queue(SocketName::of(fd), UDPCR_QUEUE_RECEIVE);
-  } catch (const Error& error) {
-    if (substitute_ || error.error_number() != EOPNOTSUPP) throw;
-    state.losses.push_back({"receive queue", error.what(), "set UDPCR_ENGINE=auto"});
-  }
-  record.queue_count = static_cast<std::uint32_t>(state.receive_queue.count());
+  read_queues(fd, options.queues, state);
   return state;
+}
+
+void ModuleEngine::read_queues(int fd, Queues wanted, SocketState& state) {
+  SocketRecord& record = state.record;
+  const bool receive = wanted == Queues::both || wanted == Queues::receive;
+  const bool send = wanted == Queues::both || wanted == Queues::send;
+  constexpr const char* kAsk = "set UDPCR_QUEUES=both to keep them";
+  const SocketName name = SocketName::of(fd);
+  if (record.queue_count != 0 && !receive) {
+    state.losses.push_back(
+        {"receive queue", std::to_string(record.queue_count) + " datagrams are queued", kAsk});
+  } else if (record.queue_count != 0) {
+    try {
+      state.receive_queue = client_.read_queue(name, UDPCR_QUEUE_RECEIVE);
+    } catch (const Error& error) {
+      if (substitute_ || error.error_number() != EOPNOTSUPP) throw;
+      state.losses.push_back({"receive queue", error.what(), "set UDPCR_ENGINE=auto"});
+    }
+    record.queue_count = static_cast<std::uint32_t>(state.receive_queue.count());
+  }
+  const auto read = [&](std::uint32_t queue, bool asked, MessageStream& into, const char* what,
+                        const std::string& number) {
+    if (!asked) {
+      state.losses.push_back({what, number, kAsk});
+      return;
+    }
+    try {
+      into = client_.read_queue(name, queue);
+    } catch (const Error& error) {
+      state.losses.push_back({what, number + ": " + error.what(), "let the program send again"});
+    }
+  };
+  if (record.cork_length != 0) {
+    read(UDPCR_QUEUE_SEND, send, state.send_queue, "cork",
+         std::to_string(record.cork_length) + " bytes are corked");
+  }
+  if (record.error_count != 0) {
+    read(UDPCR_QUEUE_ERROR, receive, state.error_queue, "error queue",
+         std::to_string(record.error_count) + " messages wait to be read");
+  }
 }
 
 MessageStream ModuleEngine::take_rest(int fd, std::size_t already, QueueEnd end) {
@@ -163,7 +198,7 @@ void ModuleEngine::settle_rest(bool stored) {
 }
 
 Restored ModuleEngine::restore(const SocketState& state, const RestoreOptions& options) {
-  ModuleFill fill(client_, new_handle());
+  ModuleFill fill(client_, new_handle(), new_handle());
   return restore_socket(state, options, fresh_, fill);
 }
 

@@ -29,6 +29,7 @@ class ModuleEngine final : public Engine {
 
  private:
   SocketState capture_through_module(int fd, const CaptureOptions& options);
+  void read_queues(int fd, Queues wanted, SocketState& state);
   SocketRecord read_record(int fd, std::vector<std::uint16_t>& unknown);
   // A number for a list that none of ours has.
   std::uint32_t new_handle() noexcept { return ++last_handle_; }
@@ -40,22 +41,30 @@ class ModuleEngine final : public Engine {
   std::vector<std::uint32_t> taken_;  // lists that take_rest() has begun
 };
 
-// The queue through UDPCR_CMD_STAGE, DATAGRAM and PUT; errors and drop counter
-// through SET.
+// The queues through UDPCR_CMD_STAGE, DATAGRAM and PUT; error, counters and
+// whose choice the port was through SET.
 class ModuleFill final : public QueueFill {
  public:
-  // `handle`: of the list, free.
-  ModuleFill(ModuleClient& client, std::uint32_t handle) : client_(client), handle_(handle) {}
+  // The numbers of two lists, free.
+  ModuleFill(ModuleClient& client, std::uint32_t receive, std::uint32_t errors)
+      : client_(client), receive_(receive), errors_(errors) {}
   void before_bind(int fd, const SocketState& state, Restored& restored) override;
   void bound(int fd, const SocketState& state, Restored& restored) override;
+  bool forget_port(int fd, const SocketRecord& record) override;
   void finish(int fd, const SocketState& state, Restored& restored) override;
 
  private:
+  // `queue`: UDPCR_QUEUE_*.  Returns how many datagrams are in it now; `what` is
+  // the Loss's name of the queue.
+  std::size_t put(int fd, std::uint32_t queue, const MessageStream& datagrams, const char* what,
+                  std::vector<Loss>& losses);
+
   ModuleClient& client_;
-  std::uint32_t handle_;
+  std::uint32_t receive_;
+  std::uint32_t errors_;
 };
 
-// What the module's record tells and is not restored yet.
+// What the module's record tells and no engine keeps.
 void find_module_losses(const SocketRecord& record, std::vector<Loss>& losses);
 
 }  // namespace udpcr

@@ -17,29 +17,6 @@
 namespace udpcr {
 namespace {
 
-constexpr const char* kYet = "not restored yet";
-
-std::string ip_of(const Address& address) {
-  Address bare = address;
-  bare.port = 0;
-  std::string text = to_string(bare);  // "192.0.2.1:0", "[::1]:0"
-  text.resize(text.rfind(':'));
-  if (text.front() == '[') text = text.substr(1, text.size() - 2);
-  return text;
-}
-
-std::string describe(const Membership& member) {
-  std::string text =
-      "member of " + ip_of(member.group) + " on " +
-      (member.device.empty() ? "interface " + std::to_string(member.ifindex) : member.device);
-  if (member.anycast) text += " (anycast)";
-  if (!member.sources.empty()) {
-    text += member.mode == MCAST_INCLUDE ? ", for " : ", but for ";
-    text += std::to_string(member.sources.size()) + " sources";
-  }
-  return text;
-}
-
 bool is_on(const SocketRecord& record, int level, int name) {
   return std::any_of(record.options.begin(), record.options.end(), [&](const SocketOption& option) {
     return option.level == level && option.name == name &&
@@ -57,7 +34,7 @@ bool shows_time(const SocketRecord& record) {
 }
 
 // One Loss for each reason for which datagrams were refused.
-void name_refusals(const std::vector<Refusal>& refusals, std::size_t count,
+void name_refusals(const std::vector<Refusal>& refusals, std::size_t count, const char* what,
                    std::vector<Loss>& losses) {
   std::map<std::pair<int, std::string>, std::size_t> reasons;
   for (const Refusal& refusal : refusals) {
@@ -65,7 +42,7 @@ void name_refusals(const std::vector<Refusal>& refusals, std::size_t count,
   }
   for (const auto& [reason, number] : reasons) {
     const auto& [error, sentence] = reason;
-    losses.push_back({"receive queue",
+    losses.push_back({what,
                       std::to_string(number) + " of " + std::to_string(count) +
                           " datagrams could not be put back: " + errno_text(error) +
                           (sentence.empty() ? "" : " (" + sentence + ")"),
@@ -82,20 +59,6 @@ void find_module_losses(const SocketRecord& record, std::vector<Loss>& losses) {
   const auto lose = [&](const char* what, const std::string& why, const char* remedy) {
     losses.push_back({what, why, remedy});
   };
-  for (const Membership& member : record.memberships) {
-    lose("membership", describe(member), "not restored yet; let the program join the group again");
-  }
-  if (record.cork_length != 0) {
-    lose("cork", std::to_string(record.cork_length) + " bytes are corked",
-         "not restored yet; let the program send them again");
-  }
-  if (record.error_count != 0) {
-    lose("error queue", std::to_string(record.error_count) + " messages wait to be read", kYet);
-  }
-  if (record.shutdown != 0) {
-    lose("shutdown", "shut down for " + shutdown_directions(record.shutdown),
-         "not restored yet; let the program call shutdown(2) again");
-  }
   if (record.held_count != 0) {
     lose("datagrams held aside",
          "another checkpoint holds " + std::to_string(record.held_count) + " datagrams",
@@ -108,52 +71,62 @@ void find_module_losses(const SocketRecord& record, std::vector<Loss>& losses) {
 
 void ModuleFill::before_bind(int /*fd*/, const SocketState& /*state*/, Restored& /*restored*/) {}
 
-void ModuleFill::bound(int fd, const SocketState& state, Restored& restored) {
+std::size_t ModuleFill::put(int fd, std::uint32_t queue, const MessageStream& datagrams,
+                            const char* what, std::vector<Loss>& losses) {
   const std::set<std::uint16_t>& accepted = client_.datagram_attributes();
-  const AttributeCounts counts = count_attributes(state.receive_queue);
   bool all = true;
-  for (const auto& [number, datagrams] : counts) {
+  for (const auto& [number, count] : count_attributes(datagrams)) {
     if (accepted.contains(number)) continue;
     all = false;
-    restored.losses.push_back(
+    losses.push_back(
         {"datagram attribute " + std::to_string(number),
-         "the loaded module does not know it; " + std::to_string(datagrams) + " datagrams had it",
+         "the loaded module does not know it; " + std::to_string(count) + " datagrams had it",
          "load a newer module"});
   }
-  const MessageStream& queue =
-      all ? state.receive_queue : keep_attributes(state.receive_queue, accepted);
-
-  const ReceiveRoom room(fd, state);
-  client_.stage(SocketName::of(fd), handle_);
+  const MessageStream& list = all ? datagrams : keep_attributes(datagrams, accepted);
+  const std::uint32_t handle = queue == UDPCR_QUEUE_ERROR ? errors_ : receive_;
+  client_.stage(SocketName::of(fd), handle, queue);
   std::vector<Refusal> refusals;
   try {
-    refusals = client_.add(handle_, queue);
-    client_.put(handle_, UDPCR_POSITION_FRONT);
+    refusals = client_.add(handle, list);
+    client_.put(handle, UDPCR_POSITION_FRONT);
   } catch (...) {
     try {
-      client_.drop(handle_);
+      client_.drop(handle);
     } catch (const Error&) {
       // What was staged goes with the netlink socket.
     }
     throw;
   }
-  restored.datagrams = queue.count() - refusals.size();
-  name_refusals(refusals, queue.count(), restored.losses);
+  name_refusals(refusals, list.count(), what, losses);
+  return list.count() - refusals.size();
+}
 
-  const auto with = [&](std::uint16_t number) {
-    const auto found = counts.find(number);
-    return found == counts.end() ? 0 : found->second;
-  };
-  if (const std::size_t without = queue.count() - with(UDPCR_A_TSTAMP);
-      without != 0 && shows_time(state.record)) {
+void ModuleFill::bound(int fd, const SocketState& state, Restored& restored) {
+  {
+    const ReceiveRoom room(fd, state);
+    restored.datagrams =
+        put(fd, UDPCR_QUEUE_RECEIVE, state.receive_queue, "receive queue", restored.losses);
+  }
+  const AttributeCounts counts = count_attributes(state.receive_queue);
+  const auto with = counts.find(UDPCR_A_TSTAMP);
+  const std::size_t without =
+      state.receive_queue.count() - (with == counts.end() ? 0 : with->second);
+  if (without != 0 && shows_time(state.record)) {
     restored.losses.push_back({"arrival time",
                                "that of " + std::to_string(without) + " datagrams is not known",
                                "checkpoint with the kernel module"});
   }
-  if (is_on(state.record, SOL_IPV6, kIpv6Flowinfo)) {
-    restored.losses.push_back(
-        {"flow label", std::to_string(queue.count()) + " datagrams carry none now", kYet});
+}
+
+bool ModuleFill::forget_port(int fd, const SocketRecord& record) {
+  const bool address = (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0 && !record.local.is_wildcard();
+  try {
+    client_.set_bound(SocketName::of(fd), address ? UDPCR_SOCK_BOUND_ADDR : 0);
+  } catch (const Error&) {
+    return false;
   }
+  return true;
 }
 
 void ModuleFill::finish(int fd, const SocketState& state, Restored& restored) {
@@ -162,17 +135,33 @@ void ModuleFill::finish(int fd, const SocketState& state, Restored& restored) {
     try {
       set();
     } catch (const Error& error) {
-      restored.losses.push_back({what, why + ": " + error.what(), ""});
+      restored.losses.push_back({what, why + ": " + error.what(), "load the module of this udpcr"});
     }
   };
   const SocketName name = SocketName::of(fd);
+  if (!state.error_queue.empty()) {
+    attempt("error queue", std::to_string(state.error_queue.count()) + " messages waited",
+            [&] { put(fd, UDPCR_QUEUE_ERROR, state.error_queue, "error queue", restored.losses); });
+  }
   if (record.drops != 0) {
     attempt("drop counter", std::to_string(record.drops) + " datagrams had been dropped",
             [&] { client_.set_drops(name, record.drops); });
   }
+  if (record.tskey != 0) {
+    attempt("timestamp counter", "the next number was " + std::to_string(record.tskey),
+            [&] { client_.set_tskey(name, record.tskey); });
+  }
+  // Last: any call may take it.
   if (record.error != 0) {
     attempt("pending error", errno_text(static_cast<int>(record.error)) + " waited to be read",
             [&] { client_.set_error(name, record.error); });
+  }
+  if (record.cgroup != 0) {
+    attempt("cgroup", "it cannot be read", [&] {
+      std::vector<std::uint16_t> unknown;
+      name_cgroup(record.cgroup, decode_record(client_.record(name), unknown).cgroup,
+                  restored.losses);
+    });
   }
 }
 

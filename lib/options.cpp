@@ -150,6 +150,8 @@ constexpr OptionRow kTable[] = {
     // After connect: a corked socket cannot be connected elsewhere.
     ROW(SOL_UDP, UDP_CORK, number, kAfter),
     ROW(SOL_SOCKET, SO_PEEK_OFF, number, kAfter),
+    // After the filter itself.
+    ROW(SOL_SOCKET, SO_LOCK_FILTER, number, kAfter),
 };
 #undef ROW
 #undef NAMED
@@ -179,6 +181,8 @@ const OptionRow* find_option(int level, int name) noexcept {
 
 const char* option_name(int level, int name) noexcept {
   if (level == SOL_SOCKET && name == SO_BINDTODEVICE) return "SO_BINDTODEVICE";
+  if (level == SOL_SOCKET && name == SO_ATTACH_FILTER) return "SO_ATTACH_FILTER";
+  if (level == SOL_SOCKET && name == SO_ATTACH_REUSEPORT_CBPF) return "SO_ATTACH_REUSEPORT_CBPF";
   const OptionRow* row = find_option(level, name);
   return row != nullptr ? row->text : "option";
 }

@@ -6,15 +6,23 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "attached_filters.hpp"
+#include "cork.hpp"
 #include "errors.hpp"
+#include "file_owner.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
+#include "memberships.hpp"
 #include "options.hpp"
+#include "security_label.hpp"
+#include "shutdown.hpp"
 
 namespace udpcr {
 namespace {
@@ -74,6 +82,8 @@ class Restorer {
   int bind_to(const Address& address);
   void connect();
   void set_file_flags();
+  void name_label();
+  void set_uid();
   void lose(std::string what, std::string why, std::string remedy) {
     restored_.losses.push_back({std::move(what), std::move(why), std::move(remedy)});
   }
@@ -163,7 +173,7 @@ void Restorer::check_options() {
          error == EPERM ? "run with CAP_NET_ADMIN" : "");
   }
   for (const SocketOption& option : record_.options) {
-    if (find_option(option.level, option.name) != nullptr) continue;
+    if (find_option(option.level, option.name) != nullptr || is_attached_filter(option)) continue;
     lose("option " + std::to_string(option.level) + "/" + std::to_string(option.name),
          "this version does not know it; its value was " + hex(option.value), "use a newer udpcr");
   }
@@ -209,12 +219,16 @@ void Restorer::bind() {
   }
   if (automatic_port) {
     if (bind_automatic_port(address)) return;
-    lose("automatic port",
-         "port " + std::to_string(record_.local.port) + " is now bound as if asked for",
-         "use Linux 6.3 or newer and the same net.ipv4.ip_local_port_range");
   }
   const int error = bind_to(address);
-  if (error == 0) return;
+  if (error == 0) {
+    if (!automatic_port || fill_.forget_port(fd_, record_)) return;
+    lose("automatic port",
+         "port " + std::to_string(record_.local.port) + " is now bound as if asked for",
+         "load the kernel module, or use Linux 6.3 or newer and the same "
+         "net.ipv4.ip_local_port_range");
+    return;
+  }
   std::string remedy;
   if (error == EADDRINUSE) {
     remedy = "end the program that has this port (ss -ulnp), or let both set SO_REUSEPORT";
@@ -254,6 +268,25 @@ void Restorer::set_file_flags() {
   if (wanted != 0) ::fcntl(fd_, F_SETFL, wanted);
 }
 
+void Restorer::name_label() {
+  const std::string label = read_label(fd_);
+  if (label == record_.label) return;
+  const auto text = [](const std::string& one) { return one.empty() ? "none" : one; };
+  lose("security label", "it was " + text(record_.label) + " and is " + text(label),
+       "restart under the security context that made the socket");
+}
+
+// fchown(2) of a socket changes whom it belongs to (net/socket.c, sockfs_setattr).
+void Restorer::set_uid() {
+  struct stat status {};
+  if (::fstat(fd_, &status) != 0 || status.st_uid == record_.uid) return;
+  if (::fchown(fd_, record_.uid, static_cast<gid_t>(-1)) == 0) return;
+  lose("uid",
+       "it belonged to user " + std::to_string(record_.uid) + " and belongs to " +
+           std::to_string(status.st_uid) + ": " + errno_text(errno),
+       "restart as that user, or with CAP_CHOWN");
+}
+
 Address Restorer::local_now() const {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
@@ -267,13 +300,26 @@ Restored Restorer::run() {
   if (fill) fill_.before_bind(fd_, state_, restored_);
   set_device();
   set_options(SetWhen::before_bind);
+  if (options_.restore_options) {
+    // Before traffic arrives.
+    attach_filter(fd_, record_, SO_ATTACH_FILTER, restored_.losses);
+    join_groups(fd_, record_.memberships, restored_.losses);
+  }
   bind();
   connect();
+  if (options_.restore_options) {
+    attach_filter(fd_, record_, SO_ATTACH_REUSEPORT_CBPF, restored_.losses);
+  }
   set_options(SetWhen::after_bind);
   if (fill) fill_.bound(fd_, state_, restored_);
   check_options();
   set_file_flags();
+  set_owner_signal(fd_, record_.owner, restored_.losses);
+  if (options_.restore_queues) restore_cork(fd_, state_, restored_.losses);
+  shut_down(fd_, record_.shutdown, restored_.losses);
   fill_.finish(fd_, state_, restored_);
+  name_label();
+  set_uid();
   return std::move(restored_);
 }
 
@@ -281,7 +327,11 @@ Restored Restorer::run() {
 
 Restored restore_socket(const SocketState& state, const RestoreOptions& options,
                         FreshSockets& fresh, QueueFill& fill) {
-  return Restorer(state, options, fresh, fill).run();
+  std::vector<Loss> losses;
+  const std::optional<SocketState> here = with_indices_of_here(state, losses);
+  Restored restored = Restorer(here ? *here : state, options, fresh, fill).run();
+  restored.losses.insert(restored.losses.begin(), losses.begin(), losses.end());
+  return restored;
 }
 
 }  // namespace udpcr

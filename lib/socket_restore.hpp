@@ -19,6 +19,8 @@ class QueueFill {
   virtual void before_bind(int fd, const SocketState& state, Restored& restored) = 0;
   // The socket is bound and connected; traffic arrives.
   virtual void bound(int fd, const SocketState& state, Restored& restored) = 0;
+  // Makes the kernel treat the port as its own choice.  False: that is not possible.
+  virtual bool forget_port(int /*fd*/, const SocketRecord& /*record*/) { return false; }
   // At the end: what no option sets.
   virtual void finish(int fd, const SocketState& state, Restored& restored) = 0;
 };

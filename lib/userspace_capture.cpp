@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "errors.hpp"
+#include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "refuse.hpp"
 #include "socket_restore.hpp"
@@ -86,6 +87,12 @@ SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& 
 }
 
 SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
+  SocketState state = read_state(fd, options);
+  name_interfaces(fd, state);
+  return state;
+}
+
+SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
   if (!is_udp_socket(fd)) {
     throw Error("cannot capture " + fd_name(fd) +
                     ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
@@ -96,7 +103,7 @@ SocketState UserspaceEngine::capture(int fd, const CaptureOptions& options) {
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
-  find_losses(fd, record, sources_, state.losses);
+  read_facts(fd, record, sources_, state.losses);
   if (const std::uint64_t netns = read_cookie(fd, kSoNetnsCookie); netns != fresh.netns) {
     state.losses.push_back({"network namespace", "it lives in another one than the checkpointer",
                             "checkpoint and restart inside that namespace"});
@@ -166,7 +173,7 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd e
 std::vector<Loss> UserspaceEngine::limits() const { return userspace_limits(); }
 
 Restored UserspaceEngine::restore(const SocketState& state, const RestoreOptions& options) {
-  UserspaceFill fill(senders_);
+  UserspaceFill fill(senders_, sources_.diag);
   return restore_socket(state, options, fresh_, fill);
 }
 

@@ -24,6 +24,8 @@ class UserspaceEngine final : public Engine {
   [[nodiscard]] std::vector<Loss> limits() const override;
 
  private:
+  SocketState read_state(int fd, const CaptureOptions& options);
+
   QueueReader reader_;
   FactSources sources_;
   FreshSockets fresh_{read_by_getsockopt};

@@ -22,6 +22,7 @@
 #include "kernel_numbers.hpp"
 #include "options.hpp"
 #include "receive_room.hpp"
+#include "socket_facts.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_reader.hpp"
 #include "userspace_senders.hpp"
@@ -353,7 +354,7 @@ void UserspaceFill::bound(int /*fd*/, const SocketState& /*state*/, Restored& /*
 
 // What the module's engine has captured.  A loss that was named at the
 // checkpoint is not named again.
-void UserspaceFill::finish(int /*fd*/, const SocketState& state, Restored& restored) {
+void UserspaceFill::finish(int fd, const SocketState& state, Restored& restored) {
   const auto lose = [&](const char* what, const std::string& why) {
     for (const Loss& loss : state.losses) {
       if (loss.what == what) return;
@@ -366,6 +367,18 @@ void UserspaceFill::finish(int /*fd*/, const SocketState& state, Restored& resto
   }
   if (record.error != 0) {
     lose("pending error", errno_text(static_cast<int>(record.error)) + " waited to be read");
+  }
+  if (!state.error_queue.empty()) {
+    lose("error queue", std::to_string(state.error_queue.count()) + " messages waited to be read");
+  }
+  if (record.tskey != 0) {
+    lose("timestamp counter", "the next number was " + std::to_string(record.tskey));
+  }
+  if (record.cgroup == 0 || record.local.port == 0) return;
+  SocketRecord now = record;
+  now.cookie = read_cookie(fd, kSoCookie);
+  if (const auto facts = diag_.facts(now)) {
+    name_cgroup(record.cgroup, facts->cgroup, restored.losses);
   }
 }
 

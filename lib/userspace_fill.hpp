@@ -7,6 +7,7 @@
 
 #include <udpcr/udpcr.hpp>
 
+#include "sock_diag.hpp"
 #include "userspace_senders.hpp"
 
 namespace udpcr {
@@ -22,13 +23,14 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders);
 
 class UserspaceFill final : public QueueFill {
  public:
-  explicit UserspaceFill(Senders& senders) : senders_(senders) {}
+  UserspaceFill(Senders& senders, SockDiag& diag) : senders_(senders), diag_(diag) {}
   void before_bind(int fd, const SocketState& state, Restored& restored) override;
   void bound(int fd, const SocketState& state, Restored& restored) override;
   void finish(int fd, const SocketState& state, Restored& restored) override;
 
  private:
   Senders& senders_;
+  SockDiag& diag_;
 };
 
 }  // namespace udpcr

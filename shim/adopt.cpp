@@ -7,6 +7,7 @@
 
 #include "channel.h"
 #include "log.h"
+#include "recorded_options.h"
 #include "replay.h"
 #include "sys.h"
 #include "turn.h"
@@ -14,6 +15,9 @@
 namespace udpcr::adopt {
 
 namespace {
+
+// include/uapi/asm-generic/socket.h, since Linux 5.14.
+constexpr int kSoNetnsCookie = 71;
 
 constinit const wire::Table* table = nullptr;
 constinit uint32_t table_entries = 0;
@@ -84,13 +88,16 @@ class Fresh {
     inode_ = slot.inode.load(std::memory_order_relaxed);
     socklen_t size = sizeof device_ - 1;
     if (sys::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device_, &size) != 0) device_[0] = '\0';
+    size = sizeof netns_cookie_;
+    sys::getsockopt(fd, SOL_SOCKET, kSoNetnsCookie, &netns_cookie_, &size);
   }
 
   // An entry that was closed behind our back is no socket of ours.
   [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
 
   [[nodiscard]] bool is_of_kind(const wire::TableEntry& entry) const {
-    return entry.family == family_ && entry.protocol == protocol_;
+    return entry.family == family_ && entry.protocol == protocol_ &&
+           (entry.netns_cookie == netns_cookie_ || entry.netns_cookie == 0 || netns_cookie_ == 0);
   }
 
   [[nodiscard]] bool would_bind_as(const wire::TableEntry& entry, const Endpoint& wanted) const {
@@ -111,8 +118,11 @@ class Fresh {
 
   // `restored` becomes the socket of every fd that the fresh one had.
   bool make_way_for(int restored, const wire::TableEntry& entry) {
+    // As this run has asked.
     const int file_flags = sys::fcntl(fd_, F_GETFL);
-    sys::fcntl(restored, F_SETFL, file_flags);
+    const bool async = (file_flags & O_ASYNC) != 0 || (entry.flags & wire::kFdAsync) != 0;
+    sys::fcntl(restored, F_SETFL, file_flags & ~O_ASYNC);
+    copy_owner(restored);
     replay::set_options_again(inode_, fd_, restored);
     replay::leave_epolls(inode_);
     const uint64_t inode = inode_of(restored);
@@ -125,6 +135,8 @@ class Fresh {
       while (sys::dup3(restored, fd, cloexec) < 0) {
         if (errno != EINTR && errno != EBUSY) return;
       }
+      // The signal names the number at which it was asked for (F_SETSIG).
+      if (async && !placed) sys::fcntl(fd, F_SETFL, file_flags | O_ASYNC);
       placed = true;
       slot.flags.fetch_or(origin | kFdAdopted | (entry.peer_port != 0 ? kFdConnected : 0),
                           std::memory_order_relaxed);
@@ -138,15 +150,27 @@ class Fresh {
     }
     replay::join_epolls(inode_);
     replay::forget(inode_);
+    recorded_options::move(inode_, inode);
     sys::close(restored);
     return placed;
   }
 
  private:
+  // Whom this run has told to be signalled, if anyone.
+  void copy_owner(int restored) const {
+    f_owner_ex owner{};
+    if (sys::fcntl(fd_, F_GETOWN_EX, reinterpret_cast<long>(&owner)) == 0 && owner.pid != 0) {
+      sys::fcntl(restored, F_SETOWN_EX, reinterpret_cast<long>(&owner));
+    }
+    const int signal = sys::fcntl(fd_, F_GETSIG);
+    if (signal > 0) sys::fcntl(restored, F_SETSIG, signal);
+  }
+
   int fd_;
   uint16_t family_ = AF_UNSPEC;
   uint16_t protocol_ = 0;
   uint64_t inode_ = 0;
+  uint64_t netns_cookie_ = 0;
   char device_[IFNAMSIZ + 1] = {};
 };
 

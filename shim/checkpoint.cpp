@@ -6,6 +6,7 @@
 #include "channel.h"
 #include "fd_table.h"
 #include "log.h"
+#include "recorded_options.h"
 #include "session.h"
 #include "sys.h"
 
@@ -41,6 +42,7 @@ class Sender {
       if (count_ == wire::kFdsPerPart) error = send_part(false);
       return error == 0;
     });
+    if (error == 0) error = recorded_options::each(send_option, this);
     return error != 0 ? error : send_part(true);
   }
 
@@ -61,6 +63,13 @@ class Sender {
       count_ = 0;
       return error;
     }
+  }
+
+  static int send_option(void* self, const wire::RecordedOption& option, const void* value) {
+    wire::OptionMessage message{
+        {wire::Type::option, wire::kVersion}, static_cast<Sender*>(self)->epoch_, option};
+    const iovec pieces[] = {{&message, sizeof message}, {const_cast<void*>(value), option.size}};
+    return channel::send(pieces, 2, nullptr, 0);
   }
 
   bool drop_closed() {

@@ -41,18 +41,22 @@ class Part {
   }
 
  private:
+  [[nodiscard]] bool is_cloexec(size_t index) const {
+    return (message_.fds[index].flags & wire::kFdCloexec) != 0;
+  }
+
   void place(size_t index) {
     const int target = message_.fds[index].fd;
     if (target < 0 || target >= FdTable::kMostFds) return refuse(index, "is no fd number");
     if (fds_[index] == target) {
-      sys::fcntl(target, F_SETFD, message_.fds[index].cloexec != 0 ? FD_CLOEXEC : 0);
+      sys::fcntl(target, F_SETFD, is_cloexec(index) ? FD_CLOEXEC : 0);
       return track(index);
     }
     const bool is_free = sys::fcntl(target, F_GETFD) < 0 || own_fds::make_way(target);
     if (!is_free && !move_away(index, target)) {
       return refuse(index, "is in use; start the program without it");
     }
-    if (sys::dup3(fds_[index], target, message_.fds[index].cloexec != 0 ? O_CLOEXEC : 0) < 0) {
+    if (sys::dup3(fds_[index], target, is_cloexec(index) ? O_CLOEXEC : 0) < 0) {
       return refuse(index, strerrordesc_np(errno));
     }
     sys::close(fds_[index]);
@@ -85,6 +89,10 @@ class Part {
     uint32_t flags = 0;
     // Several numbers may name one socket.
     if (examine_socket(fd, inode, flags)) fd_table.track(fd, inode, flags | kFdShared);
+    // The signal names the number at which it was asked for (F_SETSIG).
+    if ((message_.fds[index].flags & wire::kFdAsync) != 0) {
+      sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) | O_ASYNC);
+    }
   }
 
   wire::InheritMessage message_{};

@@ -7,6 +7,7 @@
 #include "fd_table.h"
 #include "interpose.h"
 #include "libc.h"
+#include "recorded_options.h"
 #include "replay.h"
 #include "session.h"
 #include "sys.h"
@@ -48,6 +49,7 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
   const uint64_t inode = udpcr::inode_of(fd);
   // The number of a socket that is gone.
   if (adopt::is_pending()) replay::forget_socket(inode);
+  udpcr::recorded_options::forget(inode);
   fd_table.track(fd, inode,
                  wire::kFdOriginKnown | ((type & SOCK_CLOEXEC) != 0 ? wire::kFdCloexec : 0) |
                      (domain == AF_INET6 ? udpcr::kFdIpv6 : 0) |
@@ -87,13 +89,13 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
 UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                             socklen_t size) noexcept {
   const int result = libc().setsockopt(fd, level, name, value, size);
-  const bool pending = adopt::is_pending();
-  if (!pending && !adopt::any_adopted.load(std::memory_order_relaxed)) return result;
   const FdSlot* const slot = fd_table.find(fd);
   if (slot == nullptr) return result;
   if (result == 0) {
-    if (pending && may_be_adopted(*slot)) {
-      replay::record_option(slot->inode.load(std::memory_order_relaxed), level, name, value, size);
+    const uint64_t inode = slot->inode.load(std::memory_order_relaxed);
+    udpcr::recorded_options::note(inode, level, name, value, size);
+    if (adopt::is_pending() && may_be_adopted(*slot)) {
+      replay::record_option(inode, level, name, value, size);
     }
     return 0;
   }

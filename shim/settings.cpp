@@ -94,6 +94,7 @@ class Reader {
     read_choice("UDPCR_ENGINE", {"auto", "module", "userspace"}, settings_.engine);
     read_choice("UDPCR_ON_ERROR", {"start", "abort"}, settings_.on_error);
     read_choice("UDPCR_KEEP_IMAGE", {"0", "1"}, settings_.keep_image);
+    read_map();
     read_log_level();
     read_image();
     read_log_file();
@@ -159,6 +160,22 @@ class Reader {
     line << "UDPCR_SIGNAL=" << beginning_of(value).c_str()
          << " is not known; the values are names and numbers of signals that can be caught and "
             "are not raised for faults (USR1, RTMIN+3, 12); USR2 is used";
+    say(line);
+  }
+
+  // The keeper understands it, and says what it does not.
+  void read_map() {
+    const char* const value = value_of("UDPCR_MAP");
+    if (value == nullptr) return;
+    const size_t length = strlen(value);
+    if (length <= kLongestMap) {
+      memcpy(settings_.map, value, length + 1);
+      return;
+    }
+    // No map, so that nothing is mapped and UDPCR_ON_ERROR is obeyed.
+    settings_.map[0] = ',';
+    Line line;
+    line << "UDPCR_MAP is longer than " << kLongestMap << " bytes; map fewer; it is not used";
     say(line);
   }
 
@@ -293,7 +310,7 @@ class Reader {
   }
 
   void name_what_is_not_there_yet() {
-    static constexpr const char* kLater[] = {"UDPCR_PARK", "UDPCR_MAP", "UDPCR_KEEPER"};
+    static constexpr const char* kLater[] = {"UDPCR_PARK", "UDPCR_KEEPER"};
     for (const char* const variable : kLater) {
       const char* const value = value_of(variable);
       if (value == nullptr || strcmp(value, "off") == 0) continue;

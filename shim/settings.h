@@ -18,9 +18,12 @@ enum class OnError : uint8_t { start, abort };
 enum class LogLevel : uint8_t { error, warn, info, debug };
 enum class QueueChoice : uint8_t { both, receive, send, none };
 
+constexpr unsigned kLongestMap = 4095;
+
 struct Settings {
-  char image[PATH_MAX];     // absolute, %-sequences filled in
-  char log_file[PATH_MAX];  // absolute; empty: stderr
+  char image[PATH_MAX];       // absolute, %-sequences filled in
+  char log_file[PATH_MAX];    // absolute; empty: stderr
+  char map[kLongestMap + 1];  // UDPCR_MAP as it was given
   int32_t signal;
   uint32_t queue_max_age;  // seconds; 0: no limit
   uint32_t park_seconds;   // how long an unclaimed socket is kept

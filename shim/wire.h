@@ -21,6 +21,9 @@
 //                 the last one has `last` set.  stderr, where it is still the
 //                 file that it was at start, is the extra last fd of the last
 //                 part (`has_stderr`).
+//     option      by the signal handler, before the last part of a checkpoint:
+//                 an option that the kernel does not tell (OptionMessage, then
+//                 its value)
 //     claim       at bind or connect: entry K of the table (ClaimMessage)
 //     release     entry K shall be closed, the program needs its port
 //                 (ClaimMessage)
@@ -46,7 +49,7 @@
 
 namespace udpcr::wire {
 
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;
@@ -65,6 +68,7 @@ enum class Type : uint32_t {
   ready,
   inherit,
   claimed,
+  option,
 };
 
 struct WireHeader {
@@ -106,11 +110,33 @@ constexpr uint32_t kFdBound = 1U << 1;         // bind(2) succeeded
 constexpr uint32_t kFdBoundPort = 1U << 2;     // with a port that is not 0
 constexpr uint32_t kFdBoundAddress = 1U << 3;  // with an address that is not the wildcard
 constexpr uint32_t kFdCloexec = 1U << 4;       // as far as seen
+// Of restored sockets alone.
+constexpr uint32_t kFdAsync = 1U << 5;  // O_ASYNC, which must be set at its own number
 
 struct FdEntry {
   int32_t fd;
   uint32_t flags;
   uint64_t inode;
+};
+
+// An option as the program last set it.  The keeper takes those of a fixed list
+// alone (docs/design.md); a value that is not there was too long or cannot be
+// had: size 0.
+struct RecordedOption {
+  uint64_t inode;
+  int32_t level;
+  int32_t name;
+  uint32_t size;
+};
+// in6_flowlabel_req of linux/in6.h is the largest that is no program.
+constexpr unsigned kLargestRecorded = 32;
+// 256 instructions.
+constexpr unsigned kLargestProgram = 2048;
+
+struct OptionMessage {
+  WireHeader header;
+  uint32_t epoch;
+  RecordedOption option;
 };
 
 struct ClaimMessage {
@@ -130,7 +156,7 @@ struct InheritMessage {
   uint32_t count;
   struct {
     int32_t fd;
-    uint32_t cloexec;
+    uint32_t flags;  // kFdCloexec, kFdAsync
   } fds[kFdsPerPart];
 };
 
@@ -171,7 +197,7 @@ struct TableEntry {
   uint16_t protocol;
   uint16_t local_port;  // host order; the port asked for: 0 when bound to port 0
   uint16_t peer_port;   // host order; 0: not connected
-  uint32_t flags;       // kFdBound*: how it was bound
+  uint32_t flags;       // kFdBound*: how it was bound; kFdAsync
   uint32_t local_scope;
   uint32_t peer_scope;
   uint16_t actual_port;  // host order: the port that it holds
@@ -179,6 +205,7 @@ struct TableEntry {
   uint8_t local_address[16];
   uint8_t peer_address[16];
   char device[16];
+  uint64_t netns_cookie;  // SO_NETNS_COOKIE; 0: not known
 };
 
 struct Table {

@@ -30,13 +30,19 @@ std::string loss_line(const std::string& whose, const Loss& loss) {
 
 }  // namespace
 
+std::string boot_id() {
+  std::ifstream boot("/proc/sys/kernel/random/boot_id");
+  std::string id;
+  std::getline(boot, id);
+  return id;
+}
+
 void describe_machine(Image& image, std::string_view engine) {
   utsname machine{};
   uname(&machine);
   image.host = machine.nodename;
   image.kernel = machine.release;
-  std::ifstream boot("/proc/sys/kernel/random/boot_id");
-  std::getline(boot, image.boot_id);
+  image.boot_id = boot_id();
   image.engine = engine;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);

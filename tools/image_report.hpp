@@ -9,6 +9,9 @@
 
 namespace udpcr {
 
+// This machine's since it was started.
+std::string boot_id();
+
 // Host, kernel, boot id, engine and time.
 void describe_machine(Image& image, std::string_view engine);
 

@@ -112,6 +112,21 @@ struct Membership {
   bool operator==(const Membership&) const = default;
 };
 
+// A network interface, as UDPCR_A_INTERFACE.
+struct Interface {
+  std::uint32_t index = 0;
+  std::string name;
+  bool operator==(const Interface&) const = default;
+};
+
+// Who is sent SIGIO: F_GETOWN_EX and F_GETSIG.
+struct FileOwner {
+  std::uint32_t type = 0;    // F_OWNER_TID, F_OWNER_PID or F_OWNER_PGRP
+  std::uint32_t pid = 0;     // 0: nobody
+  std::uint32_t signal = 0;  // 0: SIGIO
+  bool operator==(const FileOwner&) const = default;
+};
+
 // Everything about a socket but its queues.  Mirrors UDPCR_CMD_SOCKET
 // (udpcr_netlink.h), where units are given.
 struct SocketRecord {
@@ -135,6 +150,13 @@ struct SocketRecord {
   std::uint32_t cork_length = 0;        // payload bytes
   std::uint32_t held_count = 0;         // datagrams held aside
   std::vector<Membership> memberships;  // in the order in which they were joined
+  std::uint32_t tskey = 0;              // number of the next datagram sent
+  std::uint64_t cgroup = 0;             // id; 0: not known
+  std::optional<std::uint32_t> reuseport_index;
+  std::string netns;  // name under /run/netns; empty: the process's own
+  std::vector<Interface> interfaces;
+  FileOwner owner;
+  std::string label;  // of the security module
   bool operator==(const SocketRecord&) const = default;
 };
 
@@ -162,6 +184,12 @@ struct Datagram {
   std::optional<std::uint16_t> gso_size;
   std::optional<Address> specific_destination;  // ipi_spec_dst; port and scope are 0
   std::optional<ErrorReport> error;
+  Bytes ip_options;                         // IPv4: options of the header; IPv6: extension headers
+  std::optional<std::uint8_t> next_header;  // number of the first extension header
+  std::optional<std::uint32_t> flow_label;  // IPv6
+  bool peeked = false;                      // SO_PEEK_OFF has seen it
+  std::optional<std::uint32_t> priority;
+  std::optional<std::uint16_t> frag_size;  // of the largest fragment it came in
   Bytes payload;
   bool operator==(const Datagram&) const = default;
 };
@@ -200,6 +228,7 @@ struct SocketState {
   SocketRecord record;
   MessageStream receive_queue;
   MessageStream send_queue;
+  MessageStream error_queue;
   std::vector<Loss> losses;
 };
 

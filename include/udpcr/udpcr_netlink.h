@@ -61,16 +61,19 @@
  *   moved into the list.  Reply: UDPCR_A_HANDLE, UDPCR_A_QUEUE_COUNT,
  *   UDPCR_A_RMEM (bytes charged).
  * UDPCR_CMD_STAGE (do)
- *   Request: a socket, UDPCR_A_HANDLE.  Begins an empty list.
+ *   Request: a socket, UDPCR_A_HANDLE, and UDPCR_A_QUEUE when the list is not
+ *   for the receive queue (the default) but for UDPCR_QUEUE_ERROR.  Begins an
+ *   empty list.
  * UDPCR_CMD_DATAGRAM (do)
  *   Request: UDPCR_A_HANDLE, and a datagram as QUEUE gives it, in any order.
  *   Adds the datagram at the end of a list that STAGE began.  The receive
  *   queue and what is held aside may together have twice the bytes of
- *   SO_RCVBUF.
+ *   SO_RCVBUF.  For the error queue UDPCR_A_ERRMSG is mandatory, for the
+ *   receive queue it is refused.
  * UDPCR_CMD_PUT (do)
  *   Request: UDPCR_A_HANDLE, UDPCR_A_POSITION (u32).  Puts the whole list into
- *   the receive queue at once, in front of what is there or behind it, and
- *   wakes readers.  The list is gone then.
+ *   its queue at once, in front of what is there or behind it, and wakes
+ *   readers.  The list is gone then.
  * UDPCR_CMD_DROP (do)
  *   Request: UDPCR_A_HANDLE.  Frees the list and what is in it.
  *
@@ -83,7 +86,9 @@
  *
  * UDPCR_CMD_SET (do)
  *   Request: a socket, and what no system call can set: UDPCR_A_DROPS,
- *   UDPCR_A_ERROR.
+ *   UDPCR_A_ERROR, UDPCR_A_TSKEY; UDPCR_A_SOCK_FLAGS, of BOUND_ADDR and
+ *   BOUND_PORT those that shall stand: one that does is cleared so, as if the
+ *   kernel had chosen that part of the address, and none can be set.
  *
  * Record of a socket (UDPCR_CMD_SOCKET)
  * -------------------------------------
@@ -107,7 +112,11 @@
  *   UDPCR_A_QUEUE_COUNT    u32     datagrams in the receive queue
  *   UDPCR_A_OPTION         nested  one socket option; occurs once an option.
  *                                  The module gives those that it can read,
- *                                  also where getsockopt(2) cannot
+ *                                  also where getsockopt(2) cannot.  Of
+ *                                  SO_ATTACH_FILTER and
+ *                                  SO_ATTACH_REUSEPORT_CBPF the value is the
+ *                                  classic program, an array of struct
+ *                                  sock_filter (8 bytes each)
  *     UDPCR_OPT_LEVEL      u32     as in setsockopt(2)
  *     UDPCR_OPT_NAME       u32
  *     UDPCR_OPT_VALUE      binary  as in setsockopt(2), native byte order
@@ -124,6 +133,26 @@
  *     UDPCR_MEMBER_MODE    u32     MCAST_INCLUDE or MCAST_EXCLUDE (linux/in.h)
  *     UDPCR_MEMBER_SOURCES binary  the filter's addresses, one after another
  *     UDPCR_MEMBER_ANYCAST flag    IPV6_JOIN_ANYCAST, not multicast
+ *   UDPCR_A_TSKEY          u32     number of the next datagram that is sent
+ *                                  (SOF_TIMESTAMPING_OPT_ID)
+ *   UDPCR_A_CGROUP         u64     id of the cgroup that it is accounted to
+ *   UDPCR_A_REUSEPORT_INDEX u32    its place in its SO_REUSEPORT group, from 0;
+ *                                  absent when it is in none
+ *
+ *   What follows the module neither gives nor takes.  User space adds it to
+ *   records that it stores.
+ *
+ *   UDPCR_A_NETNS          string  name under /run/netns of the socket's
+ *                                  network namespace, when it is not that of
+ *                                  the checkpointed process
+ *   UDPCR_A_INTERFACE      nested  an interface whose index stands somewhere in
+ *                                  record or queues; occurs once each
+ *     UDPCR_INTERFACE_INDEX u32
+ *     UDPCR_INTERFACE_NAME string
+ *   UDPCR_A_OWN_TYPE       u32     F_GETOWN_EX: F_OWNER_TID, _PID or _PGRP
+ *   UDPCR_A_OWN_PID        u32     absent when nobody owns it
+ *   UDPCR_A_OWN_SIGNAL     u32     F_GETSIG
+ *   UDPCR_A_LABEL          string  the security module's label
  *
  * Datagram (UDPCR_CMD_DATAGRAM)
  * -----------------------------
@@ -152,6 +181,18 @@
  *     UDPCR_ERRMSG_INFO    u32
  *     UDPCR_ERRMSG_DATA    u32
  *     UDPCR_ERRMSG_OFFENDER binary 4 or 16 bytes; ICMP errors
+ *   UDPCR_A_IP_OPTIONS     binary  IPv4: the options of the IP header as they
+ *                                  stand, at most 40 bytes, in fours.  IPv6:
+ *                                  the extension headers between the IPv6 and
+ *                                  the UDP header, at most 2048 bytes
+ *   UDPCR_A_NEXT_HEADER    u8      with IP_OPTIONS of IPv6: protocol number of
+ *                                  the first extension header
+ *   UDPCR_A_FLOW_LABEL     u32     IPv6, 20 bits, host order
+ *   UDPCR_A_PEEKED         flag    somebody has peeked at it; SO_PEEK_OFF then
+ *                                  passes over it when it is empty
+ *   UDPCR_A_PRIORITY       u32     skb priority (SO_RCVPRIORITY)
+ *   UDPCR_A_FRAG_SIZE      u16     largest fragment it came in
+ *                                  (IP_RECVFRAGSIZE)
  *   UDPCR_A_PAYLOAD        binary
  *
  *   In a queue of errors DST_ADDR and DST_PORT say where the datagram had been
@@ -207,6 +248,9 @@
 
 /* The largest UDP payload: 65,535 less 8 bytes of UDP header (RFC 768). */
 #define UDPCR_MAX_PAYLOAD	65527
+
+/* UDPCR_A_IP_OPTIONS: one extension header has at most 2,048 bytes (RFC 8200). */
+#define UDPCR_MAX_IP_OPTIONS	2048
 
 enum udpcr_cmd {
 	UDPCR_CMD_UNSPEC,
@@ -300,6 +344,21 @@ enum udpcr_attr {
 	UDPCR_A_MEMBERSHIP,
 	UDPCR_A_SPEC_DST,
 	UDPCR_A_ERRMSG,
+	UDPCR_A_IP_OPTIONS,
+	UDPCR_A_NEXT_HEADER,
+	UDPCR_A_FLOW_LABEL,
+	UDPCR_A_PEEKED,
+	UDPCR_A_PRIORITY,
+	UDPCR_A_FRAG_SIZE,
+	UDPCR_A_TSKEY,
+	UDPCR_A_CGROUP,
+	UDPCR_A_REUSEPORT_INDEX,
+	UDPCR_A_NETNS,
+	UDPCR_A_INTERFACE,
+	UDPCR_A_OWN_TYPE,
+	UDPCR_A_OWN_PID,
+	UDPCR_A_OWN_SIGNAL,
+	UDPCR_A_LABEL,
 	__UDPCR_A_MAX
 };
 #define UDPCR_A_MAX (__UDPCR_A_MAX - 1)
@@ -337,5 +396,13 @@ enum udpcr_errmsg_attr {
 	__UDPCR_ERRMSG_MAX
 };
 #define UDPCR_ERRMSG_MAX (__UDPCR_ERRMSG_MAX - 1)
+
+enum udpcr_interface_attr {
+	UDPCR_INTERFACE_UNSPEC,
+	UDPCR_INTERFACE_INDEX,
+	UDPCR_INTERFACE_NAME,
+	__UDPCR_INTERFACE_MAX
+};
+#define UDPCR_INTERFACE_MAX (__UDPCR_INTERFACE_MAX - 1)
 
 #endif /* UDPCR_NETLINK_H */

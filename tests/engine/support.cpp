@@ -229,6 +229,7 @@ SocketState state_of(const Address& where, const std::vector<Datagram>& queue) {
   SocketState state;
   state.record.family = where.family;
   state.record.local = where;
+  state.record.uid = ::geteuid();
   state.record.flags = UDPCR_SOCK_BOUND | UDPCR_SOCK_BOUND_PORT;
   for (const Datagram& one : queue) state.receive_queue.append(encode_datagram(one));
   return state;

@@ -63,7 +63,7 @@ def header_defines(text):
 
 def header_types(text):
     """{attribute: type} as the manual's tables give them."""
-    return dict(re.findall(r"^ \*\s+(UDPCR_(?:A|OPT|MEMBER|ERRMSG)_\w+)\s+"
+    return dict(re.findall(r"^ \*\s+(UDPCR_(?:A|OPT|MEMBER|ERRMSG|INTERFACE)_\w+)\s+"
                            r"(u8|u16|u32|u64|binary|string|nested|flag)\b", text, re.MULTILINE))
 
 
@@ -121,6 +121,11 @@ def attributes_of(spec, name="attr"):
     chosen = next(one for one in spec["attribute-sets"] if one["name"] == name)
     return {one["name"]: {**one, "value": number}
             for number, one in enumerate(chosen["attributes"], 1)}
+
+
+def stored_only(one):
+    """Whether user space alone has it, in what it stores: no message of the module's."""
+    return one.get("doc", "").startswith("stored only")
 
 
 def operation(spec, name):
@@ -187,5 +192,5 @@ def differences(text, spec):
             if name not in known:
                 yield f"spec, {operation} {kind} {direction}: there is no attribute {name!r}"
     for name in known:
-        if name not in used and name != "pad":
-            yield f"spec: no operation has the attribute {name!r}"
+        if (name in used) == stored_only(known[name]) and name != "pad":
+            yield f"spec: {name!r} is to be in an operation, or stored only, not both"

@@ -6,6 +6,7 @@
 #include <linux/errqueue.h>
 #include <sys/socket.h>
 #include <udpcr/udpcr_netlink.h>
+#include <csignal>
 
 #include <boost/crc.hpp>
 #include <cerrno>
@@ -61,6 +62,13 @@ SocketRecord full_record() {
                          {v6("2001:db8::1", 0, 0), v6("2001:db8::2", 0, 0)},
                          false},
                         {v6("2001:db8::", 0, 0), 2, "enp0s31f6", 0, {}, true}};
+  record.tskey = 41;
+  record.cgroup = 0x100000002;
+  record.reuseport_index = 0;
+  record.netns = "blue";
+  record.interfaces = {{2, "enp0s31f6"}, {3, "wlan0"}};
+  record.owner = {F_OWNER_PGRP, 1234, SIGUSR1};
+  record.label = "system_u:object_r:named_t:s0:c1";
   return record;
 }
 
@@ -82,6 +90,12 @@ Datagram full_datagram(std::size_t payload) {
 
 Datagram full_error(std::size_t payload) {
   Datagram datagram = full_datagram(payload);
+  datagram.ip_options = {17, 0, 5, 2, 0, 0, 1, 0};
+  datagram.next_header = IPPROTO_HOPOPTS;
+  datagram.flow_label = 0xfffff;
+  datagram.peeked = true;
+  datagram.priority = 6;
+  datagram.frag_size = 1280;
   datagram.error = {ECONNREFUSED, SO_EE_ORIGIN_ICMP6, 1, 4, 5, 6, v6("fe80::7", 0, 0)};
   return datagram;
 }

@@ -13,9 +13,9 @@ Address v6(const char* text, std::uint16_t port, std::uint32_t scope = 0);
 
 // With every attribute present.
 SocketRecord full_record();
-// With every attribute present, all over IPv6.
+// What most datagrams have, all over IPv6.
 Datagram full_datagram(std::size_t payload);
-// The same in an error queue.
+// With every attribute present.
 Datagram full_error(std::size_t payload);
 
 // Two processes, three sockets (one shared, one with nothing known), queues,

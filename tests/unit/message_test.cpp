@@ -49,7 +49,9 @@ TEST_CASE("records come back as they were", "[message]") {
   bare.family = AF_INET;
   SocketRecord wildcard = bare;
   wildcard.local = test::v4("0.0.0.0", 0);
-  for (const SocketRecord& record : {test::full_record(), bare, wildcard}) {
+  SocketRecord signalled = bare;
+  signalled.owner.signal = 12;
+  for (const SocketRecord& record : {test::full_record(), bare, wildcard, signalled}) {
     CHECK(decode_record(encode_record(record), unknown) == record);
   }
   CHECK(unknown.empty());
@@ -170,6 +172,23 @@ TEST_CASE("a message that is not whole is refused", "[message]") {
   message = minimal_record();
   add(message, UDPCR_A_MEMBERSHIP, member);
   CHECK_THAT(record_error(message), Contains("20 bytes where each has 16"));
+  message = minimal_record();
+  add(message, UDPCR_A_INTERFACE, {});
+  CHECK_THAT(record_error(message), Contains("interface's index"));
+  for (const char* name : {"a/b", "..", "."}) {
+    message = minimal_record();
+    add(message, UDPCR_A_NETNS, Bytes(name, name + std::strlen(name) + 1));
+    CHECK_THAT(record_error(message), Contains("no name in /run/netns"));
+  }
+  message = minimal_record();
+  add(message, UDPCR_A_NETNS, Bytes(257, 'a'));
+  CHECK_THAT(record_error(message), Contains("257 bytes is no text"));
+  message = minimal_record();
+  add(message, UDPCR_A_LABEL, {0});
+  CHECK_THAT(record_error(message), Contains("no text"));
+  message = encode_datagram(test::full_datagram(0));
+  add(message, UDPCR_A_IP_OPTIONS, Bytes(UDPCR_MAX_IP_OPTIONS + 1));
+  CHECK_THAT(datagram_error(message), Contains("2049 bytes"));
   message = encode_datagram(test::full_error(0));
   add(message, UDPCR_A_ERRMSG, {});
   CHECK_THAT(datagram_error(message), Contains("twice"));
@@ -203,6 +222,15 @@ TEST_CASE("more memberships than a record holds are refused", "[message]") {
   CHECK(decode_record(encode_record(record), unknown) == record);
   record.memberships.push_back(record.memberships.front());
   CHECK_THAT(record_error(encode_record(record)), Contains("more than 4096"));
+}
+
+TEST_CASE("more interfaces than a record holds are refused", "[message]") {
+  SocketRecord record;
+  record.family = AF_INET;
+  record.interfaces.assign(4096, Interface{1, "lo"});
+  CHECK(decode_record(encode_record(record), unknown) == record);
+  record.interfaces.push_back({2, "eth0"});
+  CHECK_THAT(record_error(encode_record(record)), Contains("more than 4096 interfaces"));
 }
 
 TEST_CASE("a stream gives its messages in order", "[message]") {

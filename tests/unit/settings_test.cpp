@@ -49,6 +49,7 @@ TEST_CASE("settings: the defaults") {
   CHECK(read.complaints.empty());
   CHECK(read.settings.image == folder() + "/app.udpcr");
   CHECK(read.settings.log_file == std::string());
+  CHECK(read.settings.map == std::string());
   CHECK(read.settings.signal == SIGUSR2);
   CHECK(read.settings.queue_max_age == 300);
   CHECK(read.settings.park_seconds == 60);
@@ -71,7 +72,7 @@ TEST_CASE("settings: every value that is known") {
             "UDPCR_AFTER=stop", "UDPCR_QUEUES=none", "UDPCR_QUEUE_MAX_AGE=0", "UDPCR_OPTIONS=none",
             "UDPCR_PARK_SECONDS=7", "UDPCR_FDS=inherit", "UDPCR_MATCH=any",
             "UDPCR_ENGINE=userspace", "UDPCR_ON_ERROR=abort", "UDPCR_KEEP_IMAGE=1",
-            "UDPCR_LOG=debug", "UDPCR_LOG_FILE=/tmp/x.log"});
+            "UDPCR_LOG=debug", "UDPCR_LOG_FILE=/tmp/x.log", "UDPCR_MAP=53=5353,eth0=ens3"});
   CHECK(read.complaints.empty());
   CHECK(read.settings.image == std::string("/var/lib/x.img"));
   CHECK(read.settings.signal == SIGRTMIN + 3);
@@ -88,6 +89,7 @@ TEST_CASE("settings: every value that is known") {
   CHECK(read.settings.keep_image);
   CHECK(read.settings.log == LogLevel::debug);
   CHECK(read.settings.log_file == std::string("/tmp/x.log"));
+  CHECK(read.settings.map == std::string("53=5353,eth0=ens3"));
 }
 
 TEST_CASE("settings: an unknown value is one sentence, and the default is used") {
@@ -147,9 +149,18 @@ TEST_CASE("settings: a path that is too long is refused") {
   CHECK(names(read.complaints[0], {"UDPCR_IMAGE", "xxx"}));
 }
 
+TEST_CASE("settings: a map that is too long is none") {
+  const std::string longest = "UDPCR_MAP=" + std::string(kLongestMap, 'x');
+  CHECK(from({longest.c_str()}).complaints.empty());
+  const Read read = from({(longest + "x").c_str()});
+  REQUIRE(read.complaints.size() == 1);
+  CHECK(names(read.complaints[0], {"UDPCR_MAP", "4095"}));
+  CHECK(read.settings.map == std::string(","));
+}
+
 TEST_CASE("settings: what a later version will know is named") {
-  const Read read = from({"UDPCR_PARK=always", "UDPCR_MAP=a=b", "UDPCR_KEEPER=/run/k"});
-  REQUIRE(read.complaints.size() == 3);
+  const Read read = from({"UDPCR_PARK=always", "UDPCR_KEEPER=/run/k"});
+  REQUIRE(read.complaints.size() == 2);
   CHECK(names(read.complaints[0], {"UDPCR_PARK", "always", "unset"}));
   CHECK(from({"UDPCR_PARK=off"}).complaints.empty());
 }

@@ -2,16 +2,16 @@
 #include "held.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 
 #include <udpcr/udpcr_netlink.h>
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 
+#include "kernel_numbers.hpp"
 #include "packet.hpp"
 
 namespace udpcr::keeper {
@@ -20,26 +20,13 @@ namespace {
 
 // A handover that is not complete yet: how long a start waits for it.
 constexpr int kCompletionPatienceMs = 10'000;
-// And for ports that are still taken, all together.
-constexpr int kPortPatienceMs = 1000;
-constexpr int kPortPollMs = 10;
+bool is_async(const SocketRecord& record) { return (record.file_flags & O_ASYNC) != 0; }
 
-std::uint64_t age_seconds(const Image& image) {
-  timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
-  const std::uint64_t created = image.created / 1'000'000'000;
-  return std::uint64_t(now.tv_sec) > created ? std::uint64_t(now.tv_sec) - created : 0;
-}
-
-bool was_bound(const SocketRecord& record) {
-  if ((record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0) return (record.flags & UDPCR_SOCK_BOUND) != 0;
-  return record.local.port != 0;
-}
-
-// A program names a socket by binding or connecting it.
-bool recognisable(const SocketRecord& record) { return was_bound(record) || record.peer; }
-
-void fill_entry(wire::TableEntry& entry, const SocketRecord& record) {
+void fill_entry(wire::TableEntry& entry, const RestoredSocket& socket) {
+  const SocketRecord& record = socket.record;
+  socklen_t size = sizeof entry.netns_cookie;
+  getsockopt(socket.fd.get(), SOL_SOCKET, kSoNetnsCookie, &entry.netns_cookie, &size);
+  if (is_async(record)) entry.flags |= wire::kFdAsync;
   entry.state = wire::EntryState::held;
   entry.family = record.family;
   entry.protocol = record.protocol;
@@ -89,91 +76,30 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
     return false;
   }
   if (engine == nullptr) return settings_.on_error == OnError::abort;
-  const bool complete = restore_sockets(image, *engine);
-  if (!complete && settings_.on_error == OnError::abort) {
+  AddressMap map;
+  try {
+    map = AddressMap::parse(settings_.map);
+  } catch (const Error& error) {
+    log_.error(std::string(error.what()) + "; nothing is mapped");
+    if (settings_.on_error == OnError::abort) return true;
+  }
+  ImageRestore restore(image, settings_, folder_.path(), map, told_, log_);
+  entries_ = restore.run(*engine);
+  if (!restore.complete() && settings_.on_error == OnError::abort) {
     entries_.clear();
-    inherited_.clear();
     return true;
   }
+  if (settings_.fds == FdMode::inherit) choose_inherited(image);
   deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.park_seconds);
   if (settings_.fds == FdMode::adopt && !entries_.empty()) make_table();
   return false;
 }
 
-bool HeldSockets::restore_sockets(const Image& image, Engine& engine) {
-  RestoreOptions options;
-  options.restore_options = settings_.restore_options;
-  const std::uint64_t age = age_seconds(image);
-  std::size_t too_old = 0;
-  if (settings_.queue_max_age != 0 && age > settings_.queue_max_age) options.restore_queues = false;
-
-  bool complete = true;
-  std::size_t datagrams = 0;
-  std::vector<int> entry_of_socket(image.sockets.size(), -1);
-  for (std::size_t i = 0; i < image.sockets.size(); ++i) {
-    const ImageSocket& socket = image.sockets[i];
-    SocketState state;
-    try {
-      std::vector<std::uint16_t> unknown;
-      state.record = decode_record(socket.record, unknown);
-      for (const std::uint16_t attribute : unknown) {
-        log_.warn("not restored: socket " + to_string(state.record.local) + ": attribute " +
-                  std::to_string(attribute) + " is not known to this version");
-      }
-      if (settings_.fds == FdMode::adopt && !recognisable(state.record)) {
-        log_.warn(
-            "not restored: a socket that was neither bound nor connected cannot be told "
-            "apart; UDPCR_FDS=inherit brings it back");
-        complete = false;
-        continue;
-      }
-      state.receive_queue = socket.receive_queue;
-      state.send_queue = socket.send_queue;
-      state.losses = socket.losses;
-      if (!options.restore_queues) too_old += socket.receive_queue.count();
-      Restored restored = restore_patiently(engine, state, options);
-      for (const Loss& loss : restored.losses) {
-        log_.warn("not restored: " + to_string(state.record.local) + ": " + loss.what + ": " +
-                  loss.why + (loss.remedy.empty() ? "" : "; " + loss.remedy));
-        complete = false;
-      }
-      datagrams += restored.datagrams;
-      entry_of_socket[i] = int(entries_.size());
-      entries_.push_back({std::move(restored.fd), std::move(state.record), restored.datagrams});
-    } catch (const Error& error) {
-      log_.error("not restored: " + std::string(error.what()));
-      complete = false;
-    }
-  }
-  if (too_old > 0) {
-    log_.warn(std::to_string(too_old) + " queued datagrams of image " + folder_.path() +
-              " are not brought back: it is " + std::to_string(age) +
-              " s old, UDPCR_QUEUE_MAX_AGE is " + std::to_string(settings_.queue_max_age) + " s");
-  }
-  if (settings_.fds == FdMode::inherit) choose_inherited(image, entry_of_socket);
-  log_.info("image " + folder_.path() + ": " + std::to_string(entries_.size()) + " of " +
-            std::to_string(image.sockets.size()) + " sockets and " + std::to_string(datagrams) +
-            " queued datagrams are back");
-  return complete;
-}
-
-// A program that was killed a moment ago may still hold its port.
-Restored HeldSockets::restore_patiently(Engine& engine, const SocketState& state,
-                                        const RestoreOptions& options) {
-  for (;;) {
-    try {
-      return engine.restore(state, options);
-    } catch (const Error& error) {
-      if (error.error_number() != EADDRINUSE || ports_waited_ms_ >= kPortPatienceMs) throw;
-    }
-    poll(nullptr, 0, kPortPollMs);
-    ports_waited_ms_ += kPortPollMs;
-  }
-}
-
 // The root of the tree inherits its own; what only children had cannot be
 // given to a process that does not exist yet.
-void HeldSockets::choose_inherited(const Image& image, const std::vector<int>& entry_of_socket) {
+void HeldSockets::choose_inherited(const Image& image) {
+  std::vector<int> entry_of_socket(image.sockets.size(), -1);
+  for (std::size_t i = 0; i < entries_.size(); ++i) entry_of_socket[entries_[i].number] = int(i);
   std::vector<bool> given(entries_.size());
   if (!image.processes.empty()) {
     for (const ImageFd& fd : image.processes.front().fds) {
@@ -209,7 +135,7 @@ void HeldSockets::make_table() {
   table_->version = wire::kVersion;
   table_->entries = std::uint32_t(entries_.size());
   for (std::size_t i = 0; i < entries_.size(); ++i) {
-    fill_entry(table_->entry[i], entries_[i].record);
+    fill_entry(table_->entry[i], entries_[i]);
   }
   fcntl(table_fd_.get(), F_ADD_SEALS,
         F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL);
@@ -230,7 +156,7 @@ void HeldSockets::first_one_adopted() {
   }
 }
 
-void HeldSockets::hand_over_inherited(int channel) {
+void HeldSockets::hand_over_inherited(int channel, pid_t process) {
   std::size_t next = 0;
   while (next < inherited_.size()) {
     wire::InheritMessage message{};
@@ -238,8 +164,11 @@ void HeldSockets::hand_over_inherited(int channel) {
     std::vector<int> fds;
     while (next < inherited_.size() && fds.size() < wire::kFdsPerPart) {
       const Inherited& one = inherited_[next++];
-      message.fds[fds.size()] = {one.number, one.cloexec ? 1U : 0U};
-      fds.push_back(entries_[one.entry].fd.get());
+      const RestoredSocket& socket = entries_[one.entry];
+      message.fds[fds.size()] = {one.number, (one.cloexec ? wire::kFdCloexec : 0) |
+                                                 (is_async(socket.record) ? wire::kFdAsync : 0)};
+      give_owner(socket, process);
+      fds.push_back(socket.fd.get());
     }
     message.count = std::uint32_t(fds.size());
     if (!send_packet(channel, &message, sizeof message, fds)) {
@@ -251,9 +180,17 @@ void HeldSockets::hand_over_inherited(int channel) {
   close_all();
 }
 
-std::int32_t HeldSockets::claim(std::uint32_t entry, UniqueFd& socket) {
+void HeldSockets::give_owner(const RestoredSocket& socket, pid_t process) {
+  if (const auto loss = socket.owner.give(socket.fd.get(), process)) {
+    log_.warn("not restored: " + to_string(socket.record.local) + ": " + loss->what + ": " +
+              loss->why + "; " + loss->remedy);
+  }
+}
+
+std::int32_t HeldSockets::claim(std::uint32_t entry, pid_t process, UniqueFd& socket) {
   if (entry >= entries_.size()) return ENOENT;
   if (!entries_[entry].fd) return EALREADY;
+  give_owner(entries_[entry], process);
   socket = std::move(entries_[entry].fd);
   set_state(entry, wire::EntryState::taken);
   first_one_adopted();
@@ -274,7 +211,7 @@ std::int32_t HeldSockets::release(std::uint32_t entry) {
 
 bool HeldSockets::any_held() const {
   return std::any_of(entries_.begin(), entries_.end(),
-                     [](const Entry& entry) { return bool(entry.fd); });
+                     [](const RestoredSocket& entry) { return bool(entry.fd); });
 }
 
 int HeldSockets::expire() {

@@ -10,15 +10,17 @@
 
 #include "folder.hpp"
 #include "identity.hpp"
+#include "image_restore.hpp"
 #include "log.hpp"
+#include "told_options.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
 
 class HeldSockets {
  public:
-  HeldSockets(const Settings& settings, const ImageFolder& folder, Log& log)
-      : settings_(settings), folder_(folder), log_(log) {}
+  HeldSockets(const Settings& settings, const ImageFolder& folder, ToldOptions& told, Log& log)
+      : settings_(settings), folder_(folder), told_(told), log_(log) {}
   ~HeldSockets();
   HeldSockets(const HeldSockets&) = delete;
   HeldSockets& operator=(const HeldSockets&) = delete;
@@ -40,10 +42,11 @@ class HeldSockets {
     std::size_t entry;
   };
   [[nodiscard]] const std::vector<Inherited>& inherited() const noexcept { return inherited_; }
-  void hand_over_inherited(int channel);
+  // `process` is at its other end.
+  void hand_over_inherited(int channel, pid_t process);
 
-  // Answers to the shim; the errno of ClaimedMessage.
-  std::int32_t claim(std::uint32_t entry, UniqueFd& socket);
+  // Answers to the shim of `process`; the errno of ClaimedMessage.
+  std::int32_t claim(std::uint32_t entry, pid_t process, UniqueFd& socket);
   std::int32_t release(std::uint32_t entry);
 
   // Closes what was not claimed in time.  Milliseconds until that is due; -1
@@ -55,16 +58,8 @@ class HeldSockets {
   void forget() { entries_.clear(); }
 
  private:
-  struct Entry {
-    UniqueFd fd;
-    SocketRecord record;
-    std::size_t datagrams = 0;
-  };
-
-  bool restore_sockets(const Image& image, Engine& engine);
-  Restored restore_patiently(Engine& engine, const SocketState& state,
-                             const RestoreOptions& options);
-  void choose_inherited(const Image& image, const std::vector<int>& entry_of_socket);
+  void choose_inherited(const Image& image);
+  void give_owner(const RestoredSocket& socket, pid_t process);
   void make_table();
   void set_state(std::size_t entry, wire::EntryState state);
   void first_one_adopted();
@@ -72,15 +67,15 @@ class HeldSockets {
 
   const Settings& settings_;
   const ImageFolder& folder_;
+  ToldOptions& told_;
   Log& log_;
-  std::vector<Entry> entries_;
+  std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   UniqueFd table_fd_;
   wire::Table* table_ = nullptr;
   std::size_t table_size_ = 0;
   std::chrono::steady_clock::time_point deadline_;
   bool image_set_aside_ = false;
-  int ports_waited_ms_ = 0;
 };
 
 }  // namespace udpcr::keeper

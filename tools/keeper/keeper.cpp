@@ -40,8 +40,9 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
     : settings_(start.as<wire::StartMessage>().settings),
       folder_(image_path(start)),
       log_(log),
-      held_(settings_, folder_, log_) {
+      held_(settings_, folder_, told_, log_) {
   settings_.log_file[sizeof settings_.log_file - 1] = '\0';
+  settings_.map[sizeof settings_.map - 1] = '\0';
   log_.set_level(settings_.log);
   if (settings_.log_file[0] != '\0') log_.open_file(settings_.log_file);
   if (start.fds.size() != 1) throw Error("the start message carries no shared page");
@@ -140,6 +141,8 @@ void Keeper::handle(Process& process, Packet& packet) {
       return;
     case wire::Type::checkpoint:
       return take_fds(process, packet);
+    case wire::Type::option:
+      return take_option(process, packet);
     case wire::Type::claim:
     case wire::Type::release:
       return answer_claim(process, packet);
@@ -172,7 +175,8 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
   const std::span<const int> fds(&table, table >= 0 ? 1 : 0);
   send_packet(process.channel.get(), &ready, sizeof ready, fds);
-  if (settings_.fds == FdMode::inherit) held_.hand_over_inherited(process.channel.get());
+  if (settings_.fds == FdMode::inherit)
+    held_.hand_over_inherited(process.channel.get(), process.pid);
   log_.borrow({});
   log_.settle();
 }
@@ -203,13 +207,19 @@ void Keeper::take_fds(Process& process, Packet& packet) {
   if (!gathering_) wanted_ = true;
 }
 
+void Keeper::take_option(const Process& process, const Packet& packet) {
+  if (process.sent_all || packet.as<wire::OptionMessage>().epoch != page_->epoch()) return;
+  told_.take(packet);
+}
+
 void Keeper::answer_claim(Process& process, const Packet& packet) {
   const auto claim = packet.as<wire::ClaimMessage>();
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
   UniqueFd socket;
-  answer.status = claim.header.type == wire::Type::claim ? held_.claim(claim.entry, socket)
-                                                         : held_.release(claim.entry);
+  answer.status = claim.header.type == wire::Type::claim
+                      ? held_.claim(claim.entry, process.pid, socket)
+                      : held_.release(claim.entry);
   const int fd = socket.get();
   send_packet(process.channel.get(), &answer, sizeof answer,
               std::span<const int>(&fd, socket ? 1 : 0));
@@ -273,6 +283,7 @@ void Keeper::step_gathering() {
 
 void Keeper::fail_checkpoint(const std::string& why) {
   gathering_.reset();
+  told_.forget();
   for (Process& process : processes_) {
     process.sent.clear();
     process.sent_all = false;
@@ -306,9 +317,10 @@ void Keeper::start_worker() {
     held_.forget();
     for (Process& process : processes_) process.control.reset();
     run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *page_,
-               log_, theirs.get());
+               log_, told_, theirs.get());
     _exit(0);
   }
+  told_.forget();
   worker_channel_ = std::move(ours);
 }
 

@@ -11,6 +11,7 @@
 #include "control.hpp"
 #include "gather.hpp"
 #include "held.hpp"
+#include "told_options.hpp"
 
 namespace udpcr::keeper {
 
@@ -34,6 +35,7 @@ class Keeper {
   void handle(Process& process, Packet& packet);
   void hello(Process& process, Packet& packet);
   void take_fds(Process& process, Packet& packet);
+  void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, const Packet& packet);
   void read_client(Client& client);
   void forget_ended();
@@ -64,6 +66,7 @@ class Keeper {
   std::list<Process> processes_;
   std::list<Client> clients_;
   std::optional<Identity> identity_;
+  ToldOptions told_;
   HeldSockets held_;
   UniqueFd image_claim_;
 

@@ -15,6 +15,7 @@
 #include <map>
 
 #include "image_report.hpp"
+#include "interface_indices.hpp"
 
 namespace udpcr::keeper {
 
@@ -44,8 +45,13 @@ std::uint32_t origin_flags(const wire::FdEntry& entry) {
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Page& page, Log& log)
-      : gathered_(gathered), settings_(settings), folder_(folder), page_(page), log_(log) {
+       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
+      : gathered_(gathered),
+        settings_(settings),
+        folder_(folder),
+        page_(page),
+        log_(log),
+        told_(told) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -141,6 +147,10 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    if (!read_by_module(state)) {
+      told_.complete(state);
+      name_interfaces(sent.fd.get(), state);
+    }
     queue_bytes_ += state.receive_queue.bytes().size();
     if (queue_bytes_ > kMostQueueBytes) {
       throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
@@ -154,6 +164,13 @@ class Work {
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
                               std::move(state.send_queue), std::move(state.losses)});
     return place->second;
+  }
+
+  // It tells every option.
+  [[nodiscard]] bool read_by_module(const SocketState& state) const {
+    return engine_->name() == "module" &&
+           std::none_of(state.losses.begin(), state.losses.end(),
+                        [](const Loss& loss) { return loss.what == "kernel module"; });
   }
 
   // Everything that can fail comes before the program is told to end.
@@ -238,6 +255,7 @@ class Work {
   std::unique_ptr<Engine> engine_;
   Page& page_;
   Log& log_;
+  const ToldOptions& told_;
   Image image_;
   std::vector<Captured> sockets_;  // beside Image::sockets
   std::map<std::uint64_t, std::uint32_t> index_;
@@ -270,8 +288,9 @@ bool Report::receive(int channel, Report& report) {
 }
 
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, int channel) {
-  Work work(gathered, identity, settings, folder, page, log);
+                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
+                int channel) {
+  Work work(gathered, identity, settings, folder, page, log, told);
   Report report;
   try {
     report = work.run(channel);

@@ -14,6 +14,7 @@
 #include "log.hpp"
 #include "page.hpp"
 #include "process.hpp"
+#include "told_options.hpp"
 
 namespace udpcr::keeper {
 
@@ -46,6 +47,7 @@ struct Report {
 // shared), and returns when that may end.  Ends the page's
 // epoch in any case, then sends a Report over `channel`.
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, int channel);
+                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
+                int channel);
 
 }  // namespace udpcr::keeper

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// All sockets of an image are made again.
+#pragma once
+
+#include <udpcr/image.hpp>
+#include <vector>
+
+#include "address_map.hpp"
+#include "log.hpp"
+#include "settings.h"
+#include "signal_owner.hpp"
+#include "told_options.hpp"
+
+namespace udpcr::keeper {
+
+struct RestoredSocket {
+  std::size_t number = 0;  // in Image::sockets
+  UniqueFd fd;
+  SocketRecord record;  // mapped
+  SignalOwner owner;
+  std::size_t datagrams = 0;
+};
+
+class ImageRestore {
+ public:
+  // `path` names the image in lines.  What goes wrong with a socket is a line,
+  // and the others are restored.
+  ImageRestore(const Image& image, const Settings& settings, const std::string& path,
+               const AddressMap& map, ToldOptions& told, Log& log);
+
+  // In the order of the image.
+  std::vector<RestoredSocket> run(Engine& engine);
+  // Nothing is missing.
+  [[nodiscard]] bool complete() const { return complete_; }
+
+ private:
+  std::vector<SocketRecord> decode_records();
+  void restore(std::size_t number, SocketRecord record, Engine& engine);
+  Restored restore_patiently(Engine& engine, const SocketState& state);
+  void say(const SocketRecord& record, const std::vector<Loss>& losses);
+
+  const Image& image_;
+  const Settings& settings_;
+  const std::string& path_;
+  const AddressMap& map_;
+  ToldOptions& told_;
+  Log& log_;
+  RestoreOptions options_;
+  std::string boot_id_;
+  std::vector<RestoredSocket> restored_;
+  std::size_t too_old_ = 0;
+  int ports_waited_ms_ = 0;
+  bool complete_ = true;
+};
+
+// bind(2) was called, as far as is known.
+bool was_bound(const SocketRecord& record);
+
+}  // namespace udpcr::keeper
