@@ -96,5 +96,5 @@ class Named:
             for line in self.log:
                 at = re.search(place(socket["local"]), line)
                 if at and (re.search(pattern, line[at.end():]) or WHOLE.search(line)):
-                    return "log: " + line.split("not restored: ", 1)[1]
+                    return "log: " + line[at.end():].lstrip(": ")
         return None

@@ -19,6 +19,8 @@ NEIGHBOURS = [*(f"10.9.0.{n}" for n in range(2, 10)), *(f"fd00:9::{n}" for n in 
               "fe80::2"]
 # Only this mount namespace sees the names of network namespaces.
 SETUP = f"""
+# Where it is a module: a socket's IPsec policy.
+modprobe -q xfrm_user || true
 set -e
 mkdir -p /run/netns
 mount -t tmpfs none /run/netns
@@ -68,7 +70,7 @@ def build_link_again():
 
 
 def wire():
-    """A packet socket in `wire`, bound to the link's far end."""
+    """A packet socket in `wire`, bound to the link's far end while that is there."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def enter(path):
@@ -81,7 +83,8 @@ def wire():
     enter("/run/netns/wire")
     try:
         packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-        packets.bind(("right", ETH_P_ALL))
+        if "right" in (name for _, name in socket.if_nameindex()):
+            packets.bind(("right", ETH_P_ALL))
     finally:
         libc.setns(home, CLONE_NEWNET)
         os.close(home)

@@ -212,11 +212,16 @@ void add_namespace(Rows& rows, const Kind& kind) {
                       send_from(at(kind.loopback, trial.port(1)), at(kind.loopback, trial.port()),
                                 "from elsewhere", trial.fd());
                     });
-                    trial.note("cookie", cookie_of(trial.fd()));
                   },
                   [](Trial& trial) {
-                    const std::string cookie = cookie_of(trial.fd());
-                    trial.answer("namespace", cookie == trial.noted("cookie") ? "same" : "another");
+                    std::string wanted;
+                    elsewhere([&] {
+                      const int there = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+                      wanted = cookie_of(there);
+                      ::close(there);
+                    });
+                    const bool same = cookie_of(trial.fd()) == wanted;
+                    trial.answer("namespace", same ? "other" : "another");
                     const auto got = receive(trial.fd());
                     trial.answer("queue", got ? got->payload : "nothing");
                   }});
