@@ -128,6 +128,20 @@ static inline void udpcr_drops_set(struct sock *sk, u32 drops)
 #define udpcr_cork6(sk) (&inet6_sk(sk)->cork)
 #endif
 
+/* The priority of a corked datagram where it is not the socket's, or 0. Before
+ * 6.14 it cannot be given with a datagram, but follows from TOS.
+ */
+static inline u32 udpcr_cork_priority(const struct sock *sk)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 14, 0)
+	u32 priority = inet_sk(sk)->cork.base.priority;
+
+	return priority != READ_ONCE(sk->sk_priority) ? priority : 0;
+#else
+	return 0;
+#endif
+}
+
 /* A socket option that is a number. */
 struct udpcr_number {
 	int name;

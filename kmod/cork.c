@@ -13,21 +13,25 @@
 #include "compat.h"
 #include "cork.h"
 #include "datagram.h"
+#include "ip_options.h"
 
 /**
  * struct udpcr_cork - a copy of a corked datagram
- * @datagram: what is known of it; its payload is @payload
+ * @datagram: what is known of it; points to the rest
+ * @options: options or extension headers that it will have
  * @payload: its bytes
  */
 struct udpcr_cork {
 	struct udpcr_datagram datagram;
+	u8 options[UDPCR_MAX_IP_OPTIONS];
 	u8 payload[];
 };
 
-static void read_ipv4(struct udpcr_datagram *d, struct sock *sk)
+static void read_ipv4(struct udpcr_cork *cork, struct sock *sk)
 {
 	const struct inet_cork *base = &inet_sk(sk)->cork.base;
 	const struct flowi4 *flow = &inet_sk(sk)->cork.fl.u.ip4;
+	struct udpcr_datagram *d = &cork->datagram;
 
 	d->family = AF_INET;
 	d->src.s6_addr32[0] = flow->saddr;
@@ -46,11 +50,20 @@ static void read_ipv4(struct udpcr_datagram *d, struct sock *sk)
 		d->ttl = base->ttl;
 		d->has |= UDPCR_HAS_TTL;
 	}
+	if (base->flags & IPCORK_OPT && base->opt) {
+		d->options = cork->options;
+		d->options_len = udpcr_ip_options_undo(cork->options, base->opt);
+		/* The flow goes to the first hop of a source route. */
+		if (base->opt->srr)
+			d->dst.s6_addr32[0] = base->addr;
+	}
 }
 
-static void read_ipv6(struct udpcr_datagram *d, struct sock *sk)
+static int read_ipv6(struct udpcr_cork *cork, struct sock *sk)
 {
 	const struct flowi6 *flow = &inet_sk(sk)->cork.fl.u.ip6;
+	struct udpcr_datagram *d = &cork->datagram;
+	int len;
 
 	d->family = AF_INET6;
 	d->src = flow->saddr;
@@ -61,6 +74,15 @@ static void read_ipv6(struct udpcr_datagram *d, struct sock *sk)
 	d->tos = udpcr_cork6(sk)->tclass;
 	d->ttl = udpcr_cork6(sk)->hop_limit;
 	d->has |= UDPCR_HAS_TOS | UDPCR_HAS_TTL;
+	d->flow_label = ntohl(flow->flowlabel & IPV6_FLOWLABEL_MASK);
+	len = udpcr_extensions_chain(cork->options, &d->next_header,
+				     udpcr_cork6(sk)->opt);
+	if (len <= 0)
+		return len;
+	d->options = cork->options;
+	d->options_len = len;
+	d->has |= UDPCR_HAS_NEXT_HEADER;
+	return 0;
 }
 
 /* All fragments' bytes after their IP headers, the UDP header left out. */
@@ -97,6 +119,15 @@ static struct udpcr_cork *read_locked(struct sock *sk,
 	cork = kvzalloc(struct_size(cork, payload, len), GFP_KERNEL);
 	if (!cork)
 		return ERR_PTR(-ENOMEM);
+	if (up->pending == AF_INET) {
+		read_ipv4(cork, sk);
+	} else if (read_ipv6(cork, sk)) {
+		udpcr_say(extack,
+			  "the corked datagram has over %u bytes of extension headers",
+			  UDPCR_MAX_IP_OPTIONS);
+		kvfree(cork);
+		return ERR_PTR(-EOPNOTSUPP);
+	}
 	error = copy_payload(sk, cork->payload, len);
 	if (error) {
 		udpcr_say(extack,
@@ -105,12 +136,9 @@ static struct udpcr_cork *read_locked(struct sock *sk,
 		kvfree(cork);
 		return ERR_PTR(error);
 	}
-	if (up->pending == AF_INET)
-		read_ipv4(&cork->datagram, sk);
-	else
-		read_ipv6(&cork->datagram, sk);
 	cork->datagram.has |= UDPCR_HAS_SRC | UDPCR_HAS_DST;
 	cork->datagram.gso_size = inet_sk(sk)->cork.base.gso_size;
+	cork->datagram.priority = udpcr_cork_priority(sk);
 	cork->datagram.mark = inet_sk(sk)->cork.base.mark;
 	cork->datagram.tstamp = inet_sk(sk)->cork.base.transmit_time;
 	cork->datagram.payload = cork->payload;

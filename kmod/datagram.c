@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <linux/errqueue.h>
 #include <linux/ipv6.h>
 #include <net/ip.h>
 #include <net/ipv6.h>
@@ -7,6 +6,8 @@
 
 #include "compat.h"
 #include "datagram.h"
+#include "error.h"
+#include "ip_options.h"
 
 /* The rest of the linear part of a page holds struct skb_shared_info. */
 #define UDPCR_LINEAR SKB_MAX_ORDER(0, 0)
@@ -21,10 +22,12 @@ size_t udpcr_datagram_size(const struct udpcr_datagram *datagram)
 {
 	return NLMSG_HDRLEN + GENL_HDRLEN +
 	       2 * nla_total_size(sizeof(struct in6_addr)) + /* addresses */
-	       3 * nla_total_size(sizeof(u16)) + /* ports, GSO_SIZE */
-	       4 * nla_total_size(sizeof(u32)) + /* SRC_SCOPE to SPEC_DST */
-	       2 * nla_total_size(sizeof(u8)) + /* TOS, TTL */
+	       4 * nla_total_size(sizeof(u16)) + /* ports, GSO_SIZE, FRAG_SIZE */
+	       6 * nla_total_size(sizeof(u32)) + /* SRC_SCOPE to PRIORITY */
+	       3 * nla_total_size(sizeof(u8)) + /* TOS, TTL, NEXT_HEADER */
+	       nla_total_size(0) + /* PEEKED */
 	       nla_total_size(sizeof(u64)) +
+	       nla_total_size(datagram->options_len) +
 	       (datagram->error ? nla_total_size(8 * nla_total_size(16)) : 0) +
 	       nla_total_size(datagram->len);
 }
@@ -33,32 +36,6 @@ static int put_address(struct sk_buff *msg, int type, u16 family,
 		       const struct in6_addr *address)
 {
 	return nla_put(msg, type, family == AF_INET ? 4 : 16, address);
-}
-
-static int put_error(struct sk_buff *msg, const struct sk_buff *skb)
-{
-	const struct sock_extended_err *error = &SKB_EXT_ERR(skb)->ee;
-	struct nlattr *nest = nla_nest_start(msg, UDPCR_A_ERRMSG);
-
-	if (!nest ||
-	    nla_put_u32(msg, UDPCR_ERRMSG_ERRNO, error->ee_errno) ||
-	    nla_put_u8(msg, UDPCR_ERRMSG_ORIGIN, error->ee_origin) ||
-	    nla_put_u8(msg, UDPCR_ERRMSG_TYPE, error->ee_type) ||
-	    nla_put_u8(msg, UDPCR_ERRMSG_CODE, error->ee_code) ||
-	    nla_put_u32(msg, UDPCR_ERRMSG_INFO, error->ee_info) ||
-	    nla_put_u32(msg, UDPCR_ERRMSG_DATA, error->ee_data))
-		return -EMSGSIZE;
-	/* The packet's network header is the ICMP message's
-	 * (net/ipv4/ip_sockglue.c, ip_icmp_error).
-	 */
-	if (error->ee_origin == SO_EE_ORIGIN_ICMP &&
-	    nla_put(msg, UDPCR_ERRMSG_OFFENDER, 4, &ip_hdr(skb)->saddr))
-		return -EMSGSIZE;
-	if (error->ee_origin == SO_EE_ORIGIN_ICMP6 &&
-	    nla_put(msg, UDPCR_ERRMSG_OFFENDER, 16, &ipv6_hdr(skb)->saddr))
-		return -EMSGSIZE;
-	nla_nest_end(msg, nest);
-	return 0;
 }
 
 /* Last and without padding: what is stored has not a byte that is not needed. */
@@ -102,7 +79,17 @@ int udpcr_datagram_put(struct sk_buff *msg, const struct udpcr_datagram *d)
 	    (d->gso_size && nla_put_u16(msg, UDPCR_A_GSO_SIZE, d->gso_size)) ||
 	    (d->spec_dst &&
 	     nla_put_in_addr(msg, UDPCR_A_SPEC_DST, d->spec_dst)) ||
-	    (d->error && put_error(msg, d->error)))
+	    (d->error && udpcr_error_put(msg, d->error)) ||
+	    (d->options_len && nla_put(msg, UDPCR_A_IP_OPTIONS, d->options_len,
+				       d->options)) ||
+	    ((d->has & UDPCR_HAS_NEXT_HEADER) &&
+	     nla_put_u8(msg, UDPCR_A_NEXT_HEADER, d->next_header)) ||
+	    (d->flow_label &&
+	     nla_put_u32(msg, UDPCR_A_FLOW_LABEL, d->flow_label)) ||
+	    (d->peeked && nla_put_flag(msg, UDPCR_A_PEEKED)) ||
+	    (d->priority && nla_put_u32(msg, UDPCR_A_PRIORITY, d->priority)) ||
+	    (d->frag_size &&
+	     nla_put_u16(msg, UDPCR_A_FRAG_SIZE, d->frag_size)))
 		return -EMSGSIZE;
 	return put_payload(msg, d);
 }
@@ -142,8 +129,35 @@ static u32 get_u32(struct nlattr *attr)
 	return attr ? nla_get_u32(attr) : 0;
 }
 
-static int parse(struct sock *sk, struct nlattr **attrs,
-		 struct udpcr_datagram *d, struct netlink_ext_ack *extack)
+static void parse_rest(struct nlattr **attrs, struct udpcr_datagram *d)
+{
+	if (attrs[UDPCR_A_IP_OPTIONS]) {
+		d->options = nla_data(attrs[UDPCR_A_IP_OPTIONS]);
+		d->options_len = nla_len(attrs[UDPCR_A_IP_OPTIONS]);
+	}
+	if (attrs[UDPCR_A_NEXT_HEADER]) {
+		d->next_header = nla_get_u8(attrs[UDPCR_A_NEXT_HEADER]);
+		d->has |= UDPCR_HAS_NEXT_HEADER;
+	}
+	d->flow_label = get_u32(attrs[UDPCR_A_FLOW_LABEL]);
+	d->peeked = nla_get_flag(attrs[UDPCR_A_PEEKED]);
+	d->priority = get_u32(attrs[UDPCR_A_PRIORITY]);
+	if (attrs[UDPCR_A_FRAG_SIZE])
+		d->frag_size = nla_get_u16(attrs[UDPCR_A_FRAG_SIZE]);
+}
+
+/**
+ * udpcr_datagram_parse() - reads a UDPCR_CMD_DATAGRAM message
+ * @sk: the socket that it is for
+ * @attrs: its attributes, to which @d will point
+ * @d: gets all but UDPCR_A_ERRMSG; zeroed
+ * @extack: gets a sentence on failure
+ *
+ * Return: 0 or -EINVAL
+ */
+int udpcr_datagram_parse(struct sock *sk, struct nlattr **attrs,
+			 struct udpcr_datagram *d,
+			 struct netlink_ext_ack *extack)
 {
 	int error;
 
@@ -187,7 +201,8 @@ static int parse(struct sock *sk, struct nlattr **attrs,
 		 !ipv4_is_multicast(d->dst.s6_addr32[0]) &&
 		 !ipv4_is_lbcast(d->dst.s6_addr32[0]))
 		d->spec_dst = d->dst.s6_addr32[0];
-	return 0;
+	parse_rest(attrs, d);
+	return udpcr_ip_options_check(d, extack);
 }
 
 static void write_ipv4(struct sk_buff *skb, const struct udpcr_datagram *d)
@@ -196,16 +211,16 @@ static void write_ipv4(struct sk_buff *skb, const struct udpcr_datagram *d)
 
 	memset(ip, 0, sizeof(*ip));
 	ip->version = 4;
-	ip->ihl = sizeof(*ip) / 4;
+	ip->ihl = (sizeof(*ip) + d->options_len) / 4;
 	ip->tos = d->tos;
-	ip->tot_len = htons(min_t(u32, sizeof(*ip) + sizeof(struct udphdr) +
-				  d->len, U16_MAX));
+	ip->tot_len = htons(min_t(u32, sizeof(*ip) + d->options_len +
+				  sizeof(struct udphdr) + d->len, U16_MAX));
 	ip->ttl = d->ttl;
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = d->src.s6_addr32[0];
 	ip->daddr = d->dst.s6_addr32[0];
-	ip_send_check(ip);
 	skb->protocol = htons(ETH_P_IP);
+	IPCB(skb)->frag_max_size = d->frag_size;
 	/* As ipv4_pktinfo_prepare() leaves it (net/ipv4/ip_sockglue.c). */
 	PKTINFO_SKB_CB(skb)->ipi_ifindex = d->ifindex;
 	PKTINFO_SKB_CB(skb)->ipi_spec_dst.s_addr = d->spec_dst;
@@ -215,8 +230,9 @@ static void write_ipv6(struct sk_buff *skb, const struct udpcr_datagram *d)
 {
 	struct ipv6hdr *ip = ipv6_hdr(skb);
 
-	ip6_flow_hdr(ip, d->tos, 0);
-	ip->payload_len = htons(sizeof(struct udphdr) + d->len);
+	ip6_flow_hdr(ip, d->tos, htonl(d->flow_label));
+	ip->payload_len = htons(min_t(u32, d->options_len + d->len +
+				      sizeof(struct udphdr), U16_MAX));
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = d->ttl;
 	ip->saddr = d->src;
@@ -224,7 +240,7 @@ static void write_ipv6(struct sk_buff *skb, const struct udpcr_datagram *d)
 	skb->protocol = htons(ETH_P_IPV6);
 	/* The scope of a link-local source is read from here too. */
 	IP6CB(skb)->iif = d->ifindex ?: d->scope;
-	IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);
+	IP6CB(skb)->frag_max_size = d->frag_size;
 }
 
 /* What udp_set_dev_scratch() notes (net/ipv4/udp.c), but for its bit
@@ -244,6 +260,42 @@ static void write_scratch(struct sk_buff *skb)
 }
 
 /**
+ * udpcr_datagram_alloc() - a packet with a payload, and room for its headers
+ * @d: the datagram
+ * @headers: bytes in front of the payload, linear, not written
+ * @extack: gets a sentence on failure
+ *
+ * Return: the packet, its data and network header at the headers' begin, or
+ * an error pointer.
+ */
+struct sk_buff *udpcr_datagram_alloc(const struct udpcr_datagram *d,
+				     unsigned int headers,
+				     struct netlink_ext_ack *extack)
+{
+	unsigned int linear = headers + d->len <= UDPCR_LINEAR ? d->len : 0;
+	struct sk_buff *skb;
+	int error;
+
+	skb = alloc_skb_with_frags(headers + linear, d->len - linear,
+				   PAGE_ALLOC_COSTLY_ORDER, &error, GFP_KERNEL);
+	if (!skb) {
+		udpcr_say(extack, "no memory for a datagram of %u bytes", d->len);
+		return ERR_PTR(-ENOBUFS);
+	}
+	skb_put(skb, headers + linear);
+	skb->data_len = d->len - linear;
+	skb->len += skb->data_len;
+	error = skb_store_bits(skb, headers, d->payload, d->len);
+	if (error) {
+		kfree_skb(skb);
+		return ERR_PTR(error);
+	}
+	skb_reset_mac_header(skb);
+	skb_reset_network_header(skb);
+	return skb;
+}
+
+/**
  * udpcr_datagram_build() - makes what a receive queue is made of
  * @sk: the socket that it is for; not charged yet
  * @attrs: the attributes of a UDPCR_CMD_DATAGRAM message
@@ -255,38 +307,36 @@ struct sk_buff *udpcr_datagram_build(struct sock *sk, struct nlattr **attrs,
 				     struct netlink_ext_ack *extack)
 {
 	struct udpcr_datagram d = {};
-	unsigned int headers, linear;
+	unsigned int headers;
 	struct sk_buff *skb;
 	int error;
 
-	error = parse(sk, attrs, &d, extack);
+	if (attrs[UDPCR_A_ERRMSG]) {
+		udpcr_say(extack,
+			  "UDPCR_A_ERRMSG is of the error queue: this list is for another");
+		return ERR_PTR(-EINVAL);
+	}
+	error = udpcr_datagram_parse(sk, attrs, &d, extack);
 	if (error)
 		return ERR_PTR(error);
-	headers = sizeof(struct udphdr) + (d.family == AF_INET ?
-					   sizeof(struct iphdr) :
-					   sizeof(struct ipv6hdr));
-	linear = headers + d.len <= UDPCR_LINEAR ? d.len : 0;
-	skb = alloc_skb_with_frags(headers + linear, d.len - linear,
-				   PAGE_ALLOC_COSTLY_ORDER, &error, GFP_KERNEL);
-	if (!skb) {
-		udpcr_say(extack, "no memory for a datagram of %u bytes", d.len);
-		return ERR_PTR(-ENOBUFS);
-	}
-	skb_put(skb, headers + linear);
-	skb->data_len = d.len - linear;
-	skb->len += skb->data_len;
-	error = skb_store_bits(skb, headers, d.payload, d.len);
-	if (error) {
-		kfree_skb(skb);
-		return ERR_PTR(error);
-	}
-	skb_reset_mac_header(skb);
-	skb_reset_network_header(skb);
+	headers = sizeof(struct udphdr) + d.options_len +
+		  (d.family == AF_INET ? sizeof(struct iphdr) :
+					 sizeof(struct ipv6hdr));
+	skb = udpcr_datagram_alloc(&d, headers, extack);
+	if (IS_ERR(skb))
+		return skb;
 	skb_set_transport_header(skb, headers - sizeof(struct udphdr));
 	if (d.family == AF_INET)
 		write_ipv4(skb, &d);
 	else
 		write_ipv6(skb, &d);
+	error = udpcr_ip_options_write(sk, skb, &d, extack);
+	if (error) {
+		kfree_skb(skb);
+		return ERR_PTR(error);
+	}
+	if (d.family == AF_INET)
+		ip_send_check(ip_hdr(skb));
 	*udp_hdr(skb) = (struct udphdr) {
 		.source = d.sport,
 		.dest = d.dport,
@@ -296,6 +346,8 @@ struct sk_buff *udpcr_datagram_build(struct sock *sk, struct nlattr **attrs,
 	skb->ip_summed = CHECKSUM_UNNECESSARY;
 	skb->tstamp = ns_to_ktime(d.tstamp);
 	skb->mark = d.mark;
+	skb->priority = d.priority;
+	skb->peeked = d.peeked;
 	skb->skb_iif = d.ifindex;
 	if (d.gso_size && d.gso_size < d.len) {
 		skb_shinfo(skb)->gso_size = d.gso_size;

@@ -26,6 +26,13 @@ struct sock;
  * @mark: skb mark
  * @gso_size: segment size
  * @spec_dst: ipi_spec_dst of IP_PKTINFO
+ * @options: options of the IPv4 header, extension headers of IPv6
+ * @options_len: their bytes
+ * @next_header: number of the first extension header
+ * @flow_label: of IPv6, host order
+ * @peeked: a peek has seen it
+ * @priority: skb priority
+ * @frag_size: the largest fragment it came in
  * @error: the message of an error queue, or NULL
  * @skb: what has the payload, or NULL
  * @payload: the payload when @skb is NULL
@@ -46,6 +53,13 @@ struct udpcr_datagram {
 	u32 mark;
 	u16 gso_size;
 	__be32 spec_dst;
+	const u8 *options;
+	u16 options_len;
+	u8 next_header;
+	u32 flow_label;
+	bool peeked;
+	u32 priority;
+	u16 frag_size;
 	const struct sk_buff *error;
 	const struct sk_buff *skb;
 	const void *payload;
@@ -56,10 +70,17 @@ struct udpcr_datagram {
 #define UDPCR_HAS_DST		BIT(1)
 #define UDPCR_HAS_TOS		BIT(2)
 #define UDPCR_HAS_TTL		BIT(3)
+#define UDPCR_HAS_NEXT_HEADER	BIT(4)
 
 size_t udpcr_datagram_size(const struct udpcr_datagram *datagram);
 int udpcr_datagram_put(struct sk_buff *msg, const struct udpcr_datagram *d);
 
+int udpcr_datagram_parse(struct sock *sk, struct nlattr **attrs,
+			 struct udpcr_datagram *d,
+			 struct netlink_ext_ack *extack);
+struct sk_buff *udpcr_datagram_alloc(const struct udpcr_datagram *d,
+				     unsigned int headers,
+				     struct netlink_ext_ack *extack);
 struct sk_buff *udpcr_datagram_build(struct sock *sk, struct nlattr **attrs,
 				     struct netlink_ext_ack *extack);
 

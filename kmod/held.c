@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "datagram.h"
+#include "error.h"
 #include "held.h"
 #include "list.h"
 #include "queue.h"
@@ -80,7 +81,7 @@ static int insert(struct udpcr_holder *holder, u32 handle,
 }
 
 static int begin(struct udpcr_caller caller, u32 handle, struct sock *sk,
-		 bool staged, struct udpcr_held_size *size,
+		 u32 queue, bool staged, struct udpcr_held_size *size,
 		 struct netlink_ext_ack *extack)
 {
 	struct udpcr_holder *holder;
@@ -94,7 +95,7 @@ static int begin(struct udpcr_caller caller, u32 handle, struct sock *sk,
 	holder = get_holder(caller, true);
 	if (!holder)
 		return -ENOMEM;
-	list = udpcr_list_new(sk, staged, extack);
+	list = udpcr_list_new(sk, queue, staged, extack);
 	if (IS_ERR(list))
 		return PTR_ERR(list);
 	mutex_lock(&holder->lock);
@@ -124,7 +125,7 @@ int udpcr_held_take(struct udpcr_caller caller, u32 handle, struct sock *sk,
 		    struct udpcr_held_size *size,
 		    struct netlink_ext_ack *extack)
 {
-	return begin(caller, handle, sk, false, size, extack);
+	return begin(caller, handle, sk, UDPCR_QUEUE_RECEIVE, false, size, extack);
 }
 
 /**
@@ -132,12 +133,13 @@ int udpcr_held_take(struct udpcr_caller caller, u32 handle, struct sock *sk,
  * @caller: who will own the list
  * @handle: its number there, not 0
  * @sk: the socket that it is for
+ * @queue: UDPCR_QUEUE_RECEIVE or UDPCR_QUEUE_ERROR
  * @extack: gets a sentence on failure
  */
 int udpcr_held_stage(struct udpcr_caller caller, u32 handle, struct sock *sk,
-		     struct netlink_ext_ack *extack)
+		     u32 queue, struct netlink_ext_ack *extack)
 {
-	return begin(caller, handle, sk, true, NULL, extack);
+	return begin(caller, handle, sk, queue, true, NULL, extack);
 }
 
 /* The list, with its holder's lock held, or an error pointer. */
@@ -199,7 +201,9 @@ int udpcr_held_add(struct udpcr_caller caller, u32 handle,
 		error = -EBUSY;
 		goto unlock;
 	}
-	skb = udpcr_datagram_build(list->sk, attrs, extack);
+	skb = list->queue == UDPCR_QUEUE_ERROR ?
+	      udpcr_error_build(list->sk, attrs, extack) :
+	      udpcr_datagram_build(list->sk, attrs, extack);
 	error = PTR_ERR_OR_ZERO(skb);
 	if (error)
 		goto unlock;
@@ -266,7 +270,8 @@ struct udpcr_queue_copy *udpcr_held_copy(struct udpcr_caller caller, u32 handle,
 	list = lock_list(caller, handle, &holder, extack);
 	if (IS_ERR(list))
 		return ERR_CAST(list);
-	copy = udpcr_queue_copy_list(list->sk, &list->skbs, extack);
+	copy = udpcr_queue_copy_list(list->sk, list->queue, &list->skbs,
+				     extack);
 	mutex_unlock(&holder->lock);
 	return copy;
 }

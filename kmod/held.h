@@ -38,7 +38,7 @@ int udpcr_held_take(struct udpcr_caller caller, u32 handle, struct sock *sk,
 		    struct udpcr_held_size *size,
 		    struct netlink_ext_ack *extack);
 int udpcr_held_stage(struct udpcr_caller caller, u32 handle, struct sock *sk,
-		     struct netlink_ext_ack *extack);
+		     u32 queue, struct netlink_ext_ack *extack);
 int udpcr_held_add(struct udpcr_caller caller, u32 handle,
 		   struct nlattr **attrs, struct netlink_ext_ack *extack);
 int udpcr_held_put(struct udpcr_caller caller, u32 handle, u32 position,

@@ -6,6 +6,10 @@
  * back is a splice under the queue's locks, which cannot fail. Before the last
  * reference goes, the charge is gone too, as inet_sock_destruct() demands.
  *
+ * A list for the error queue is charged as that queue is: against SO_RCVBUF, but
+ * not against the memory for all UDP sockets (net/core/skbuff.c,
+ * sock_queue_err_skb).
+ *
  * The caller sees to it that a list is used by one at a time.
  */
 #include <linux/hashtable.h>
@@ -23,12 +27,13 @@ static DEFINE_MUTEX(by_socket_lock);
 /**
  * udpcr_list_new() - begins an empty list
  * @sk: the socket that it is for
+ * @queue: UDPCR_QUEUE_RECEIVE or UDPCR_QUEUE_ERROR
  * @staged: it is to be filled by datagrams, not by TAKE
  * @extack: gets a sentence on failure
  *
  * Return: the list, or an error pointer.
  */
-struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
+struct udpcr_list *udpcr_list_new(struct sock *sk, u32 queue, bool staged,
 				  struct netlink_ext_ack *extack)
 {
 	struct udpcr_list *list = kzalloc(sizeof(*list), GFP_KERNEL);
@@ -37,6 +42,7 @@ struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
 	if (!list)
 		return ERR_PTR(-ENOMEM);
 	list->sk = sk;
+	list->queue = queue;
 	list->staged = staged;
 	__skb_queue_head_init(&list->skbs);
 	error = udpcr_user_charge(&list->user, 1, 0, extack);
@@ -99,8 +105,43 @@ void udpcr_list_take(struct udpcr_list *list)
 		list->bytes += skb->truesize;
 }
 
+/* sock_queue_err_skb() charges anew what it queues. It refuses when the buffer
+ * is full, which it may be with what was let in beside our charge: so there is
+ * no limit for that moment. Errors that come in it may stand in front of older
+ * ones.
+ */
+static void put_errors(struct udpcr_list *list, u32 position)
+{
+	struct sock *sk = list->sk;
+	struct sk_buff_head older;
+	struct sk_buff *skb;
+	unsigned long flags;
+	int limit;
+
+	__skb_queue_head_init(&older);
+	lock_sock(sk);
+	limit = READ_ONCE(sk->sk_rcvbuf);
+	WRITE_ONCE(sk->sk_rcvbuf, INT_MAX);
+	if (position == UDPCR_POSITION_FRONT) {
+		spin_lock_irqsave(&sk->sk_error_queue.lock, flags);
+		skb_queue_splice_init(&sk->sk_error_queue, &older);
+		spin_unlock_irqrestore(&sk->sk_error_queue.lock, flags);
+	}
+	while ((skb = __skb_dequeue(&list->skbs))) {
+		atomic_sub(skb->truesize, &sk->sk_rmem_alloc);
+		if (WARN_ON_ONCE(sock_queue_err_skb(sk, skb)))
+			kfree_skb(skb);
+	}
+	spin_lock_irqsave(&sk->sk_error_queue.lock, flags);
+	skb_queue_splice_tail_init(&older, &sk->sk_error_queue);
+	spin_unlock_irqrestore(&sk->sk_error_queue.lock, flags);
+	WRITE_ONCE(sk->sk_rcvbuf, limit);
+	release_sock(sk);
+	list->bytes = 0;
+}
+
 /**
- * udpcr_list_put() - moves all of the list into the receive queue
+ * udpcr_list_put() - moves all of the list into its queue
  * @list: the list
  * @position: UDPCR_POSITION_*
  *
@@ -111,6 +152,10 @@ void udpcr_list_put(struct udpcr_list *list, u32 position)
 	unsigned int count = skb_queue_len(&list->skbs);
 	struct sock *sk = list->sk;
 
+	if (list->queue == UDPCR_QUEUE_ERROR) {
+		put_errors(list, position);
+		return;
+	}
 	lock_queues(sk);
 	if (position == UDPCR_POSITION_FRONT)
 		skb_queue_splice_init(&list->skbs, &udp_sk(sk)->reader_queue);
@@ -131,6 +176,11 @@ void udpcr_list_drop(struct udpcr_list *list)
 	struct sock *sk = list->sk;
 
 	__skb_queue_purge(&list->skbs);
+	if (list->queue == UDPCR_QUEUE_ERROR) {
+		atomic_sub(list->bytes, &sk->sk_rmem_alloc);
+		list->bytes = 0;
+		return;
+	}
 	/* Forward memory is under the receive queue's lock (net/ipv4/udp.c,
 	 * udp_rmem_release).
 	 */
@@ -139,6 +189,25 @@ void udpcr_list_drop(struct udpcr_list *list)
 	atomic_sub(list->bytes, &sk->sk_rmem_alloc);
 	spin_unlock_bh(&sk->sk_receive_queue.lock);
 	list->bytes = 0;
+}
+
+static bool charge(struct udpcr_list *list, struct sk_buff *skb)
+{
+	struct sock *sk = list->sk;
+	bool granted;
+
+	if (list->queue == UDPCR_QUEUE_ERROR) {
+		atomic_add(skb->truesize, &sk->sk_rmem_alloc);
+		return true;
+	}
+	spin_lock_bh(&sk->sk_receive_queue.lock);
+	granted = sk_rmem_schedule(sk, skb, skb->truesize);
+	if (granted) {
+		sk_mem_charge(sk, skb->truesize);
+		atomic_add(skb->truesize, &sk->sk_rmem_alloc);
+	}
+	spin_unlock_bh(&sk->sk_receive_queue.lock);
+	return granted;
 }
 
 /**
@@ -157,26 +226,17 @@ int udpcr_list_add(struct udpcr_list *list, struct sk_buff *skb,
 {
 	unsigned int most = 2 * (unsigned int)READ_ONCE(list->sk->sk_rcvbuf);
 	unsigned int size = skb->truesize;
-	struct sock *sk = list->sk;
 	unsigned int now;
-	bool granted;
 
 	/* One may go beyond, else a small buffer could take none. */
-	now = atomic_read(&sk->sk_rmem_alloc);
+	now = atomic_read(&list->sk->sk_rmem_alloc);
 	if (now > most) {
 		udpcr_say(extack,
 			  "the queue has %u bytes, more than %u, twice SO_RCVBUF",
 			  now, most);
 		return -ENOBUFS;
 	}
-	spin_lock_bh(&sk->sk_receive_queue.lock);
-	granted = sk_rmem_schedule(sk, skb, size);
-	if (granted) {
-		sk_mem_charge(sk, size);
-		atomic_add(size, &sk->sk_rmem_alloc);
-	}
-	spin_unlock_bh(&sk->sk_receive_queue.lock);
-	if (!granted) {
+	if (!charge(list, skb)) {
 		udpcr_say(extack,
 			  "the memory for UDP sockets is used up (net.ipv4.udp_mem)");
 		return -ENOBUFS;

@@ -13,6 +13,7 @@ struct udpcr_user;
  * @by_socket: in lists_by_socket
  * @sk: the socket, referenced
  * @user: who is charged with this list
+ * @queue: UDPCR_QUEUE_* that it goes into
  * @staged: begun by STAGE, not by TAKE
  * @skbs: the datagrams; its own lock is not used
  * @bytes: charged to @sk
@@ -21,12 +22,13 @@ struct udpcr_list {
 	struct hlist_node by_socket;
 	struct sock *sk;
 	struct udpcr_user *user;
+	u32 queue;
 	bool staged;
 	struct sk_buff_head skbs;
 	unsigned int bytes;
 };
 
-struct udpcr_list *udpcr_list_new(struct sock *sk, bool staged,
+struct udpcr_list *udpcr_list_new(struct sock *sk, u32 queue, bool staged,
 				  struct netlink_ext_ack *extack);
 void udpcr_list_free(struct udpcr_list *list);
 

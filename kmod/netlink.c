@@ -8,11 +8,13 @@
 
 #include "compat.h"
 #include "dump.h"
+#include "error.h"
 #include "held.h"
 #include "list.h"
 #include "lookup.h"
 #include "netlink.h"
 #include "record.h"
+#include "set.h"
 
 /* The largest record of one socket. */
 #define UDPCR_RECORD_MAX SZ_1M
@@ -37,9 +39,15 @@ static const struct nla_policy queue_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
 };
 
-static const struct nla_policy begin_policy[UDPCR_A_MAX + 1] = {
+static const struct nla_policy take_policy[UDPCR_A_MAX + 1] = {
 	UDPCR_TARGET,
 	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy stage_policy[UDPCR_A_MAX + 1] = {
+	UDPCR_TARGET,
+	[UDPCR_A_HANDLE] = { .type = NLA_U32 },
+	[UDPCR_A_QUEUE] = NLA_POLICY_MAX(NLA_U32, UDPCR_QUEUE_MAX),
 };
 
 static const struct nla_policy put_policy[UDPCR_A_MAX + 1] = {
@@ -65,6 +73,14 @@ static const struct nla_policy datagram_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_MARK] = { .type = NLA_U32 },
 	[UDPCR_A_GSO_SIZE] = { .type = NLA_U16 },
 	[UDPCR_A_SPEC_DST] = NLA_POLICY_EXACT_LEN(4),
+	[UDPCR_A_ERRMSG] = NLA_POLICY_NESTED(udpcr_errmsg_policy),
+	[UDPCR_A_IP_OPTIONS] = { .type = NLA_BINARY,
+				 .len = UDPCR_MAX_IP_OPTIONS },
+	[UDPCR_A_NEXT_HEADER] = { .type = NLA_U8 },
+	[UDPCR_A_FLOW_LABEL] = { .type = NLA_U32 },
+	[UDPCR_A_PEEKED] = { .type = NLA_FLAG },
+	[UDPCR_A_PRIORITY] = { .type = NLA_U32 },
+	[UDPCR_A_FRAG_SIZE] = { .type = NLA_U16 },
 	[UDPCR_A_PAYLOAD] = { .type = NLA_BINARY, .len = UDPCR_MAX_PAYLOAD },
 };
 
@@ -72,6 +88,9 @@ static const struct nla_policy set_policy[UDPCR_A_MAX + 1] = {
 	UDPCR_TARGET,
 	[UDPCR_A_DROPS] = { .type = NLA_U32 },
 	[UDPCR_A_ERROR] = NLA_POLICY_MAX(NLA_U32, MAX_ERRNO),
+	[UDPCR_A_TSKEY] = { .type = NLA_U32 },
+	[UDPCR_A_SOCK_FLAGS] = NLA_POLICY_MASK(NLA_U32, UDPCR_SOCK_BOUND_ADDR |
+							UDPCR_SOCK_BOUND_PORT),
 };
 
 static int need(struct nlattr **attrs, int type, const char *name,
@@ -186,9 +205,18 @@ free:
 
 static int stage_doit(struct sk_buff *request, struct genl_info *info)
 {
+	u32 queue = info->attrs[UDPCR_A_QUEUE] ?
+		    nla_get_u32(info->attrs[UDPCR_A_QUEUE]) :
+		    UDPCR_QUEUE_RECEIVE;
 	struct udpcr_target target;
 	int error;
 
+	if (queue == UDPCR_QUEUE_SEND) {
+		udpcr_say(info->extack,
+			  "UDPCR_A_QUEUE %u: nothing is staged for it; send with MSG_MORE",
+			  queue);
+		return -EINVAL;
+	}
 	error = NEED(info->attrs, UDPCR_A_HANDLE, info->extack) ?:
 		udpcr_target_get(&target, request, info->attrs, info->extack);
 	if (error)
@@ -196,7 +224,7 @@ static int stage_doit(struct sk_buff *request, struct genl_info *info)
 	error = udpcr_queues_usable(target.sk, info->extack) ?:
 		udpcr_held_stage(udpcr_caller_of(request),
 				 nla_get_u32(info->attrs[UDPCR_A_HANDLE]),
-				 target.sk, info->extack);
+				 target.sk, queue, info->extack);
 	udpcr_target_put(&target);
 	return error;
 }
@@ -256,27 +284,16 @@ free:
 
 static int set_doit(struct sk_buff *request, struct genl_info *info)
 {
-	struct nlattr **attrs = info->attrs;
 	struct udpcr_target target;
 	int error;
 
-	if (!attrs[UDPCR_A_DROPS] && !attrs[UDPCR_A_ERROR]) {
-		udpcr_say(info->extack,
-			  "nothing to set: UDPCR_A_DROPS or UDPCR_A_ERROR is missing");
-		return -EINVAL;
-	}
-	error = udpcr_target_get(&target, request, attrs, info->extack);
+	error = udpcr_set_check(info->attrs, info->extack) ?:
+		udpcr_target_get(&target, request, info->attrs, info->extack);
 	if (error)
 		return error;
-	if (attrs[UDPCR_A_DROPS])
-		udpcr_drops_set(target.sk, nla_get_u32(attrs[UDPCR_A_DROPS]));
-	if (attrs[UDPCR_A_ERROR]) {
-		WRITE_ONCE(target.sk->sk_err, nla_get_u32(attrs[UDPCR_A_ERROR]));
-		if (nla_get_u32(attrs[UDPCR_A_ERROR]))
-			sk_error_report(target.sk);
-	}
+	error = udpcr_set(target.sk, info->attrs, info->extack);
 	udpcr_target_put(&target);
-	return 0;
+	return error;
 }
 
 #define UDPCR_OP(command, attributes)	\
@@ -300,10 +317,10 @@ static const struct genl_ops udpcr_ops[] = {
 		.dumpit = udpcr_queue_dumpit,
 		.done = udpcr_queue_done,
 	}, {
-		UDPCR_OP(UDPCR_CMD_TAKE, begin_policy),
+		UDPCR_OP(UDPCR_CMD_TAKE, take_policy),
 		.doit = take_doit,
 	}, {
-		UDPCR_OP(UDPCR_CMD_STAGE, begin_policy),
+		UDPCR_OP(UDPCR_CMD_STAGE, stage_policy),
 		.doit = stage_doit,
 	}, {
 		UDPCR_OP(UDPCR_CMD_PUT, put_policy),

@@ -9,12 +9,11 @@
  *   IPV6_MTU             as it was set, when it was; getsockopt(2) gives the
  *                        path's
  *   SO_BUSY_POLL_BUDGET  when it was set
+ *   SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF  classic programs (filter.c)
  *
  * Left to getsockopt(2) or to nobody:
  *
- *   SO_ATTACH_FILTER     the classic program, in a structure that is the
- *                        kernel's own; getsockopt(SO_GET_FILTER) gives it
- *   SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_*  BPF programs have fds, not values
+ *   SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF  these programs have fds, not values
  *   SO_BINDTODEVICE      is UDPCR_A_DEVICE
  *   SO_ERROR, SO_COOKIE, SO_MEMINFO  are attributes of the record
  *   IP_MTU, IPV6_MTU of a path, IPV6_PATHMTU, SO_INCOMING_NAPI_ID  state of the
@@ -33,11 +32,22 @@
 #include <net/netlink.h>
 
 #include "compat.h"
+#include "ip_options.h"
 #include "options.h"
 #include <udpcr/udpcr_netlink.h>
 
-static int put_option(struct sk_buff *msg, int level, int name,
-		      const void *value, int size)
+/**
+ * udpcr_option_put - put one option into a message
+ * @msg: where to
+ * @level: as in setsockopt(2)
+ * @name: as in setsockopt(2)
+ * @value: as in setsockopt(2)
+ * @size: its bytes
+ *
+ * Return: 0 or -EMSGSIZE
+ */
+int udpcr_option_put(struct sk_buff *msg, int level, int name,
+		     const void *value, int size)
 {
 	struct nlattr *nest = nla_nest_start(msg, UDPCR_A_OPTION);
 
@@ -55,7 +65,7 @@ static int put_numbers(struct sk_buff *msg, int level,
 	int err = 0;
 
 	for (; count && !err; count--, numbers++)
-		err = put_option(msg, level, numbers->name, &numbers->value,
+		err = udpcr_option_put(msg, level, numbers->name, &numbers->value,
 				 sizeof(numbers->value));
 	return err;
 }
@@ -68,7 +78,7 @@ static int put_timeout(struct sk_buff *msg, int name, long jiffies_left)
 		value.tv_sec = jiffies_left / HZ;
 		value.tv_usec = jiffies_left % HZ * USEC_PER_SEC / HZ;
 	}
-	return put_option(msg, SOL_SOCKET, name, &value, sizeof(value));
+	return udpcr_option_put(msg, SOL_SOCKET, name, &value, sizeof(value));
 }
 
 static int put_timestamping(struct sk_buff *msg, const struct sock *sk)
@@ -79,9 +89,9 @@ static int put_timestamping(struct sk_buff *msg, const struct sock *sk)
 	};
 	const bool new = sock_flag(sk, SOCK_TSTAMP_NEW);
 
-	return put_option(msg, SOL_SOCKET, SO_TIMESTAMPING_OLD, &value,
+	return udpcr_option_put(msg, SOL_SOCKET, SO_TIMESTAMPING_OLD, &value,
 			  sizeof(value)) ?:
-		put_option(msg, SOL_SOCKET, SO_TIMESTAMPING_NEW,
+		udpcr_option_put(msg, SOL_SOCKET, SO_TIMESTAMPING_NEW,
 			   new ? &value : &none, sizeof(value));
 }
 
@@ -100,11 +110,11 @@ static int put_socket_structs(struct sk_buff *msg, const struct sock *sk)
 			  SOF_TXTIME_REPORT_ERRORS : 0),
 	};
 
-	return put_option(msg, SOL_SOCKET, SO_LINGER, &linger,
+	return udpcr_option_put(msg, SOL_SOCKET, SO_LINGER, &linger,
 			  sizeof(linger)) ?:
-		put_option(msg, SOL_SOCKET, SO_MAX_PACING_RATE, &rate,
+		udpcr_option_put(msg, SOL_SOCKET, SO_MAX_PACING_RATE, &rate,
 			   sizeof(rate)) ?:
-		put_option(msg, SOL_SOCKET, SO_TXTIME, &txtime,
+		udpcr_option_put(msg, SOL_SOCKET, SO_TXTIME, &txtime,
 			   sizeof(txtime)) ?:
 		put_timeout(msg, SO_RCVTIMEO_OLD, READ_ONCE(sk->sk_rcvtimeo)) ?:
 		put_timeout(msg, SO_SNDTIMEO_OLD, READ_ONCE(sk->sk_sndtimeo)) ?:
@@ -175,40 +185,6 @@ static int put_socket(struct sk_buff *msg, struct sock *sk)
 		put_socket_structs(msg, sk);
 }
 
-/*
- * An option of the IP header as it was set.  The kernel has made it ready for
- * sending (net/ipv4/ip_options.c, __ip_options_compile): a source route without
- * its first hop, pointers moved on behind a place for our own address or time.
- */
-static void step_back(u8 *option)
-{
-	option[2] -= 4;
-	memset(option + option[2] - 1, 0, 4);
-}
-
-static void undo_ip_options(u8 *data, const struct ip_options *opt)
-{
-	/* Where an option stands is counted from the header's begin. */
-	const int header = sizeof(struct iphdr);
-	u8 *route = data + (opt->srr - header);
-	u8 *record = data + (opt->rr - header);
-	u8 *stamps = data + (opt->ts - header);
-
-	if (opt->srr) {
-		memmove(route + 7, route + 3, route[1] - 7);
-		memcpy(route + 3, &opt->faddr, 4);
-	}
-	if (opt->rr_needaddr)
-		step_back(record);
-	if (opt->ts_needtime) {
-		step_back(stamps);
-		if ((stamps[3] & 0xf) == IPOPT_TS_PRESPEC)
-			stamps[2] -= 4;
-	}
-	if (opt->ts_needaddr)
-		step_back(stamps);
-}
-
 static int put_ip_options(struct sk_buff *msg, const struct sock *sk)
 {
 	const struct ip_options_rcu *set;
@@ -217,13 +193,10 @@ static int put_ip_options(struct sk_buff *msg, const struct sock *sk)
 
 	rcu_read_lock();
 	set = rcu_dereference(inet_sk(sk)->inet_opt);
-	if (set) {
-		size = min_t(int, set->opt.optlen, sizeof(data));
-		memcpy(data, set->opt.__data, size);
-		undo_ip_options(data, &set->opt);
-	}
+	if (set)
+		size = udpcr_ip_options_undo(data, &set->opt);
 	rcu_read_unlock();
-	return put_option(msg, SOL_IP, IP_OPTIONS, data, size);
+	return udpcr_option_put(msg, SOL_IP, IP_OPTIONS, data, size);
 }
 
 static int put_ipv4(struct sk_buff *msg, const struct sock *sk)
@@ -264,7 +237,7 @@ static int put_ipv4(struct sk_buff *msg, const struct sock *sk)
 	};
 
 	return put_numbers(msg, SOL_IP, numbers, ARRAY_SIZE(numbers)) ?:
-		put_option(msg, SOL_IP, IP_MULTICAST_IF, &multicast_if,
+		udpcr_option_put(msg, SOL_IP, IP_MULTICAST_IF, &multicast_if,
 			   sizeof(multicast_if)) ?:
 		put_ip_options(msg, sk);
 }
@@ -303,7 +276,7 @@ static int addr_preferences(const struct ipv6_pinfo *np)
 static int put_extension(struct sk_buff *msg, int name,
 			 const struct ipv6_opt_hdr *header)
 {
-	return put_option(msg, SOL_IPV6, name, header,
+	return udpcr_option_put(msg, SOL_IPV6, name, header,
 			  header ? ipv6_optlen(header) : 0);
 }
 
@@ -323,7 +296,7 @@ static int put_ipv6_structs(struct sk_buff *msg, const struct sock *sk)
 		put_extension(msg, IPV6_DSTOPTS, opt->dst1opt);
 	txopt_put(set);
 	if (!err && (sticky->ipi6_ifindex || !ipv6_addr_any(&sticky->ipi6_addr)))
-		err = put_option(msg, SOL_IPV6, IPV6_PKTINFO, sticky,
+		err = udpcr_option_put(msg, SOL_IPV6, IPV6_PKTINFO, sticky,
 				 sizeof(*sticky));
 	return err;
 }

@@ -4,7 +4,6 @@
  * The copying happens later and under no lock; readers that take the packets
  * meanwhile do not mind (net/ipv4/udp.c, skb_consume_udp).
  */
-#include <linux/errqueue.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <net/dsfield.h>
@@ -15,6 +14,8 @@
 #include "compat.h"
 #include "cork.h"
 #include "datagram.h"
+#include "error.h"
+#include "ip_options.h"
 #include "queue.h"
 #include "user.h"
 
@@ -170,16 +171,17 @@ charge:
 /**
  * udpcr_queue_copy_list() - refers to the packets of a list held aside
  * @sk: the list's socket
+ * @queue: UDPCR_QUEUE_* that it is for
  * @list: the list; the caller sees to it that it stays as it is
  * @extack: gets a sentence on failure
  *
  * Return: to be given to udpcr_queue_free(), or an error pointer.
  */
-struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk,
+struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk, u32 queue,
 					       struct sk_buff_head *list,
 					       struct netlink_ext_ack *extack)
 {
-	struct udpcr_queue_copy *copy = new_copy(sk, UDPCR_QUEUE_RECEIVE);
+	struct udpcr_queue_copy *copy = new_copy(sk, queue);
 	int error = -ENOMEM;
 
 	if (IS_ERR(copy))
@@ -235,6 +237,7 @@ static void read_ipv4(struct udpcr_datagram *d, const struct sk_buff *skb)
 	d->tos = ip->tos;
 	d->ttl = ip->ttl;
 	d->ifindex = skb->skb_iif;
+	d->frag_size = IPCB(skb)->frag_max_size;
 	/* 0 when the socket did not have IP_PKTINFO on
 	 * (net/ipv4/ip_sockglue.c, ipv4_pktinfo_prepare).
 	 */
@@ -251,6 +254,8 @@ static void read_ipv6(struct udpcr_datagram *d, const struct sk_buff *skb)
 	d->dst = ip->daddr;
 	d->tos = ipv6_get_dsfield(ip);
 	d->ttl = ip->hop_limit;
+	d->flow_label = ntohl(ip6_flowlabel(ip));
+	d->frag_size = IP6CB(skb)->frag_max_size;
 	d->ifindex = IP6CB(skb)->iif ?: skb->skb_iif;
 	if (ipv6_addr_type(&ip->saddr) & IPV6_ADDR_LINKLOCAL)
 		d->scope = d->ifindex;
@@ -269,31 +274,12 @@ static void read_received(struct udpcr_datagram *d, const struct sk_buff *skb)
 	d->dport = udp->dest;
 	d->tstamp = ktime_to_ns(skb_get_ktime(skb));
 	d->mark = skb->mark;
+	d->priority = skb->priority;
+	d->peeked = skb->peeked;
+	udpcr_ip_options_read(d, skb);
 	d->gso_size = skb_shinfo(skb)->gso_size;
 	d->skb = skb;
 	d->len = skb->len;
-}
-
-/* Where the datagram that failed had been sent, as recvmsg(2) tells it
- * (net/ipv4/ip_sockglue.c, ip_recv_error; net/ipv6/datagram.c).
- */
-static void read_error(struct udpcr_datagram *d, const struct sk_buff *skb)
-{
-	const struct sock_exterr_skb *error = SKB_EXT_ERR(skb);
-	const u8 *address = skb_network_header(skb) + error->addr_offset;
-	u8 origin = error->ee.ee_origin;
-
-	if (origin == SO_EE_ORIGIN_ICMP || origin == SO_EE_ORIGIN_ICMP6 ||
-	    origin == SO_EE_ORIGIN_LOCAL || error->port) {
-		d->has = UDPCR_HAS_DST;
-		d->dport = error->port;
-		d->family = skb->protocol == htons(ETH_P_IPV6) ? AF_INET6 : AF_INET;
-		memcpy(&d->dst, address, d->family == AF_INET ? 4 : 16);
-	}
-	d->tstamp = ktime_to_ns(skb_get_ktime(skb));
-	d->error = skb;
-	d->skb = skb;
-	d->len = min_t(unsigned int, skb->len, UDPCR_MAX_PAYLOAD);
 }
 
 static void read_packet(const struct udpcr_queue_copy *copy, unsigned int at,
@@ -303,7 +289,7 @@ static void read_packet(const struct udpcr_queue_copy *copy, unsigned int at,
 	if (copy->cork)
 		udpcr_cork_tell(copy->cork, d);
 	else if (copy->queue == UDPCR_QUEUE_ERROR)
-		read_error(d, copy->packets[at]);
+		udpcr_error_read(d, copy->packets[at]);
 	else
 		read_received(d, copy->packets[at]);
 }

@@ -12,7 +12,7 @@ struct udpcr_queue_copy;
 
 struct udpcr_queue_copy *udpcr_queue_copy(struct sock *sk, u32 queue,
 					  struct netlink_ext_ack *extack);
-struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk,
+struct udpcr_queue_copy *udpcr_queue_copy_list(struct sock *sk, u32 queue,
 					       struct sk_buff_head *list,
 					       struct netlink_ext_ack *extack);
 void udpcr_queue_free(struct udpcr_queue_copy *copy);

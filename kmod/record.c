@@ -2,6 +2,7 @@
 /*
  * The record of a socket: all that UDPCR_CMD_SOCKET tells.
  */
+#include <linux/cgroup.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/skmsg.h>
@@ -9,6 +10,7 @@
 #include <net/tcp_states.h>
 
 #include "compat.h"
+#include "filter.h"
 #include "membership.h"
 #include "options.h"
 #include "record.h"
@@ -116,12 +118,27 @@ static u32 queue_count(struct sock *sk)
 	return count;
 }
 
+#ifdef CONFIG_SOCK_CGROUP_DATA
+static int put_cgroup(struct sk_buff *msg, struct sock *sk)
+{
+	u64 id = cgroup_id(sock_cgroup_ptr(&sk->sk_cgrp_data));
+
+	return nla_put_u64_64bit(msg, UDPCR_A_CGROUP, id, UDPCR_A_PAD);
+}
+#else
+static int put_cgroup(struct sk_buff *msg, struct sock *sk)
+{
+	return 0;
+}
+#endif
+
 static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
 {
 	const struct udp_sock *up = udp_sk(sk);
 	u8 shutdown = READ_ONCE(sk->sk_shutdown) & SHUTDOWN_MASK;
 	u32 errors = skb_queue_len_lockless(&sk->sk_error_queue);
 	int error = READ_ONCE(sk->sk_err);
+	u32 tskey = atomic_read(&sk->sk_tskey);
 
 	if (nla_put_u32(msg, UDPCR_A_DROPS, udpcr_drops_read(sk)) ||
 	    nla_put_u32(msg, UDPCR_A_RMEM, sk_rmem_alloc_get(sk)) ||
@@ -132,7 +149,9 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
 	    (up->pending &&
 	     nla_put_u32(msg, UDPCR_A_CORK_LEN,
 			 up->len - sizeof(struct udphdr))) ||
-	    (held_count && nla_put_u32(msg, UDPCR_A_HELD_COUNT, held_count)))
+	    (held_count && nla_put_u32(msg, UDPCR_A_HELD_COUNT, held_count)) ||
+	    (tskey && nla_put_u32(msg, UDPCR_A_TSKEY, tskey)) ||
+	    put_cgroup(msg, sk))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -144,7 +163,8 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
  * @file: its file, referenced, or NULL. Without one the record has neither
  *        UDPCR_A_FILE_FLAGS nor anycast memberships
  * @reader: the user namespace in which UDPCR_A_UID is given
- * @with_memberships: false: leave them out, and say so (UDPCR_SOCK_PARTIAL)
+ * @whole: false: leave out memberships and filters, and say so
+ *         (UDPCR_SOCK_PARTIAL)
  * @held_count: datagrams of the socket that are held aside
  *
  * What is 0 and has a meaning of absence is left out. May sleep.
@@ -153,10 +173,10 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
  * then stays.
  */
 int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
-		     struct user_namespace *reader, bool with_memberships,
+		     struct user_namespace *reader, bool whole,
 		     u32 held_count)
 {
-	u32 partial = with_memberships ? 0 : UDPCR_SOCK_PARTIAL;
+	u32 partial = whole ? 0 : UDPCR_SOCK_PARTIAL;
 	int err;
 
 	/* IPV6_ADDRFORM changes even the family; under this lock. */
@@ -169,9 +189,11 @@ int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
 		udpcr_device_put(msg, UDPCR_A_DEVICE, sock_net(sk),
 				 sk->sk_bound_dev_if) ?:
 		put_state(msg, sk, held_count) ?:
+		udpcr_group_put(msg, sk) ?:
 		udpcr_options_put(msg, sk);
-	if (!err && with_memberships)
-		err = udpcr_memberships_put(msg, sk, file);
+	if (!err && whole)
+		err = udpcr_filters_put(msg, sk) ?:
+		      udpcr_memberships_put(msg, sk, file);
 	release_sock(sk);
 	return err;
 }

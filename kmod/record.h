@@ -10,7 +10,7 @@ struct sock;
 struct user_namespace;
 
 int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
-		     struct user_namespace *reader, bool with_memberships,
+		     struct user_namespace *reader, bool whole,
 		     u32 held_count);
 size_t udpcr_record_size(struct sock *sk);
 

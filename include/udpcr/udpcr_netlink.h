@@ -41,7 +41,8 @@
  * UDPCR_CMD_SOCKET (dump)
  *   Request: nothing.  Replies: the records of all bound UDP and UDP-Lite
  *   sockets of the namespace.  Needs CAP_NET_ADMIN.  A record that does not
- *   fit into 60 kB has UDPCR_SOCK_PARTIAL and comes without memberships.
+ *   fit into 60 kB has UDPCR_SOCK_PARTIAL and comes without memberships and
+ *   filters.
  *
  * UDPCR_CMD_QUEUE (dump)
  *   Request: a socket and UDPCR_A_QUEUE (u32, UDPCR_QUEUE_RECEIVE when absent);
@@ -280,7 +281,9 @@ enum udpcr_cmd {
 						 */
 #define UDPCR_SOCK_ENCAP	(1U << 5)	/* UDP_ENCAP or a tunnel's */
 #define UDPCR_SOCK_SOCKMAP	(1U << 6)	/* in a BPF sockmap */
-#define UDPCR_SOCK_PARTIAL	(1U << 7)	/* the memberships did not fit */
+#define UDPCR_SOCK_PARTIAL	(1U << 7)	/* memberships and filters did
+						 * not fit
+						 */
 
 /* UDPCR_A_QUEUE */
 enum udpcr_queue {

@@ -31,6 +31,9 @@ constexpr Asked kAsked[] = {
     {SOL_IP, IP_RECVTTL, IP_TTL, "IP_TTL"},
     {SOL_IP, IP_RECVTOS, IP_TOS, "IP_TOS"},
     {SOL_IP, IP_RECVORIGDSTADDR, IP_ORIGDSTADDR, "IP_ORIGDSTADDR"},
+    {SOL_IP, IP_RECVOPTS, IP_RECVOPTS, "IP_RECVOPTS"},
+    {SOL_IP, IP_RETOPTS, IP_RETOPTS, "IP_RETOPTS"},
+    {SOL_IP, kIpRecvfragsize, kIpRecvfragsize, "IP_RECVFRAGSIZE"},
     {SOL_UDP, kUdpGro, kUdpGro, "UDP_GRO"},
 };
 constexpr Asked kAsked6[] = {
@@ -38,6 +41,14 @@ constexpr Asked kAsked6[] = {
     {SOL_IPV6, IPV6_RECVHOPLIMIT, IPV6_HOPLIMIT, "IPV6_HOPLIMIT"},
     {SOL_IPV6, IPV6_RECVTCLASS, IPV6_TCLASS, "IPV6_TCLASS"},
     {SOL_IPV6, kIpv6Recvorigdstaddr, kIpv6Recvorigdstaddr, "IPV6_ORIGDSTADDR"},
+    {SOL_IPV6, kIpv6Recvfragsize, kIpv6Recvfragsize, "IPV6_RECVFRAGSIZE"},
+    {SOL_IPV6, kIpv6Flowinfo, kIpv6Flowinfo, "IPV6_FLOWINFO"},
+    {SOL_IPV6, IPV6_RECVHOPOPTS, IPV6_HOPOPTS, "IPV6_HOPOPTS"},
+    {SOL_IPV6, IPV6_RECVDSTOPTS, IPV6_DSTOPTS, "IPV6_DSTOPTS"},
+    {SOL_IPV6, IPV6_RECVRTHDR, IPV6_RTHDR, "IPV6_RTHDR"},
+    {SOL_IPV6, IPV6_2292HOPOPTS, IPV6_2292HOPOPTS, "IPV6_2292HOPOPTS"},
+    {SOL_IPV6, IPV6_2292DSTOPTS, IPV6_2292DSTOPTS, "IPV6_2292DSTOPTS"},
+    {SOL_IPV6, IPV6_2292RTHDR, IPV6_2292RTHDR, "IPV6_2292RTHDR"},
 };
 
 std::string name_of(int level, int type) {
@@ -88,6 +99,9 @@ std::string to_string(const Received& received) {
 
 void ask_for_all(int fd) {
   for (const Asked& one : kAsked) set(fd, one.level, one.name, 1);
+  // Since 6.14; elsewhere nobody sees the priority.
+  const int on = 1;
+  (void)::setsockopt(fd, SOL_SOCKET, kSoRcvpriority, &on, sizeof on);
   if (get(fd, SOL_SOCKET, SO_DOMAIN) != AF_INET6) return;
   for (const Asked& one : kAsked6) set(fd, one.level, one.name, 1);
 }
@@ -96,7 +110,7 @@ bool receive(int fd, Received& received, int flags) {
   std::string room(70000, '\0');
   sockaddr_storage name{};
   iovec vector{room.data(), room.size()};
-  alignas(cmsghdr) char control[2048];
+  alignas(cmsghdr) char control[8192];
   msghdr message{};
   message.msg_name = &name;
   message.msg_namelen = sizeof name;
@@ -121,8 +135,8 @@ bool receive(int fd, Received& received, int flags) {
   for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
        item = CMSG_NXTHDR(&message, item)) {
     const unsigned char* data = CMSG_DATA(item);
-    received.ancillary[name_of(item->cmsg_level, item->cmsg_type)] =
-        Bytes(data, data + (item->cmsg_len - CMSG_LEN(0)));
+    Bytes& all = received.ancillary[name_of(item->cmsg_level, item->cmsg_type)];
+    all.insert(all.end(), data, data + (item->cmsg_len - CMSG_LEN(0)));
   }
   return true;
 }

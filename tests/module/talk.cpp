@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kRoom = std::size_t{128} * 1024;
 // linux/netlink.h, NLA_TYPE_MASK: without the bits for nests and byte order.
 constexpr std::uint16_t kTypeMask = 0x3fff;
+constexpr std::uint16_t kNested = 0x8000;
 
 [[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
@@ -117,9 +118,14 @@ Request& Request::raw(std::uint16_t type, const void* data, std::size_t size) {
 
 Request& Request::port(std::uint16_t type, std::uint16_t value) { return u16(type, htons(value)); }
 
+Request& Request::nest(std::uint16_t type, const Request& inner) {
+  return bytes(type | kNested, inner.payload());
+}
+
 Request& Request::copy(const Attrs& attributes) {
   for (const Attr& one : attributes.all) {
-    if (one.type != UDPCR_A_PAD) bytes(one.type, one.value);
+    const bool nested = one.type == UDPCR_A_ERRMSG;
+    if (one.type != UDPCR_A_PAD) bytes(nested ? one.type | kNested : one.type, one.value);
   }
   return *this;
 }
@@ -256,8 +262,11 @@ Message Talk::take(int fd, std::uint32_t handle) {
   return must(Request(UDPCR_CMD_TAKE).socket(fd).u32(UDPCR_A_HANDLE, handle)).one();
 }
 
-void Talk::stage(int fd, std::uint32_t handle) {
-  must(Request(UDPCR_CMD_STAGE).socket(fd).u32(UDPCR_A_HANDLE, handle));
+void Talk::stage(int fd, std::uint32_t handle, std::uint32_t which) {
+  Request request(UDPCR_CMD_STAGE);
+  request.socket(fd).u32(UDPCR_A_HANDLE, handle);
+  if (which != UDPCR_QUEUE_RECEIVE) request.u32(UDPCR_A_QUEUE, which);
+  must(request);
 }
 
 void Talk::add(std::uint32_t handle, const Attrs& datagram) {

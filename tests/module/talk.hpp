@@ -61,6 +61,7 @@ class Request {
   Request& port(std::uint16_t type, std::uint16_t value);  // from host order
   Request& u32(std::uint16_t type, std::uint32_t value) { return raw(type, &value, sizeof value); }
   Request& u64(std::uint16_t type, std::uint64_t value) { return raw(type, &value, sizeof value); }
+  Request& nest(std::uint16_t type, const Request& inner);
   // All attributes of a message that the module gave.
   Request& copy(const Attrs& attributes);
 
@@ -114,7 +115,7 @@ class Talk {
   std::vector<Message> queue(int fd, std::uint32_t which = UDPCR_QUEUE_RECEIVE);
   std::vector<Message> held(std::uint32_t handle);
   Message take(int fd, std::uint32_t handle);
-  void stage(int fd, std::uint32_t handle);
+  void stage(int fd, std::uint32_t handle, std::uint32_t which = UDPCR_QUEUE_RECEIVE);
   void add(std::uint32_t handle, const Attrs& datagram);
   void put(std::uint32_t handle, std::uint32_t position);
   void drop(std::uint32_t handle);

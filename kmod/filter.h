@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef UDPCR_FILTER_H
+#define UDPCR_FILTER_H
+
+struct sk_buff;
+struct sock;
+
+int udpcr_filters_put(struct sk_buff *msg, struct sock *sk);
+int udpcr_group_put(struct sk_buff *msg, const struct sock *sk);
+
+#endif /* UDPCR_FILTER_H */
