@@ -36,6 +36,7 @@ Rows all_rows() {
   add_multicast(rows);
   add_filters(rows);
   add_sharing(rows);
+  add_cgroups(rows);
   add_trees(rows);
   return rows;
 }

@@ -18,6 +18,7 @@ void add_errors(Rows& rows);
 void add_multicast(Rows& rows);
 void add_filters(Rows& rows);
 void add_sharing(Rows& rows);
+void add_cgroups(Rows& rows);
 // The last ones: they fork.
 void add_trees(Rows& rows);
 

@@ -2,6 +2,7 @@
 #include <cerrno>
 
 #include "rows.hpp"
+#include "wire.hpp"
 
 namespace fidelity {
 namespace {
@@ -13,6 +14,17 @@ void queue_one(Trial& trial, const std::string& client, const std::string& serve
   const unsigned port = local_of(trial.fd()).port();
   send_from(at(client, trial.port(1)), at(server, port), "waiting", trial.fd());
   trial.note("port", std::to_string(port));
+}
+
+void queue_from_wire(Trial& trial, const Kind& kind, const char* destination) {
+  Packet packet;
+  packet.source = kind.right;
+  packet.destination = destination;
+  packet.source_port = 4321;
+  packet.destination_port = trial.port();
+  packet.payload = "waiting";
+  trial.note("port", std::to_string(trial.port()));
+  send_packet_to(trial.fd(), packet);
 }
 
 // Names, what a port that the kernel chose does, and what follows when the
@@ -121,6 +133,32 @@ void add_mixed_rows(Rows& rows) {
                     trial.answer("v6only", get_number(trial.fd(), SOL_IPV6, IPV6_V6ONLY));
                     tell_names(trial);
                   }});
+  add_bound(rows, "bound_to_broadcast", AF_INET, "10.9.0.255", "127.0.0.1", "127.0.0.1");
+  rows.back().set = [](Trial& trial) { queue_from_wire(trial, kV4, "10.9.0.255"); };
+  for (const Kind& kind : {kV4, kV6}) {
+    const std::string group =
+        kind.family == AF_INET ? kind.group : kind.group + std::string("%left");
+    add_bound(rows, std::string("bound_to_group/") + kind.suffix, kind.family, group, group, group);
+    rows.back().set = [=](Trial& trial) {
+      group_req request{};
+      request.gr_interface = interface_index("left");
+      request.gr_group = at(kind.group, 0).name;
+      set(trial.fd(), kind.family == AF_INET ? SOL_IP : SOL_IPV6, MCAST_JOIN_GROUP, request,
+          "join");
+      queue_from_wire(trial, kind, kind.group);
+    };
+    // Connected once, and no more.
+    rows.push_back({std::string("address/disconnected/") + kind.suffix, kNamed,
+                    [=](Trial& trial) {
+                      trial.make(kind.family);
+                      bind_to(trial.fd(), at(kind.any, trial.port()));
+                      if (!trial.sets()) return;
+                      connect_to(trial.fd(), at(kind.second, trial.port(1)));
+                      disconnect(trial.fd());
+                    },
+                    [=](Trial& trial) { queue_one(trial, kind.second, kind.loopback); },
+                    tell_names});
+  }
   // The program names the device as well, before it binds.
   for (const Kind& kind : {kV4, kV6}) {
     rows.push_back({std::string("address/device/") + kind.suffix, "SO_BINDTODEVICE|device",
