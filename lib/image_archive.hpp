@@ -268,6 +268,9 @@ class Reader : public boost::archive::binary_iarchive_impl<Reader, char, std::ch
     queues_ = queues_.subspan(size);
   }
 
+  // False: an older version ended the structure that is being read here.
+  [[nodiscard]] bool goes_on() const { return source_.left() != 0; }
+
   void load_ballast() {
     const std::uint32_t size = count();
     need(size, "ballast");

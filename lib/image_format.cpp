@@ -40,6 +40,7 @@ void save(archive::Writer& writer, const ImageSocket& socket, unsigned /*version
   writer.save_queue(socket.receive_queue);
   writer.save_queue(socket.send_queue);
   writer << socket.losses;
+  writer.save_queue(socket.error_queue);
 }
 
 void load(archive::Reader& reader, ImageSocket& socket, unsigned /*version*/) {
@@ -47,6 +48,7 @@ void load(archive::Reader& reader, ImageSocket& socket, unsigned /*version*/) {
   reader.load_queue(socket.receive_queue);
   reader.load_queue(socket.send_queue);
   reader >> socket.losses;
+  if (reader.goes_on()) reader.load_queue(socket.error_queue);  // since version 2
 }
 
 template <typename Archive>
@@ -189,7 +191,8 @@ Bytes serialize_image(const Image& image) {
   check_references(image);
   std::size_t queues = 0;
   for (const ImageSocket& socket : image.sockets) {
-    queues += socket.receive_queue.bytes().size() + socket.send_queue.bytes().size();
+    queues += socket.receive_queue.bytes().size() + socket.send_queue.bytes().size() +
+              socket.error_queue.bytes().size();
   }
   Bytes file(sizeof(Header));
   {
@@ -208,7 +211,8 @@ Bytes serialize_image(const Image& image) {
   header.argv_hash = image.full_arguments_hash.value_or(arguments_hash(image.arguments));
   file.reserve(file.size() + queues);
   for (const ImageSocket& socket : image.sockets) {
-    for (const MessageStream* queue : {&socket.receive_queue, &socket.send_queue}) {
+    for (const MessageStream* queue :
+         {&socket.receive_queue, &socket.send_queue, &socket.error_queue}) {
       file.insert(file.end(), queue->bytes().begin(), queue->bytes().end());
     }
   }

@@ -66,8 +66,9 @@ Bytes make_transport(const PacketPlan& plan, ByteView payload) {
 
 // The kernel fills in the total length and the header's checksum.
 Bytes ipv4_packet(const PacketPlan& plan, ByteView data, std::size_t offset, bool more) {
-  Bytes packet(kIpv4Header + data.size());
-  packet[0] = 0x45;
+  const std::size_t header = kIpv4Header + plan.options.size();
+  Bytes packet(header + data.size());
+  packet[0] = static_cast<std::uint8_t>(0x40U | header / 4);
   packet[1] = plan.tos;
   put16(&packet[2], packet.size());
   put16(&packet[4], plan.mark.ipv4_id);
@@ -76,19 +77,20 @@ Bytes ipv4_packet(const PacketPlan& plan, ByteView data, std::size_t offset, boo
   packet[9] = plan.protocol;
   std::copy_n(plan.source.bytes, 4, &packet[12]);
   std::copy_n(plan.destination.bytes, 4, &packet[16]);
-  std::copy(data.begin(), data.end(), packet.begin() + kIpv4Header);
+  std::copy(plan.options.begin(), plan.options.end(), packet.begin() + kIpv4Header);
+  std::copy(data.begin(), data.end(), packet.begin() + static_cast<std::ptrdiff_t>(header));
   return packet;
 }
 
 Bytes ipv6_packet(const PacketPlan& plan, ByteView data, std::size_t offset, bool fragment,
                   bool more) {
-  const std::size_t extra = fragment ? kFragmentHeader : 0;
+  const std::size_t extra = fragment ? kFragmentHeader : plan.options.size();
   Bytes packet(kIpv6Header + extra + data.size());
   const std::uint32_t first =
       htonl(6U << 28U | std::uint32_t{plan.tos} << 20U | (plan.mark.flow_label & 0xfffffU));
   std::memcpy(packet.data(), &first, sizeof first);
   put16(&packet[4], extra + data.size());
-  packet[6] = fragment ? kNextFragment : plan.protocol;
+  packet[6] = fragment ? kNextFragment : plan.options.empty() ? plan.protocol : plan.next_header;
   packet[7] = plan.ttl;
   std::copy_n(plan.source.bytes, 16, &packet[8]);
   std::copy_n(plan.destination.bytes, 16, &packet[24]);
@@ -96,13 +98,54 @@ Bytes ipv6_packet(const PacketPlan& plan, ByteView data, std::size_t offset, boo
     packet[40] = plan.protocol;
     put16(&packet[42], offset | (more ? 1U : 0U));
     put16(&packet[46], plan.mark.ipv4_id);  // identification, lower half
+  } else {
+    std::copy(plan.options.begin(), plan.options.end(), packet.begin() + kIpv6Header);
   }
   std::copy(data.begin(), data.end(),
             packet.begin() + static_cast<std::ptrdiff_t>(kIpv6Header + extra));
   return packet;
 }
 
+// The kernel writes into a recorded route and into timestamps on arrival
+// (net/ipv4/ip_options.c, __ip_options_compile).
+bool is_left_alone(ByteView options) {
+  constexpr std::uint8_t kEnd = 0;
+  constexpr std::uint8_t kNothing = 1;
+  constexpr std::uint8_t kRecordRoute = 7;
+  constexpr std::uint8_t kTimestamp = 68;
+  for (std::size_t at = 0; at < options.size() && options[at] != kEnd;) {
+    if (options[at] == kRecordRoute || options[at] == kTimestamp) return false;
+    const bool single = options[at] == kNothing;
+    if (!single && (at + 1 == options.size() || options[at + 1] < 2)) return false;
+    at += single ? 1 : options[at + 1];
+  }
+  return true;
+}
+
+// Whether each of the headers names the next, and the last one UDP.
+bool is_whole(ByteView headers, std::uint8_t protocol) {
+  std::uint8_t next = 0;
+  while (headers.size() >= 8) {
+    const std::size_t size = (headers[1] + std::size_t{1}) * 8;
+    if (size > headers.size()) return false;
+    next = headers[0];
+    headers = headers.subspan(size);
+  }
+  return headers.empty() && next == protocol;
+}
+
 }  // namespace
+
+bool can_send(const PacketPlan& plan, std::size_t payload) {
+  if (plan.options.empty()) return true;
+  const std::size_t header = plan.source.family == AF_INET ? kIpv4Header : kIpv6Header;
+  const std::size_t size = header + plan.options.size() + kUdpHeader + payload;
+  if (size > std::min<std::size_t>(plan.mtu, 65535)) return false;
+  return plan.source.family == AF_INET
+             ? plan.options.size() <= 40 && plan.options.size() % 4 == 0 &&
+                   is_left_alone(plan.options)
+             : is_whole(plan.options, plan.protocol);
+}
 
 std::vector<Bytes> make_packets(const PacketPlan& plan, ByteView payload) {
   const bool v4 = plan.source.family == AF_INET;
@@ -110,7 +153,8 @@ std::vector<Bytes> make_packets(const PacketPlan& plan, ByteView payload) {
   const ByteView data = transport;
   const std::size_t header = v4 ? kIpv4Header : kIpv6Header;
   std::vector<Bytes> packets;
-  if (header + data.size() <= std::min<std::size_t>(plan.mtu, v4 ? 65535 : 65536)) {
+  if (header + plan.options.size() + data.size() <=
+      std::min<std::size_t>(plan.mtu, v4 ? 65535 : 65536)) {
     packets.push_back(v4 ? ipv4_packet(plan, data, 0, false)
                          : ipv6_packet(plan, data, 0, false, false));
     return packets;

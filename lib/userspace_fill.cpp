@@ -206,6 +206,9 @@ struct Counts {
   std::size_t interface = 0;
   std::size_t ttl = 0;
   std::size_t mark = 0;
+  std::size_t options = 0;
+  std::size_t flow = 0;
+  std::size_t priority = 0;
 };
 
 std::uint16_t bind_private_port(int fd, int family) {
@@ -248,9 +251,15 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
     lose("original destination", count, " datagrams show the private port of the restore", kModule);
   }
   if (visible.flow && record.family == AF_INET6) {
-    lose("flow label", count, " datagrams carry another flow label", "not restored yet");
+    // Either all carry the mark by which the filter knows them, or none its own.
+    const bool mark_is_seen = is_on(record, SOL_SOCKET, kSoRcvmark);
+    lose("flow label", raw ? (mark_is_seen ? count : 0) : lost.flow,
+         " datagrams carry another flow label", kModule);
   }
+  lose("IP options", lost.options, " datagrams had options or extension headers",
+       raw ? kModule : "run with CAP_NET_RAW");
   lose("mark", lost.mark, " datagrams had a firewall mark", kModule);
+  lose("priority", lost.priority, " datagrams had a priority", kModule);
 }
 
 void disconnect(int fd) {
@@ -271,6 +280,7 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   target.family = record.family;
   target.protocol = record.protocol;
   target.interface_matters = visible.interface;
+  target.flow_matters = visible.flow && !is_on(record, SOL_SOCKET, kSoRcvmark);
 
   Sender& sender = senders.acquire(target, fd);
   const bool raw = senders.raw();
@@ -301,7 +311,10 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.source += kept.source ? 0 : 1;
         lost.destination += kept.destination || !datagram.destination ? 0 : 1;
         lost.ttl += kept.ttl ? 0 : 1;
+        lost.options += kept.options ? 0 : 1;
         lost.mark += datagram.mark.value_or(0) != 0 ? 1 : 0;
+        lost.flow += datagram.flow_label ? 1 : 0;
+        lost.priority += datagram.priority ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&
                            !datagram.destination->is_multicast() &&
                            owners.of(*datagram.destination) != *datagram.ifindex;

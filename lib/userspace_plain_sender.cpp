@@ -84,6 +84,7 @@ Kept PlainSender::add(const Datagram& datagram, ByteView payload) {
                      routes_.reach(*datagram.destination) == Reach::local;
   if (kept.destination) destination = *datagram.destination;
   kept.interface = kept.destination;
+  kept.options = datagram.ip_options.empty();
   destination.port = target_.port;
   const int fd = sender_for(source, kept.source);
 

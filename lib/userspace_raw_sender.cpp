@@ -45,6 +45,7 @@ class RawSender final : public Sender {
     }
     mark_.ipv4_id = static_cast<std::uint16_t>(random[0] | 1U);
     mark_.flow_label = 0x10000U | random[1];
+    mark_.socket = std::uint32_t{mark_.ipv4_id} << 16U | random[1];
   }
 
   [[nodiscard]] bool reusable() const noexcept override { return joined_.empty(); }
@@ -168,6 +169,7 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   PacketPlan plan;
   plan.protocol = static_cast<std::uint8_t>(target_.protocol);
   plan.mark = mark_;
+  if (target_.flow_matters) plan.mark.flow_label = datagram.flow_label.value_or(0);
   plan.tos = datagram.tos.value_or(0);
   plan.ttl = datagram.ttl.value_or(64);
   plan.source = datagram.source.value_or(loopback_address(family_));
@@ -181,6 +183,10 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   Packet packet;
   packet.interface = choose_way(datagram, plan, kept);
   plan.mtu = mtu(packet.interface == 0 ? kLoopback : packet.interface);
+  plan.options = datagram.ip_options;
+  plan.next_header = datagram.next_header.value_or(0);
+  kept.options = can_send(plan, payload.size());
+  if (!kept.options) plan.options = {};
   Address name = plan.destination;
   name.port = 0;  // raw sockets take a protocol number there (net/ipv6/raw.c)
   packet.name = name.to_sockaddr(packet.name_size);
@@ -197,6 +203,7 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
 int RawSender::flush() {
   if (packets_.empty()) return 0;
   const int fd = socket_for(family_);
+  write_number(fd, SOL_SOCKET, SO_MARK, target_.flow_matters ? static_cast<int>(mark_.socket) : 0);
   const std::size_t count = packets_.size();
   constexpr std::size_t kControl = CMSG_SPACE(sizeof(in6_pktinfo));
   std::vector<mmsghdr> messages(count);
@@ -252,9 +259,12 @@ void RawSender::admit_only_mine(int fd) const {
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 2),
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIpHeader + 4),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.ipv4_id, 3, 4),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIpHeader),
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffff),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.flow_label, 0, 1),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, target_.flow_matters
+                                             ? static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)
+                                             : kIpHeader),
+      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, target_.flow_matters ? 0xffffffffU : 0xfffffU),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target_.flow_matters ? mark_.socket : mark_.flow_label, 0,
+               1),
       BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
       BPF_STMT(BPF_RET | BPF_K, 0),
   };

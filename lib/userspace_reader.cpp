@@ -27,9 +27,12 @@ struct LevelAndName {
 // datagrams that those receive.  SO_TIMESTAMPING and not SO_TIMESTAMPNS: it can
 // be undone without a trace, and gives no time that was not taken on arrival.
 constexpr LevelAndName kChanged[] = {
-    {SOL_SOCKET, SO_PEEK_OFF},   {SOL_SOCKET, SO_TIMESTAMPING}, {SOL_IP, IP_PKTINFO},
-    {SOL_IP, IP_RECVTOS},        {SOL_IP, IP_RECVTTL},          {SOL_IPV6, IPV6_RECVPKTINFO},
-    {SOL_IPV6, IPV6_RECVTCLASS}, {SOL_IPV6, IPV6_RECVHOPLIMIT},
+    {SOL_SOCKET, SO_PEEK_OFF},    {SOL_SOCKET, SO_TIMESTAMPING}, {SOL_IP, IP_PKTINFO},
+    {SOL_IP, IP_RECVTOS},         {SOL_IP, IP_RECVTTL},          {SOL_IPV6, IPV6_RECVPKTINFO},
+    {SOL_IPV6, IPV6_RECVTCLASS},  {SOL_IPV6, IPV6_RECVHOPLIMIT}, {SOL_IP, IP_RECVOPTS},
+    {SOL_IP, kIpRecvfragsize},    {SOL_IPV6, IPV6_RECVHOPOPTS},  {SOL_IPV6, IPV6_RECVRTHDR},
+    {SOL_IPV6, IPV6_RECVDSTOPTS}, {SOL_IPV6, kIpv6Flowinfo},     {SOL_IPV6, kIpv6Recvfragsize},
+    {SOL_SOCKET, kSoRcvmark},     {SOL_SOCKET, kSoRcvpriority},
 };
 
 constexpr unsigned kBatch = 32;
@@ -37,7 +40,8 @@ constexpr unsigned kBatch = 32;
 // (include/linux/skbuff.h, SKB_TRUESIZE).
 constexpr std::uint32_t kLeastCharge = 512;
 constexpr std::size_t kPayloadRoom = 65536;
-constexpr std::size_t kControlRoom = 1024;
+// Extension headers have up to 2 KiB each.
+constexpr std::size_t kControlRoom = 8192;
 
 template <typename T>
 T load(const void* from) noexcept {
@@ -79,7 +83,20 @@ void take_ipv4(Datagram& datagram, const cmsghdr& header, const unsigned char* d
     datagram.tos = *data;
   } else if (header.cmsg_type == IP_TTL) {
     datagram.ttl = static_cast<std::uint8_t>(load<int>(data));
+  } else if (header.cmsg_type == IP_RECVOPTS) {
+    datagram.ip_options.assign(data, data + (header.cmsg_len - CMSG_LEN(0)));
+  } else if (header.cmsg_type == kIpRecvfragsize) {
+    datagram.frag_size = static_cast<std::uint16_t>(load<int>(data));
   }
+}
+
+// The kernel gives them one by one, in their order in the packet
+// (net/ipv6/datagram.c, ip6_datagram_recv_specific_ctl).
+void take_extension(Datagram& datagram, std::uint8_t number, const cmsghdr& header,
+                    const unsigned char* data) {
+  if (datagram.ip_options.empty()) datagram.next_header = number;
+  datagram.ip_options.insert(datagram.ip_options.end(), data,
+                             data + (header.cmsg_len - CMSG_LEN(0)));
 }
 
 void take_ipv6(Datagram& datagram, const cmsghdr& header, const unsigned char* data) {
@@ -96,6 +113,17 @@ void take_ipv6(Datagram& datagram, const cmsghdr& header, const unsigned char* d
     datagram.tos = static_cast<std::uint8_t>(load<int>(data));
   } else if (header.cmsg_type == IPV6_HOPLIMIT) {
     datagram.ttl = static_cast<std::uint8_t>(load<int>(data));
+  } else if (header.cmsg_type == IPV6_HOPOPTS) {
+    take_extension(datagram, IPPROTO_HOPOPTS, header, data);
+  } else if (header.cmsg_type == IPV6_RTHDR) {
+    take_extension(datagram, IPPROTO_ROUTING, header, data);
+  } else if (header.cmsg_type == IPV6_DSTOPTS) {
+    take_extension(datagram, IPPROTO_DSTOPTS, header, data);
+  } else if (header.cmsg_type == kIpv6Flowinfo) {
+    const std::uint32_t label = ntohl(load<std::uint32_t>(data)) & 0xfffffU;
+    if (label != 0) datagram.flow_label = label;
+  } else if (header.cmsg_type == kIpv6Recvfragsize) {
+    datagram.frag_size = static_cast<std::uint16_t>(load<int>(data));
   }
 }
 
@@ -105,7 +133,10 @@ void take_socket(Datagram& datagram, const cmsghdr& header, const unsigned char*
   } else if (header.cmsg_type == SO_TIMESTAMPNS && !datagram.timestamp) {
     datagram.timestamp = nanoseconds(load<timespec>(data));
   } else if (header.cmsg_type == SO_MARK) {
-    datagram.mark = load<std::uint32_t>(data);
+    if (const auto mark = load<std::uint32_t>(data); mark != 0) datagram.mark = mark;
+  } else if (header.cmsg_type == SO_PRIORITY) {
+    if (const auto priority = load<std::uint32_t>(data); priority != 0)
+      datagram.priority = priority;
   }
 }
 
@@ -141,10 +172,18 @@ ReadingOptions::ReadingOptions(int fd, int family) : state_(fd) {
   write_number(fd, SOL_IP, IP_PKTINFO, 1);
   write_number(fd, SOL_IP, IP_RECVTOS, 1);
   write_number(fd, SOL_IP, IP_RECVTTL, 1);
+  write_number(fd, SOL_IP, IP_RECVOPTS, 1);
+  write_number(fd, SOL_IP, kIpRecvfragsize, 1);
+  // Where the kernel has them and this user may.
+  write_number(fd, SOL_SOCKET, kSoRcvmark, 1);
+  write_number(fd, SOL_SOCKET, kSoRcvpriority, 1);
   if (family != AF_INET6) return;
   write_number(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
   write_number(fd, SOL_IPV6, IPV6_RECVTCLASS, 1);
-  write_number(fd, SOL_IPV6, IPV6_RECVHOPLIMIT, 1);
+  for (const int name : {IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS,
+                         kIpv6Flowinfo, kIpv6Recvfragsize}) {
+    write_number(fd, SOL_IPV6, name, 1);
+  }
 }
 
 ReadingOptions::~ReadingOptions() { state_.restore(); }

@@ -20,6 +20,7 @@ struct Kept {
   bool destination = true;
   bool interface = true;
   bool ttl = true;
+  bool options = true;  // of the IP header, extension headers
 };
 
 struct SendTarget {
@@ -27,6 +28,7 @@ struct SendTarget {
   int protocol = IPPROTO_UDP;
   std::uint16_t port = 0;          // of any address of this machine
   bool interface_matters = false;  // the program can see the arrival interface
+  bool flow_matters = false;       // and the flow label, but not the mark
 };
 
 // Datagrams are collected by add() and go out, in order, with flush(): at most

@@ -57,7 +57,8 @@ int checkpoint_inode(std::uint64_t inode, std::string path) {
   SocketState state = engine->capture(fd.get(), {});
   describe_machine(image, engine->name());
   image.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
-                           std::move(state.send_queue), std::move(state.losses)});
+                           std::move(state.send_queue), std::move(state.losses),
+                           std::move(state.error_queue)});
 
   const std::size_t slash = path.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);

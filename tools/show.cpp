@@ -107,12 +107,14 @@ Shown examine(Image image, std::string path, bool queues) {
       add_unknown(shown.unknown, skipped);
       target.receive_queue = examine_queue(socket.receive_queue, queues, shown.unknown);
       target.send_queue = examine_queue(socket.send_queue, queues, shown.unknown);
+      target.error_queue = examine_queue(socket.error_queue, queues, shown.unknown);
     } catch (const Error& error) {
       throw Error("socket " + std::to_string(i) + ": " + error.what(), error.error_number());
     }
     socket.record = {};
     socket.receive_queue = {};
     socket.send_queue = {};
+    socket.error_queue = {};
   }
   for (const ImageProcess& process : image.processes) {
     for (const ImageFd& fd : process.fds) {

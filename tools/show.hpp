@@ -33,6 +33,7 @@ struct ShownSocket {
   std::vector<std::pair<std::int32_t, std::int32_t>> fds;  // pid, number
   ShownQueue receive_queue;
   ShownQueue send_queue;
+  ShownQueue error_queue;
 };
 
 // An image with its messages decoded.

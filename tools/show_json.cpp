@@ -130,6 +130,8 @@ void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector
   write(json, socket.receive_queue, queues);
   json.key("send_queue");
   write(json, socket.send_queue, queues);
+  json.key("error_messages");
+  write(json, socket.error_queue, queues);
   json.key("losses");
   write(json, losses);
   json.close('}');

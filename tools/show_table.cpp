@@ -173,6 +173,7 @@ std::string show_table(const Shown& shown) {
     const std::string socket = " of socket " + std::to_string(i) + ":";
     text += queue("Receive queue" + socket, shown.sockets[i].receive_queue);
     text += queue("Send queue" + socket, shown.sockets[i].send_queue);
+    text += queue("Error queue" + socket, shown.sockets[i].error_queue);
   }
   return text + losses(shown);
 }

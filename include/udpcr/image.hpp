@@ -25,6 +25,7 @@ struct ImageSocket {
   MessageStream receive_queue;
   MessageStream send_queue;
   std::vector<Loss> losses;
+  MessageStream error_queue;
 };
 
 struct Image {

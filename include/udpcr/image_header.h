@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define UDPCR_IMAGE_MAGIC "UDPCRIMG"
-#define UDPCR_IMAGE_VERSION 1
+#define UDPCR_IMAGE_VERSION 2
 #define UDPCR_IMAGE_BYTE_ORDER 0x01020304U
 
 struct udpcr_image_header {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -12,11 +13,14 @@ using namespace udpcr::test;
 namespace {
 
 // What a program sees of a socket that may be shut down, the queue first.
-std::string behaviour(int fd, const Address& peer) {
-  std::string seen;
+std::string behaviour(int fd, const Address& peer, int how) {
+  pollfd events{fd, POLLIN | POLLRDHUP, 0};
+  ::poll(&events, 1, 0);
+  std::string seen = std::to_string(events.revents) + " ";
   char byte = 0;
   for (int i = 0; i < 3; ++i) {
-    const ssize_t got = ::recv(fd, &byte, 1, MSG_DONTWAIT);
+    // Whoever waits is told that nothing more will come.
+    const ssize_t got = ::recv(fd, &byte, 1, how == SHUT_WR ? MSG_DONTWAIT : 0);
     seen += got == 1 ? std::string(1, byte) : got == 0 ? "end" : std::to_string(errno);
     seen += ' ';
   }
@@ -46,11 +50,11 @@ TEST_CASE("each half that was shut down is shut down again, behind the queue") {
   INFO("how " << how << "\n" << list(state.losses));
   CHECK(state.losses.empty());
   CHECK(state.record.shutdown == how + 1);
-  const std::string before = behaviour(fd.get(), there);
+  const std::string before = behaviour(fd.get(), there, how);
   fd.reset();
   const Restored restored = engine->restore(state, {});
   INFO(list(restored.losses));
   CHECK(restored.losses.empty());
-  CHECK(behaviour(restored.fd.get(), there) == before);
+  CHECK(behaviour(restored.fd.get(), there, how) == before);
   CHECK(engine->capture(restored.fd.get(), {}).record.shutdown == how + 1);
 }

@@ -108,8 +108,8 @@ TEST_CASE("a header that is not ours says so", "[image][damage]") {
   CHECK_THAT(parse_error(with_field<std::uint32_t>(8, 0x04030201)),
              StartsWith("image of another byte order") && Contains("endian"));
   CHECK_THAT(parse_error(with_field<std::uint32_t>(8, 5)), Contains("byte order mark is 5"));
-  CHECK_THAT(parse_error(with_field<std::uint16_t>(12, 2)),
-             StartsWith("image of a future format: version 2") && Contains("reads up to 1"));
+  CHECK_THAT(parse_error(with_field<std::uint16_t>(12, 3)),
+             StartsWith("image of a future format: version 3") && Contains("reads up to 2"));
   CHECK_THAT(parse_error(with_field<std::uint16_t>(12, 0)), Contains("version is 0"));
   CHECK_THAT(parse_error(with_field<std::uint16_t>(14, 55)), Contains("size of 55"));
   CHECK_THAT(parse_error(with_field<std::uint64_t>(16, UINT64_MAX)),

@@ -118,6 +118,7 @@ Image sample_image() {
     shared.receive_queue.append(encode_datagram(full_datagram(size)));
   }
   shared.send_queue.append(encode_datagram(full_datagram(9)));
+  shared.error_queue.append(encode_datagram(full_error(3)));
   shared.losses = {{"membership", "224.0.0.251 on eth0 was joined", "join it again"},
                    {"cork", "12 bytes cannot be read", ""}};
 

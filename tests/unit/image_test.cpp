@@ -52,7 +52,9 @@ TEST_CASE("an image comes back as it was", "[image]") {
     CHECK(read.sockets[i].receive_queue.count() == image.sockets[i].receive_queue.count());
     CHECK(read.sockets[i].send_queue.bytes() == image.sockets[i].send_queue.bytes());
     CHECK(read.sockets[i].losses == image.sockets[i].losses);
+    CHECK(read.sockets[i].error_queue.bytes() == image.sockets[i].error_queue.bytes());
   }
+  CHECK(read.sockets[0].error_queue.count() == 1);
   CHECK(read.losses == image.losses);
 }
 
@@ -73,7 +75,7 @@ TEST_CASE("the bytes of an image are the format's alone", "[image]") {
   const Bytes file = serialize_image(image);
   const Bytes metadata(file.begin() + 56, file.end());
   const Bytes expected = {
-      107, 0, 0, 0,                        // the program: 107 bytes
+      115, 0, 0, 0,                        // the program: 115 bytes
       2,   0, 0, 0, '/', 'a',              // executable
       0,   0, 0, 0,                        // arguments
       0,   0, 0, 0, 0,   0,   0, 0,        // host, kernel
@@ -85,14 +87,49 @@ TEST_CASE("the bytes of an image are the format's alone", "[image]") {
       12,  0, 0, 0, 3,   0,   0, 0,        // fd: 12 bytes, number
       1,   0, 0, 0, 0,   0,   0, 0,        // flags, socket
       1,   0, 0, 0,                        // sockets: 1
-      25,  0, 0, 0, 1,   0,   0, 0, 0xaa,  // socket: 25 bytes, record of 1
+      33,  0, 0, 0, 1,   0,   0, 0, 0xaa,  // socket: 33 bytes, record of 1
       0,   0, 0, 0, 0,   0,   0, 0,        // receive queue: 0 bytes
       0,   0, 0, 0, 0,   0,   0, 0,        // send queue
       0,   0, 0, 0,                        // losses of the socket
+      0,   0, 0, 0, 0,   0,   0, 0,        // error queue
       0,   0, 0, 0,                        // losses of the whole
       0,   0, 0, 0,                        // ballast
   };
   CHECK(metadata == expected);
+}
+
+TEST_CASE("an image of version 1, without error queues, is read", "[image]") {
+  MessageStream queue;
+  queue.append(encode_datagram(test::full_datagram(3)));
+  const auto size = static_cast<std::uint8_t>(queue.bytes().size());
+  REQUIRE(queue.bytes().size() < 256);
+  const Bytes metadata = {
+      0,    0, 0, 0,                    // the program: set below
+      0,    0, 0, 0, 0, 0, 0, 0,        // executable, arguments
+      0,    0, 0, 0, 0, 0, 0, 0,        // host, kernel
+      0,    0, 0, 0, 0, 0, 0, 0,        // boot id, engine
+      0,    0, 0, 0, 0, 0, 0, 0,        // created
+      0,    0, 0, 0,                    // processes
+      1,    0, 0, 0,                    // sockets: 1
+      25,   0, 0, 0, 1, 0, 0, 0, 0xaa,  // socket: 25 bytes, record of 1
+      0,    0, 0, 0, 0, 0, 0, 0,        // receive queue
+      size, 0, 0, 0, 0, 0, 0, 0,        // send queue
+      0,    0, 0, 0,                    // losses of the socket
+      0,    0, 0, 0,                    // losses of the whole
+      0,    0, 0, 0,                    // ballast
+  };
+  Bytes file = serialize_image(Image{});
+  file.resize(56);
+  file[12] = 1;
+  file.insert(file.end(), metadata.begin(), metadata.end());
+  set_u32(file, 56, static_cast<std::uint32_t>(metadata.size() - 4));
+  file.insert(file.end(), queue.bytes().begin(), queue.bytes().end());
+  test::seal(file, metadata.size());
+  const Image read = parse_image(file);
+  REQUIRE(read.sockets.size() == 1);
+  CHECK(read.sockets[0].send_queue.count() == 1);
+  CHECK(read.sockets[0].error_queue.empty());
+  CHECK(read.losses.empty());
 }
 
 TEST_CASE("the header names the program", "[image]") {

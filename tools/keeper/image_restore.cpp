@@ -122,6 +122,7 @@ void ImageRestore::restore(std::size_t number, SocketRecord record, Engine& engi
     state.record = std::move(record);
     state.receive_queue = socket.receive_queue;
     state.send_queue = socket.send_queue;
+    state.error_queue = socket.error_queue;
     state.losses = socket.losses;
     if (!map_.empty()) map_.apply(state);
     if (!options_.restore_queues) too_old_ += socket.receive_queue.count();

@@ -151,7 +151,8 @@ class Work {
       told_.complete(state);
       name_interfaces(sent.fd.get(), state);
     }
-    queue_bytes_ += state.receive_queue.bytes().size();
+    queue_bytes_ += state.receive_queue.bytes().size() + state.send_queue.bytes().size() +
+                    state.error_queue.bytes().size();
     if (queue_bytes_ > kMostQueueBytes) {
       throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
                   " MiB, the most that one image takes; UDPCR_QUEUES=none leaves them out");
@@ -162,7 +163,8 @@ class Work {
     sockets_.push_back(
         {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
-                              std::move(state.send_queue), std::move(state.losses)});
+                              std::move(state.send_queue), std::move(state.losses),
+                              std::move(state.error_queue)});
     return place->second;
   }
 
