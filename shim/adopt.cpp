@@ -96,8 +96,11 @@ class Fresh {
   [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
 
   [[nodiscard]] bool is_of_kind(const wire::TableEntry& entry) const {
-    return entry.family == family_ && entry.protocol == protocol_ &&
-           (entry.netns_cookie == netns_cookie_ || entry.netns_cookie == 0 || netns_cookie_ == 0);
+    return entry.family == family_ && entry.protocol == protocol_ && is_in_namespace_of(entry);
+  }
+
+  [[nodiscard]] bool is_in_namespace_of(const wire::TableEntry& entry) const {
+    return entry.netns_cookie == netns_cookie_ || entry.netns_cookie == 0 || netns_cookie_ == 0;
   }
 
   [[nodiscard]] bool would_bind_as(const wire::TableEntry& entry, const Endpoint& wanted) const {
@@ -280,10 +283,11 @@ bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
          });
 }
 
-bool give_port_up(const FdSlot& slot, const sockaddr* address, socklen_t size) {
+bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t size) {
   const Endpoint wanted(address, size);
   if (wanted.port == 0) return false;
   const Turn own_turn(turn);
+  const Fresh fresh(fd, slot);
   const uint16_t protocol = (slot.flags.load(std::memory_order_relaxed) & kFdUdpLite) != 0
                                 ? IPPROTO_UDPLITE
                                 : IPPROTO_UDP;
@@ -291,6 +295,7 @@ bool give_port_up(const FdSlot& slot, const sockaddr* address, socklen_t size) {
   for (uint32_t i = 0; i < table_entries; ++i) {
     const wire::TableEntry& entry = entry_at(i);
     if (!is_held(entry) || entry.actual_port != wanted.port || entry.protocol != protocol) continue;
+    if (!fresh.is_in_namespace_of(entry)) continue;
     int none = -1;
     const int error = channel::ask(wire::Type::release, i, none);
     if (error != 0 && !is_refusal(error)) {

@@ -30,7 +30,7 @@ bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
 bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
 
 // bind(2) gave EADDRINUSE.  True: held sockets stood in the way and are gone.
-bool give_port_up(const FdSlot& slot, const sockaddr* address, socklen_t size);
+bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t size);
 
 // What kFdBound* says of a bind(2) to this address.
 uint32_t bind_flags(const sockaddr* address, socklen_t size);

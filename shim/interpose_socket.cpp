@@ -63,7 +63,8 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
   const bool pending = adopt::is_pending();
   if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
   int result = libc().bind(fd, address, size);
-  if (result < 0 && pending && errno == EADDRINUSE && adopt::give_port_up(*slot, address, size)) {
+  if (result < 0 && pending && errno == EADDRINUSE &&
+      adopt::give_port_up(fd, *slot, address, size)) {
     result = libc().bind(fd, address, size);
   }
   if (result == 0) fd_table.change_socket_flags(fd, adopt::bind_flags(address, size), 0);

@@ -96,6 +96,16 @@ class Slots {
     return 0;
   }
 
+  // What a thread that does not exist here was writing is lost.
+  void end_writes() {
+    const unsigned used = used_.load(std::memory_order_relaxed);
+    for (unsigned i = 0; i < used; ++i) {
+      if (slots_[i].version.load(std::memory_order_relaxed) % 2 == 0) continue;
+      slots_[i].option = {};
+      slots_[i].version.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
   [[nodiscard]] bool any() const { return used_.load(std::memory_order_relaxed) != 0; }
 
  private:
@@ -266,6 +276,10 @@ int each(Send send, void* context) {
   return error != 0 ? error : programs.send_each(send, context);
 }
 
-void reset_turn() { turn.store(false, std::memory_order_relaxed); }
+void reset_turn() {
+  turn.store(false, std::memory_order_relaxed);
+  numbers.end_writes();
+  programs.end_writes();
+}
 
 }  // namespace udpcr::recorded_options

@@ -56,6 +56,8 @@ std::string show_json(const Shown& shown);
 std::string option_label(const SocketOption& option);
 // "2024-05-01T12:00:00.123456789Z"
 std::string utc_time(std::uint64_t nanoseconds);
+// Whom F_SETOWN names: "process", "thread", "group"; "nobody".
+std::string owner_kind(const FileOwner& owner);
 std::string protocol_name(std::uint16_t protocol);
 // For a terminal: control characters and what is no UTF-8 as \xNN.
 std::string printable(const std::string& text);

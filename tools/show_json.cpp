@@ -87,6 +87,25 @@ void write_memberships(JsonWriter& json, const SocketRecord& record) {
   json.close(']');
 }
 
+void write_owner(JsonWriter& json, const SocketRecord& record) {
+  json.open('{');
+  json.member("type", owner_kind(record.owner));
+  json.member("pid", record.owner.pid);
+  json.member("signal", record.owner.signal);
+  json.close('}');
+}
+
+void write_interfaces(JsonWriter& json, const SocketRecord& record) {
+  json.open('[');
+  for (const Interface& interface : record.interfaces) {
+    json.open('{');
+    json.member("index", interface.index);
+    json.member("name", interface.name);
+    json.close('}');
+  }
+  json.close(']');
+}
+
 void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector<Loss>& losses,
                   bool queues) {
   const SocketRecord& record = socket.record;
@@ -113,7 +132,16 @@ void write_socket(JsonWriter& json, const ShownSocket& socket, const std::vector
   json.member("bound_address", (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0);
   json.member("bound_port", (record.flags & UDPCR_SOCK_BOUND_PORT) != 0);
   json.member("bound_known", (record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0);
+  json.member("netns", record.netns);
+  json.key("interfaces");
+  write_interfaces(json, record);
   json.member("uid", record.uid);
+  json.member("cgroup", record.cgroup);
+  json.member("label", record.label);
+  if (record.reuseport_index) json.member("reuseport_index", *record.reuseport_index);
+  json.key("owner");
+  write_owner(json, record);
+  json.member("timestamp_key", record.tskey);
   json.member("file_flags", record.file_flags);
   json.member("drops", record.drops);
   json.member("rmem", record.rmem);

@@ -117,6 +117,25 @@ std::string also(const SocketRecord& record) {
     }
     add(what);
   }
+  if (!record.netns.empty()) add("in network namespace " + printable(record.netns));
+  if (!record.interfaces.empty()) {
+    std::string names = "interfaces ";
+    for (const Interface& interface : record.interfaces) {
+      if (names.back() != ' ') names += ", ";
+      names += std::to_string(interface.index) + " " + printable(interface.name);
+    }
+    add(names);
+  }
+  if (record.owner.pid != 0) {
+    add(owner_kind(record.owner) + " " + std::to_string(record.owner.pid) + " is signalled");
+  }
+  if (record.owner.signal != 0) add("by signal " + std::to_string(record.owner.signal));
+  if (record.cgroup != 0) add("cgroup " + std::to_string(record.cgroup));
+  if (!record.label.empty()) add("label " + printable(record.label));
+  if (record.reuseport_index) {
+    add("number " + std::to_string(*record.reuseport_index) + " of its SO_REUSEPORT group");
+  }
+  if (record.tskey != 0) add("transmit timestamp " + std::to_string(record.tskey) + " is next");
   if (record.shutdown != 0) add("shut down for " + shutdown_text(record.shutdown));
   if (record.error != 0) {
     add(std::string("pending error: ") + std::strerror(static_cast<int>(record.error)));

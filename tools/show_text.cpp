@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The words that both forms of `udpcr show` use.
+#include <fcntl.h>
 #include <netinet/in.h>
 
 #include <array>
@@ -27,6 +28,12 @@ std::string utc_time(std::uint64_t nanoseconds) {
                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
                 static_cast<int>(nanoseconds % kSecond));
   return text;
+}
+
+std::string owner_kind(const FileOwner& owner) {
+  if (owner.pid == 0) return "nobody";
+  if (owner.type == F_OWNER_TID) return "thread";
+  return owner.type == F_OWNER_PGRP ? "group" : "process";
 }
 
 std::string protocol_name(std::uint16_t protocol) {

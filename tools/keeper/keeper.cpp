@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "namespace_engine.hpp"
 #include "privileges.hpp"
 
 namespace udpcr::keeper {
@@ -162,7 +163,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
   std::unique_ptr<Engine> engine;
   try {
-    engine = make_engine(UseEngine(settings_.engine));
+    engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     log_.debug("the " + std::string(engine->name()) + " engine is used");
   } catch (const Error& error) {
     log_.error(std::string(error.what()) + "; nothing is restored, and no checkpoint is possible");

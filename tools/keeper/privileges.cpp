@@ -25,26 +25,59 @@ namespace {
 constexpr unsigned kKept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
                               CAP_KILL,      CAP_CHOWN,   CAP_DAC_OVERRIDE};
 
-void drop_capabilities() {
+// In force only while another network namespace is entered or left (setns(2)),
+// for sockets that live there.
+constexpr unsigned kRaised[] = {CAP_SYS_ADMIN};
+
+struct Capabilities {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
-  if (syscall(SYS_capget, &header, data) != 0) {
-    throw Error("capget: " + std::string(std::strerror(errno)), errno);
+
+  Capabilities() {
+    if (syscall(SYS_capget, &header, data) != 0) {
+      throw Error("capget: " + std::string(std::strerror(errno)), errno);
+    }
   }
+  void set() {
+    if (syscall(SYS_capset, &header, data) != 0) {
+      throw Error("capset: " + std::string(std::strerror(errno)), errno);
+    }
+  }
+};
+
+constexpr __u32 bit(unsigned capability) { return 1U << capability % 32; }
+
+void drop_capabilities() {
+  Capabilities all;
   __u32 kept[2] = {};
-  for (const unsigned capability : kKept) kept[capability / 32] |= 1U << capability % 32;
+  __u32 raised[2] = {};
+  for (const unsigned capability : kKept) kept[capability / 32] |= bit(capability);
+  for (const unsigned capability : kRaised) raised[capability / 32] |= bit(capability);
   for (unsigned i = 0; i < 2; ++i) {
-    data[i].permitted &= kept[i];
-    data[i].effective = data[i].permitted;
-    data[i].inheritable = 0;
+    all.data[i].permitted &= kept[i] | raised[i];
+    all.data[i].effective = all.data[i].permitted & kept[i];
+    all.data[i].inheritable = 0;
   }
-  if (syscall(SYS_capset, &header, data) != 0) {
-    throw Error("capset: " + std::string(std::strerror(errno)), errno);
-  }
+  all.set();
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
 }  // namespace
+
+Raised::Raised(unsigned capability) {
+  Capabilities now;
+  for (unsigned i = 0; i < 2; ++i) before_[i] = now.data[i].effective;
+  now.data[capability / 32].effective |= now.data[capability / 32].permitted & bit(capability);
+  now.set();
+}
+
+Raised::~Raised() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (syscall(SYS_capget, &header, data) != 0) return;
+  for (unsigned i = 0; i < 2; ++i) data[i].effective = before_[i];
+  syscall(SYS_capset, &header, data);
+}
 
 void enter_keeper_life(int& channel) {
   if (channel <= STDERR_FILENO) {

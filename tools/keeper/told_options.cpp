@@ -21,7 +21,8 @@ namespace udpcr::keeper {
 
 namespace {
 
-constexpr std::size_t kMostOptions = 65536;
+// Of all messages of one checkpoint.
+constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 // The budget of a fresh socket (BUSY_POLL_BUDGET, include/net/busy_poll.h,
 // Linux 6.1): more needs CAP_NET_ADMIN, which the keeper may have and the
 // program not.
@@ -111,8 +112,10 @@ void ToldOptions::take(const Packet& packet) {
                 std::to_string(option.name) + " of " + std::to_string(option.size) +
                 " bytes is none that a program may tell; it is left out");
   }
-  if (++count_ > kMostOptions) {
-    throw Error("more than " + std::to_string(kMostOptions) + " socket options are told");
+  bytes_ += packet.data.size();
+  if (bytes_ > kMostBytes) {
+    throw Error("the program tells more than " + std::to_string(kMostBytes >> 20) +
+                " MiB of socket options; this one is left out");
   }
   told_[option.inode].push_back(
       {option.level, option.name,
@@ -134,7 +137,7 @@ void ToldOptions::remember(int fd, const SocketRecord& record, const std::vector
     options.push_back({option.level, option.name, option.value});
   }
   for (const Membership& membership : record.memberships) {
-    if (!membership.anycast || is_lost("anycast")) continue;
+    if (!membership.anycast || !record.netns.empty() || is_lost("anycast")) continue;
     ipv6_mreq request{};
     std::memcpy(&request.ipv6mr_multiaddr, membership.group.bytes, sizeof(in6_addr));
     request.ipv6mr_interface = if_nametoindex(membership.device.c_str());
@@ -142,14 +145,18 @@ void ToldOptions::remember(int fd, const SocketRecord& record, const std::vector
     std::memcpy(value.data(), &request, sizeof request);
     options.push_back({SOL_IPV6, IPV6_JOIN_ANYCAST, std::move(value)});
   }
-  if (!options.empty()) remembered_[status.st_ino] = std::move(options);
+  remembered_[status.st_ino] = std::move(options);
 }
 
-void ToldOptions::complete(SocketState& state) const {
+void ToldOptions::complete(SocketState& state, bool seen) const {
   const auto told = told_.find(state.record.inode);
   const auto remembered = remembered_.find(state.record.inode);
   static const Options kNone;
   const Options& now = told == told_.end() ? kNone : told->second;
+  // Named by the engine for every anycast address of the machine.
+  if (seen || remembered != remembered_.end()) {
+    std::erase_if(state.losses, [](const Loss& loss) { return loss.what == "anycast"; });
+  }
   if (remembered != remembered_.end()) {
     for (const Option& option : remembered->second) {
       const bool outdated = std::any_of(now.begin(), now.end(), [&](const Option& other) {
@@ -220,7 +227,8 @@ void ToldOptions::add_anycast(SocketState& state, const Option& option) {
   membership.anycast = true;
   membership.group.family = AF_INET6;
   std::memcpy(membership.group.bytes, &request.ipv6mr_multiaddr, sizeof(in6_addr));
-  const auto interface = anycast_interface(request);
+  // /proc/net shows this namespace alone.
+  const auto interface = state.record.netns.empty() ? anycast_interface(request) : std::nullopt;
   if (!interface) {
     state.losses.push_back({"anycast",
                             "the program says that it is a member of " +

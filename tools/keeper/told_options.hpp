@@ -21,14 +21,15 @@ class ToldOptions {
   // The checkpoint is over.
   void forget() {
     told_.clear();
-    count_ = 0;
+    bytes_ = 0;
   }
 
   // A socket that was brought back has those of its image.
   void remember(int fd, const SocketRecord& record, const std::vector<Loss>& losses);
 
-  // Adds to the record what the engine cannot know.
-  void complete(SocketState& state) const;
+  // Adds to the record what the engine cannot know.  `seen`: every call of the
+  // program on the socket was.
+  void complete(SocketState& state, bool seen) const;
 
  private:
   struct Option {
@@ -43,7 +44,7 @@ class ToldOptions {
 
   std::map<std::uint64_t, Options> told_;        // by inode
   std::map<std::uint64_t, Options> remembered_;  // by inode
-  std::size_t count_ = 0;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace udpcr::keeper

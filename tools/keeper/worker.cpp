@@ -16,6 +16,7 @@
 
 #include "image_report.hpp"
 #include "interface_indices.hpp"
+#include "namespace_engine.hpp"
 
 namespace udpcr::keeper {
 
@@ -59,7 +60,7 @@ class Work {
 
   // `channel`: to the keeper.
   Report run(int channel) {
-    engine_ = make_engine(UseEngine(settings_.engine));
+    engine_ = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     describe_machine(image_, engine_->name());
     capture();
     if (sockets_.empty()) {
@@ -148,7 +149,7 @@ class Work {
                   error.error_number());
     }
     if (!read_by_module(state)) {
-      told_.complete(state);
+      told_.complete(state, (options.origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0);
       name_interfaces(sent.fd.get(), state);
     }
     queue_bytes_ += state.receive_queue.bytes().size() + state.send_queue.bytes().size() +
