@@ -71,7 +71,8 @@ class Column:
                            {"ENGINE": self.engine, "FDS": mode, "KEEP_IMAGE": 1, **(settings or {})},
                            {"FIDELITY_PHASE": phase, "FIDELITY_MODE": mode,
                             "FIDELITY_WIRE": str(WIRE)},
-                           self.user, self.home, keep_fds=(WIRE,) if packets else ())
+                           self.user, self.home, keep_fds=(WIRE,) if packets else (),
+                           own_group=True)
         finally:
             if packets:
                 os.close(WIRE)

@@ -66,8 +66,6 @@ int run(const Rows& rows, const std::string& group) {
     }
     ++number;
   }
-  // A group that has a number in this process namespace.
-  ::setpgid(0, 0);
   for (Trial& trial : trials) trial.prepare();
   if (now == Phase::first) {
     notes.write(kNotes);
