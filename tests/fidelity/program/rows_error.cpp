@@ -4,6 +4,7 @@
 #include <linux/net_tstamp.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "numbers.hpp"
@@ -44,7 +45,10 @@ void tell_queue(Trial& trial) {
   int count = 0;
   while (auto got = receive(trial.fd(), MSG_ERRQUEUE)) {
     const std::string n = std::to_string(count++) + ".";
-    trial.answer(n + "payload", digest(got->payload));
+    // A sent datagram comes with its headers, which have numbers of the moment.
+    const std::size_t size = got->payload.size();
+    trial.answer(n + "size", static_cast<long long>(size));
+    trial.answer(n + "payload", digest(got->payload.substr(size - std::min<std::size_t>(size, 7))));
     trial.answer(n + "about", text(got->source));
     for (const auto& [key, value] : got->ancillary) {
       if (key != "TXTIME" && key != "TIME") trial.answer(n + key, value);
