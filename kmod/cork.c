@@ -27,6 +27,16 @@ struct udpcr_cork {
 	u8 payload[];
 };
 
+/* The flow of IPv4 does not say whether an interface was asked for; the route
+ * does not change any more. To the machine itself there is one way only.
+ */
+static u32 device_of(const struct dst_entry *route)
+{
+	if (!route || route->dev->flags & IFF_LOOPBACK)
+		return 0;
+	return route->dev->ifindex;
+}
+
 static void read_ipv4(struct udpcr_cork *cork, struct sock *sk)
 {
 	const struct inet_cork *base = &inet_sk(sk)->cork.base;
@@ -38,7 +48,7 @@ static void read_ipv4(struct udpcr_cork *cork, struct sock *sk)
 	d->dst.s6_addr32[0] = flow->daddr;
 	d->sport = flow->fl4_sport;
 	d->dport = flow->fl4_dport;
-	d->ifindex = flow->flowi4_oif;
+	d->ifindex = device_of(base->dst);
 	/* -1 and 0: what the socket's options say when it is sent
 	 * (net/ipv4/ip_output.c, __ip_make_skb).
 	 */

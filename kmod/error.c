@@ -6,7 +6,7 @@
  * which recvmsg(2) takes the offender, and somewhere behind it the header of the
  * datagram that failed, from which it takes where that had been sent
  * (net/ipv4/ip_sockglue.c, ip_icmp_error; net/ipv6/datagram.c). What is built
- * here has both headers, one behind the other, then the payload.
+ * here has both headers, one behind the other, then one of UDP, then the payload.
  */
 #include <linux/errqueue.h>
 #include <linux/ipv6.h>
@@ -37,8 +37,9 @@ static bool is_icmp(u8 origin)
 	return origin == SO_EE_ORIGIN_ICMP || origin == SO_EE_ORIGIN_ICMP6;
 }
 
-/* Whether a packet that is no ICMP error has an IP header of its own: recvmsg(2)
- * then tells addresses and interface (SOF_TIMESTAMPING_OPT_CMSG).
+/* Whether a packet that is no ICMP error has headers of its own: recvmsg(2) then
+ * tells addresses and interface (SOF_TIMESTAMPING_OPT_CMSG), and takes the ports
+ * from behind its transport header (IP_ORIGDSTADDR).
  */
 static bool was_sent(const struct sk_buff *skb)
 {
@@ -49,8 +50,10 @@ static bool was_sent(const struct sk_buff *skb)
 	if (!SKB_EXT_ERR(skb)->header.h4.iif)
 		return false;
 	/* In front of the data: one that was built here. */
-	return offset < 0 ? -offset >= size :
-			    offset + size <= (int)skb_headlen(skb);
+	return offset + size <= (int)skb_headlen(skb) &&
+	       skb_transport_header_was_set(skb) &&
+	       skb_transport_offset(skb) + (int)sizeof(struct udphdr) <=
+	       (int)skb_headlen(skb);
 }
 
 static void read_header(struct udpcr_datagram *d, const struct sk_buff *skb,
@@ -90,6 +93,8 @@ void udpcr_error_read(struct udpcr_datagram *d, const struct sk_buff *skb)
 	} else if (origin != SO_EE_ORIGIN_LOCAL && was_sent(skb)) {
 		read_header(d, skb, &d->src, &d->dst);
 		d->has |= UDPCR_HAS_DST;
+		d->sport = udp_hdr(skb)->source;
+		d->dport = udp_hdr(skb)->dest;
 	}
 	/* As recvmsg(2) tells it (net/ipv4/ip_sockglue.c, ip_recv_error). */
 	if (is_icmp(origin) || origin == SO_EE_ORIGIN_LOCAL || error->port) {
@@ -133,7 +138,6 @@ int udpcr_error_put(struct sk_buff *msg, const struct sk_buff *skb)
 	return 0;
 }
 
-
 static int parse_error(struct nlattr *nest, u16 family,
 		       struct sock_extended_err *error, struct in6_addr *offender,
 		       struct netlink_ext_ack *extack)
@@ -161,7 +165,8 @@ static int parse_error(struct nlattr *nest, u16 family,
 	if (attrs[UDPCR_ERRMSG_DATA])
 		error->ee_data = nla_get_u32(attrs[UDPCR_ERRMSG_DATA]);
 	wanted = is_icmp(error->ee_origin) ? (family == AF_INET ? 4 : 16) : 0;
-	if (wanted && (error->ee_origin == SO_EE_ORIGIN_ICMP) != (wanted == 4)) {
+	if (wanted &&
+	    wanted != (error->ee_origin == SO_EE_ORIGIN_ICMP ? 4 : 16)) {
 		udpcr_say(extack,
 			  "UDPCR_ERRMSG_ORIGIN %u is not of IPv%d, as the addresses are",
 			  error->ee_origin, wanted == 4 ? 4 : 6);
@@ -227,7 +232,7 @@ struct sk_buff *udpcr_error_build(struct sock *sk, struct nlattr **attrs,
 	struct udpcr_datagram d = {};
 	struct sock_exterr_skb *told;
 	struct sk_buff *skb;
-	unsigned int header;
+	unsigned int header, headers;
 	int failed;
 
 	if (!attrs[UDPCR_A_ERRMSG]) {
@@ -244,17 +249,26 @@ struct sk_buff *udpcr_error_build(struct sock *sk, struct nlattr **attrs,
 		udpcr_say(extack, "UDPCR_A_IP_OPTIONS is not of the error queue");
 		return ERR_PTR(-EINVAL);
 	}
+	if (!attrs[UDPCR_A_DST_PORT])
+		d.dport = 0;
 	header = d.family == AF_INET ? sizeof(struct iphdr) :
 				       sizeof(struct ipv6hdr);
-	skb = udpcr_datagram_alloc(&d, 2 * header, extack);
+	headers = 2 * header + sizeof(struct udphdr);
+	skb = udpcr_datagram_alloc(&d, headers, extack);
 	if (IS_ERR(skb))
 		return skb;
-	if (is_icmp(error.ee_origin))
+	skb_set_transport_header(skb, 2 * header);
+	*udp_hdr(skb) = (struct udphdr) {
+		.source = d.sport,
+		.dest = d.dport,
+	};
+	skb_pull(skb, headers);
+	if (is_icmp(error.ee_origin)) {
 		write_headers(skb, &d, &offender, &d.src);
-	else
+		skb_reset_transport_header(skb);
+	} else {
 		write_headers(skb, &d, &d.src, &d.dst);
-	skb_pull(skb, 2 * header);
-	skb_reset_transport_header(skb);
+	}
 	skb->tstamp = ns_to_ktime(d.tstamp);
 	skb->mark = d.mark;
 	told = SKB_EXT_ERR(skb);
@@ -264,6 +278,7 @@ struct sk_buff *udpcr_error_build(struct sock *sk, struct nlattr **attrs,
 	told->addr_offset = header + (d.family == AF_INET ?
 				      offsetof(struct iphdr, daddr) :
 				      offsetof(struct ipv6hdr, daddr));
-	told->port = attrs[UDPCR_A_DST_PORT] ? d.dport : 0;
+	if (is_icmp(error.ee_origin) || error.ee_origin == SO_EE_ORIGIN_LOCAL)
+		told->port = d.dport;
 	return skb;
 }

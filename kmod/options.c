@@ -66,7 +66,7 @@ static int put_numbers(struct sk_buff *msg, int level,
 
 	for (; count && !err; count--, numbers++)
 		err = udpcr_option_put(msg, level, numbers->name, &numbers->value,
-				 sizeof(numbers->value));
+				       sizeof(numbers->value));
 	return err;
 }
 
@@ -90,9 +90,9 @@ static int put_timestamping(struct sk_buff *msg, const struct sock *sk)
 	const bool new = sock_flag(sk, SOCK_TSTAMP_NEW);
 
 	return udpcr_option_put(msg, SOL_SOCKET, SO_TIMESTAMPING_OLD, &value,
-			  sizeof(value)) ?:
+				sizeof(value)) ?:
 		udpcr_option_put(msg, SOL_SOCKET, SO_TIMESTAMPING_NEW,
-			   new ? &value : &none, sizeof(value));
+				 new ? &value : &none, sizeof(value));
 }
 
 static int put_socket_structs(struct sk_buff *msg, const struct sock *sk)
@@ -111,11 +111,11 @@ static int put_socket_structs(struct sk_buff *msg, const struct sock *sk)
 	};
 
 	return udpcr_option_put(msg, SOL_SOCKET, SO_LINGER, &linger,
-			  sizeof(linger)) ?:
+				sizeof(linger)) ?:
 		udpcr_option_put(msg, SOL_SOCKET, SO_MAX_PACING_RATE, &rate,
-			   sizeof(rate)) ?:
+				 sizeof(rate)) ?:
 		udpcr_option_put(msg, SOL_SOCKET, SO_TXTIME, &txtime,
-			   sizeof(txtime)) ?:
+				 sizeof(txtime)) ?:
 		put_timeout(msg, SO_RCVTIMEO_OLD, READ_ONCE(sk->sk_rcvtimeo)) ?:
 		put_timeout(msg, SO_SNDTIMEO_OLD, READ_ONCE(sk->sk_sndtimeo)) ?:
 		put_timestamping(msg, sk);
@@ -238,7 +238,7 @@ static int put_ipv4(struct sk_buff *msg, const struct sock *sk)
 
 	return put_numbers(msg, SOL_IP, numbers, ARRAY_SIZE(numbers)) ?:
 		udpcr_option_put(msg, SOL_IP, IP_MULTICAST_IF, &multicast_if,
-			   sizeof(multicast_if)) ?:
+				 sizeof(multicast_if)) ?:
 		put_ip_options(msg, sk);
 }
 
@@ -277,7 +277,7 @@ static int put_extension(struct sk_buff *msg, int name,
 			 const struct ipv6_opt_hdr *header)
 {
 	return udpcr_option_put(msg, SOL_IPV6, name, header,
-			  header ? ipv6_optlen(header) : 0);
+				header ? ipv6_optlen(header) : 0);
 }
 
 static int put_ipv6_structs(struct sk_buff *msg, const struct sock *sk)
@@ -297,7 +297,7 @@ static int put_ipv6_structs(struct sk_buff *msg, const struct sock *sk)
 	txopt_put(set);
 	if (!err && (sticky->ipi6_ifindex || !ipv6_addr_any(&sticky->ipi6_addr)))
 		err = udpcr_option_put(msg, SOL_IPV6, IPV6_PKTINFO, sticky,
-				 sizeof(*sticky));
+				       sizeof(*sticky));
 	return err;
 }
 

@@ -169,9 +169,13 @@ Taken ModuleClient::take(const SocketName& name, std::uint32_t handle) {
 void ModuleClient::stage(const SocketName& name, std::uint32_t handle, std::uint32_t queue) {
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_HANDLE, handle);
+  const std::string what = "begin queue " + std::to_string(queue) + " for " + text_of(name);
   // Left out where it is the default: an older module knows no other queue.
-  if (queue != UDPCR_QUEUE_RECEIVE) request.u32(UDPCR_A_QUEUE, queue);
-  ask("begin a queue for " + text_of(name), UDPCR_CMD_STAGE, 0, request.bytes());
+  if (queue != UDPCR_QUEUE_RECEIVE) {
+    need(what, UDPCR_CMD_STAGE, UDPCR_A_QUEUE);
+    request.u32(UDPCR_A_QUEUE, queue);
+  }
+  ask(what, UDPCR_CMD_STAGE, 0, request.bytes());
 }
 
 std::vector<Refusal> ModuleClient::add(std::uint32_t handle, const MessageStream& datagrams) {
@@ -226,23 +230,28 @@ void ModuleClient::set_error(const SocketName& name, std::uint32_t error_number)
 void ModuleClient::set_tskey(const SocketName& name, std::uint32_t key) {
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_TSKEY, key);
-  ask("set the counter of timestamps of " + text_of(name), UDPCR_CMD_SET, 0, request.bytes());
+  const std::string what = "set the counter of timestamps of " + text_of(name);
+  need(what, UDPCR_CMD_SET, UDPCR_A_TSKEY);
+  ask(what, UDPCR_CMD_SET, 0, request.bytes());
 }
 
 void ModuleClient::set_bound(const SocketName& name, std::uint32_t flags) {
   AttributeWriter request = named(name);
   request.u32(UDPCR_A_SOCK_FLAGS, flags);
-  ask("set what was bound of " + text_of(name), UDPCR_CMD_SET, 0, request.bytes());
+  const std::string what = "set what was bound of " + text_of(name);
+  need(what, UDPCR_CMD_SET, UDPCR_A_SOCK_FLAGS);
+  ask(what, UDPCR_CMD_SET, 0, request.bytes());
 }
 
 // include/uapi/linux/genetlink.h: CTRL_ATTR_OP_POLICY tells the number of the
 // request's policy, CTRL_ATTR_POLICY that policy, an attribute a message.
-const std::set<std::uint16_t>& ModuleClient::datagram_attributes() {
-  if (datagram_attributes_) return *datagram_attributes_;
+const std::set<std::uint16_t>& ModuleClient::attributes(std::uint8_t command) {
+  const auto known = attributes_.find(command);
+  if (known != attributes_.end()) return known->second;
   NetlinkSocket& socket = connection();
   AttributeWriter request;
   request.put(CTRL_ATTR_FAMILY_ID, &family_, sizeof family_);
-  request.u32(CTRL_ATTR_OP, UDPCR_CMD_DATAGRAM);
+  request.u32(CTRL_ATTR_OP, command);
   std::optional<std::uint32_t> policy;
   std::set<std::uint16_t> taken;
   const auto each = [](ByteView nest, const auto& handle) {
@@ -269,7 +278,18 @@ const std::set<std::uint16_t>& ModuleClient::datagram_attributes() {
   if (ack.error_number != 0 || taken.empty()) {
     fail("learn which attributes the kernel module takes", ack.error_number, ack.sentence);
   }
-  return datagram_attributes_.emplace(std::move(taken));
+  return attributes_[command] = std::move(taken);
+}
+
+const std::set<std::uint16_t>& ModuleClient::datagram_attributes() {
+  return attributes(UDPCR_CMD_DATAGRAM);
+}
+
+void ModuleClient::need(const std::string& what, std::uint8_t command, std::uint16_t attribute) {
+  if (attributes(command).count(attribute) == 0) {
+    fail(what, EOPNOTSUPP,
+         "the loaded module is older than this udpcr; load the module of this udpcr");
+  }
 }
 
 }  // namespace udpcr

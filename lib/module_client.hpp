@@ -4,6 +4,7 @@
 // are udpcr::Error with the kernel's errno and its sentence.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <udpcr/udpcr.hpp>
@@ -75,7 +76,10 @@ class ModuleClient {
   // `flags`: of UDPCR_SOCK_BOUND_ADDR and _PORT those that stay.
   void set_bound(const SocketName& name, std::uint32_t flags);
 
-  // The attributes that the loaded module takes with UDPCR_CMD_DATAGRAM.
+  // The attributes that the loaded module takes with a command.  stage() for
+  // the error queue, set_tskey() and set_bound() throw Error with EOPNOTSUPP
+  // when it is too old for them.
+  const std::set<std::uint16_t>& attributes(std::uint8_t command);
   const std::set<std::uint16_t>& datagram_attributes();
 
   // For tests: any request.  `flags`: NLM_F_DUMP or 0; `attributes`: whole
@@ -87,13 +91,14 @@ class ModuleClient {
   // Throws what the module refuses: "cannot WHAT: SENTENCE".
   Answer ask(const std::string& what, std::uint8_t command, std::uint16_t flags,
              ByteView attributes);
+  void need(const std::string& what, std::uint8_t command, std::uint16_t attribute);
   MessageStream dump_queue(const std::string& what, ByteView attributes);
 
   std::unique_ptr<NetlinkSocket> connection_;
   int connected_in_ = 0;      // process id
   std::uint16_t family_ = 0;  // 0: none
   Error absence_{""};
-  std::optional<std::set<std::uint16_t>> datagram_attributes_;
+  std::map<std::uint8_t, std::set<std::uint16_t>> attributes_;
 };
 
 }  // namespace udpcr

@@ -185,7 +185,8 @@
  *   UDPCR_A_IP_OPTIONS     binary  IPv4: the options of the IP header as they
  *                                  stand, at most 40 bytes, in fours.  IPv6:
  *                                  the extension headers between the IPv6 and
- *                                  the UDP header, at most 2048 bytes
+ *                                  the UDP header, at most 2048 bytes; with
+ *                                  more NEXT_HEADER stands alone
  *   UDPCR_A_NEXT_HEADER    u8      with IP_OPTIONS of IPv6: protocol number of
  *                                  the first extension header
  *   UDPCR_A_FLOW_LABEL     u32     IPv6, 20 bits, host order
@@ -197,7 +198,11 @@
  *   UDPCR_A_PAYLOAD        binary
  *
  *   In a queue of errors DST_ADDR and DST_PORT say where the datagram had been
- *   sent; in a corked datagram, where it will be sent.
+ *   sent; SRC_ADDR, IFINDEX, TOS, TTL and FLOW_LABEL are of an ICMP error where,
+ *   and how, that came in, and of a time of sending those of the datagram.
+ *   In a corked datagram DST_ADDR and DST_PORT say where it will be sent, the
+ *   rest is as it will be; without TOS, TTL or PRIORITY the socket's options
+ *   will tell.
  *
  * Limits
  * ------
@@ -221,7 +226,7 @@
  *   EPERM       it is another user's, see Rights
  *   EOPNOTSUPP  an encapsulation socket (UDP_ENCAP) or one in a BPF sockmap: its
  *               record can be read, but not its queues; a corked datagram with
- *               headers that cannot be read
+ *               headers that cannot be read, or more than 2048 bytes of them
  *   EEXIST      the number names a list already
  *   EBUSY       DATAGRAM for a list that was taken, not staged
  *   EINVAL      an attribute that is missing, has a wrong length, or does not

@@ -3,6 +3,10 @@
 // The library's client beside the messages by hand.
 #include "module_client.hpp"
 
+#include <time.h>
+
+#include <linux/errqueue.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
@@ -88,11 +92,44 @@ TEST_CASE("client: open, drops, error, and errors with the kernel's sentence", "
   }
 }
 
+TEST_CASE("client: errors made by hand, the counter of timestamps, what was bound", "[smoke]") {
+  const UniqueFd fd = socket_at(address("::1", free_port()));
+  set(fd.get(), SOL_IPV6, IPV6_RECVERR, 1);
+  ModuleClient client;
+  const SocketName name = SocketName::of(fd.get());
+  client.stage(name, 1, UDPCR_QUEUE_ERROR);
+  Datagram datagram;
+  datagram.destination = address("2001:db8::5", 99);
+  datagram.error = {ECONNREFUSED, SO_EE_ORIGIN_ICMP6, 1, 4, 0, 0, address("2001:db8::6")};
+  datagram.payload = bytes("refused");
+  MessageStream stream;
+  stream.append(encode_datagram(datagram));
+  CHECK(client.add(1, stream).empty());
+  CHECK(decode_all(client.read_list(1)).at(0).error == datagram.error);
+  client.put(1, UDPCR_POSITION_BEHIND);
+  Received seen;
+  REQUIRE(receive(fd.get(), seen, MSG_ERRQUEUE));
+  CHECK(seen.payload == "refused");
+  CHECK(seen.source == *datagram.destination);
+  client.set_tskey(name, 77);
+  client.set_bound(name, UDPCR_SOCK_BOUND_ADDR);
+  std::vector<std::uint16_t> unknown;
+  const SocketRecord record = decode_record(client.record(name), unknown);
+  CHECK(unknown.empty());
+  CHECK(record.tskey == 77);
+  CHECK(record.cgroup != 0);
+  CHECK((record.flags & UDPCR_SOCK_BOUND_PORT) == 0);
+  CHECK((record.flags & UDPCR_SOCK_BOUND_ADDR) != 0);
+}
+
 TEST_CASE("client: what the module takes with a datagram is what the header says") {
   ModuleClient client;
   const std::set<std::uint16_t> wanted = {
-      UDPCR_A_HANDLE,   UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT, UDPCR_A_SRC_SCOPE, UDPCR_A_DST_ADDR,
-      UDPCR_A_DST_PORT, UDPCR_A_IFINDEX,  UDPCR_A_TSTAMP,   UDPCR_A_TOS,       UDPCR_A_TTL,
-      UDPCR_A_MARK,     UDPCR_A_GSO_SIZE, UDPCR_A_SPEC_DST, UDPCR_A_PAYLOAD};
+      UDPCR_A_HANDLE,      UDPCR_A_SRC_ADDR,   UDPCR_A_SRC_PORT, UDPCR_A_SRC_SCOPE,
+      UDPCR_A_DST_ADDR,    UDPCR_A_DST_PORT,   UDPCR_A_IFINDEX,  UDPCR_A_TSTAMP,
+      UDPCR_A_TOS,         UDPCR_A_TTL,        UDPCR_A_MARK,     UDPCR_A_GSO_SIZE,
+      UDPCR_A_SPEC_DST,    UDPCR_A_PAYLOAD,    UDPCR_A_ERRMSG,   UDPCR_A_IP_OPTIONS,
+      UDPCR_A_NEXT_HEADER, UDPCR_A_FLOW_LABEL, UDPCR_A_PEEKED,   UDPCR_A_PRIORITY,
+      UDPCR_A_FRAG_SIZE};
   CHECK(client.datagram_attributes() == wanted);
 }

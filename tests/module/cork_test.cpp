@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <catch2/catch.hpp>
+#include <cstring>
 
 #include "kernel_numbers.hpp"
 #include "receive.hpp"
@@ -121,4 +122,79 @@ TEST_CASE("cork: 60,000 bytes in many pieces") {
   const auto queue = Talk().queue(fd.get(), UDPCR_QUEUE_SEND);
   REQUIRE(queue.size() == 1);
   CHECK((text(queue[0].bytes(UDPCR_A_PAYLOAD)) == whole));
+}
+
+TEST_CASE("cork: options given with the message, and extension headers of the socket", "[smoke]") {
+  const bool v6 = GENERATE(false, true);
+  const UniqueFd sink = socket_at(address(v6 ? "::1" : "127.0.0.1"));
+  ask_for_all(sink.get());
+  const UniqueFd fd = unbound(v6 ? AF_INET6 : AF_INET);
+  const Address to = local_of(sink.get());
+  Bytes options = {7, 7, 4, 0, 0, 0, 0, 0};  // record route
+  if (v6) {
+    options = {0, 0, 0x1e, 4, 1, 2, 3, 4};
+    for (const int name : {IPV6_HOPOPTS, IPV6_DSTOPTS}) {
+      REQUIRE(::setsockopt(fd.get(), SOL_IPV6, name, options.data(),
+                           static_cast<socklen_t>(options.size())) == 0);
+    }
+    send_with(fd.get(), to, "piece", {.flags = MSG_MORE});
+  } else {
+    alignas(cmsghdr) char control[CMSG_SPACE(8)] = {};
+    char piece[] = "piece";
+    iovec vector{piece, 5};
+    socklen_t length = 0;
+    sockaddr_storage name = to.to_sockaddr(length);
+    msghdr message{};
+    message.msg_name = &name;
+    message.msg_namelen = length;
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* const item = CMSG_FIRSTHDR(&message);
+    item->cmsg_level = SOL_IP;
+    item->cmsg_type = IP_RETOPTS;
+    item->cmsg_len = CMSG_LEN(8);
+    std::memcpy(CMSG_DATA(item), options.data(), 8);
+    REQUIRE(::sendmsg(fd.get(), &message, MSG_MORE) == 5);
+  }
+  const auto queue = Talk().queue(fd.get(), UDPCR_QUEUE_SEND);
+  REQUIRE(queue.size() == 1);
+  CHECK(text(queue[0].bytes(UDPCR_A_PAYLOAD)) == "piece");
+  const Bytes told = queue[0].bytes(UDPCR_A_IP_OPTIONS);
+  if (v6) {
+    CHECK(queue[0].u8(UDPCR_A_NEXT_HEADER) == IPPROTO_HOPOPTS);
+    Bytes chain = options;
+    chain[0] = IPPROTO_DSTOPTS;
+    chain.insert(chain.end(), options.begin(), options.end());
+    chain[8] = IPPROTO_UDP;
+    CHECK(told == chain);
+  } else {
+    CHECK(told == options);
+  }
+  // Then it is sent so.
+  send_with(fd.get(), to, "!", {});
+  Received seen;
+  REQUIRE(receive(sink.get(), seen));
+  CHECK(seen.payload == "piece!");
+  if (v6) {
+    CHECK(seen.ancillary.at("IPV6_HOPOPTS") == Bytes(told.begin(), told.begin() + 8));
+    CHECK(seen.ancillary.at("IPV6_DSTOPTS") == Bytes(told.begin() + 8, told.end()));
+  } else {
+    CHECK(seen.ancillary.at("IP_RECVOPTS").at(0) == 7);
+  }
+}
+
+TEST_CASE("cork: a source address, an interface and a flow label of its own", "[smoke]") {
+  const bool v6 = GENERATE(false, true);
+  const UniqueFd fd = unbound(v6 ? AF_INET6 : AF_INET);
+  if (v6) set(fd.get(), SOL_IPV6, IPV6_UNICAST_IF, static_cast<int>(htonl(index_of("left"))));
+  if (v6) set(fd.get(), SOL_IPV6, 70 /* IPV6_AUTOFLOWLABEL */, 0);
+  bind_to(fd.get(), address(v6 ? "fd00:9::1" : "10.9.0.1"));
+  send_with(fd.get(), address(v6 ? "fd00:9::2" : "10.9.0.2", 9), "piece", {.flags = MSG_MORE});
+  const auto queue = Talk().queue(fd.get(), UDPCR_QUEUE_SEND);
+  REQUIRE(queue.size() == 1);
+  CHECK(queue[0].address(UDPCR_A_SRC_ADDR, UDPCR_A_SRC_PORT) == local_of(fd.get()));
+  CHECK(queue[0].u32(UDPCR_A_IFINDEX) == index_of("left"));
+  CHECK_FALSE(queue[0].has(UDPCR_A_FLOW_LABEL));
 }

@@ -329,6 +329,7 @@ TEST_CASE("record: the dump of a socket that has everything") {
   REQUIRE(::send(fd.get(), "cork", 4, MSG_MORE) == 4);
   REQUIRE(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_ERROR, ENETDOWN)).error ==
           0);
+  REQUIRE(talk.ask(Request(UDPCR_CMD_SET).socket(fd.get()).u32(UDPCR_A_TSKEY, 5)).error == 0);
   REQUIRE(::shutdown(fd.get(), SHUT_RD) == 0);
   const Message alone = talk.record(fd.get());
   const auto all = talk.must_dump(Request(UDPCR_CMD_SOCKET));
@@ -348,6 +349,7 @@ TEST_CASE("record: the dump of a socket that has everything") {
   CHECK(found->u32(UDPCR_A_ERROR_COUNT) == 1);
   CHECK(found->u32(UDPCR_A_CORK_LEN) == 4);
   CHECK(found->u32(UDPCR_A_HELD_COUNT) == 1);
+  CHECK(found->u32(UDPCR_A_TSKEY) == 5);
   CHECK(found->nests(UDPCR_A_MEMBERSHIP).size() == 1);
   CHECK(found->all.size() == alone.all.size());
 }

@@ -109,23 +109,31 @@ TEST_CASE("refused: an attribute of a wrong length, for each of every command") 
   cases.push_back({UDPCR_CMD_QUEUE, true, UDPCR_A_HANDLE, {0, 2, 8}});
   cases.push_back({UDPCR_CMD_QUEUE, true, UDPCR_A_QUEUE, {0, 1, 8}});
   cases.push_back({UDPCR_CMD_PUT, false, UDPCR_A_POSITION, {0, 1, 8}});
-  for (const std::uint16_t type : {UDPCR_A_DROPS, UDPCR_A_ERROR}) {
+  cases.push_back({UDPCR_CMD_STAGE, false, UDPCR_A_QUEUE, {0, 1, 8}});
+  for (const std::uint16_t type :
+       {UDPCR_A_DROPS, UDPCR_A_ERROR, UDPCR_A_TSKEY, UDPCR_A_SOCK_FLAGS}) {
     cases.push_back({UDPCR_CMD_SET, false, type, {0, 2, 8}});
   }
   for (const std::uint16_t type : {UDPCR_A_SRC_ADDR, UDPCR_A_DST_ADDR}) {
     cases.push_back({UDPCR_CMD_DATAGRAM, false, type, {0, 3, 5, 8, 15, 17}});
   }
-  for (const std::uint16_t type : {UDPCR_A_SRC_PORT, UDPCR_A_DST_PORT, UDPCR_A_GSO_SIZE}) {
+  for (const std::uint16_t type :
+       {UDPCR_A_SRC_PORT, UDPCR_A_DST_PORT, UDPCR_A_GSO_SIZE, UDPCR_A_FRAG_SIZE}) {
     cases.push_back({UDPCR_CMD_DATAGRAM, false, type, {0, 1, 4}});
   }
-  for (const std::uint16_t type : {UDPCR_A_SRC_SCOPE, UDPCR_A_IFINDEX, UDPCR_A_MARK}) {
+  for (const std::uint16_t type :
+       {UDPCR_A_SRC_SCOPE, UDPCR_A_IFINDEX, UDPCR_A_MARK, UDPCR_A_FLOW_LABEL, UDPCR_A_PRIORITY}) {
     cases.push_back({UDPCR_CMD_DATAGRAM, false, type, {0, 2, 8}});
   }
-  for (const std::uint16_t type : {UDPCR_A_TOS, UDPCR_A_TTL}) {
+  for (const std::uint16_t type : {UDPCR_A_TOS, UDPCR_A_TTL, UDPCR_A_NEXT_HEADER}) {
     cases.push_back({UDPCR_CMD_DATAGRAM, false, type, {0, 2, 4}});
   }
   cases.push_back({UDPCR_CMD_DATAGRAM, false, UDPCR_A_TSTAMP, {0, 4, 9}});
   cases.push_back({UDPCR_CMD_DATAGRAM, false, UDPCR_A_SPEC_DST, {0, 3, 5, 16}});
+  cases.push_back({UDPCR_CMD_DATAGRAM, false, UDPCR_A_PEEKED, {1, 4}});
+  cases.push_back({UDPCR_CMD_DATAGRAM, false, UDPCR_A_ERRMSG, {1, 3, 8}});
+  cases.push_back(
+      {UDPCR_CMD_DATAGRAM, false, UDPCR_A_IP_OPTIONS, {1, 41, 44, UDPCR_MAX_IP_OPTIONS + 1}});
   cases.push_back({UDPCR_CMD_DATAGRAM, false, UDPCR_A_PAYLOAD, {UDPCR_MAX_PAYLOAD + 1, 65531}});
   for (const Case& one : cases) {
     for (const std::size_t size : one.sizes) {
