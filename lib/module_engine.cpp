@@ -203,7 +203,6 @@ Restored ModuleEngine::restore(const SocketState& state, const RestoreOptions& o
 }
 
 std::vector<Loss> ModuleEngine::limits() const {
-  constexpr const char* kYet = "not restored yet; let the program set them again";
   std::vector<Loss> limits;
   ModuleClient client;
   const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -221,20 +220,12 @@ std::vector<Loss> ModuleEngine::limits() const {
       limits.push_back({"sockets of other users, buffers beyond net.core.rmem_max, SO_MARK",
                         "this user may not read or set them", "run with CAP_NET_ADMIN"});
     }
-    if (!read_number(fd.get(), SOL_IP, kIpLocalPortRange)) {
-      limits.push_back(
-          {"automatic port",
-           "this kernel cannot give a chosen port as its own choice (IP_LOCAL_PORT_RANGE)",
-           "use Linux 6.3 or newer"});
-    }
   }
-  limits.push_back({"multicast memberships, shutdown", "they are told by the module", kYet});
-  limits.push_back({"corked data, error queue", "they are told by the module",
-                    "not restored yet; let the program send again"});
-  limits.push_back({"BPF filters, UDP_ENCAP, F_SETOWN, flow label leases",
-                    "they are found and named, if the kernel tells them", kYet});
-  limits.push_back({"flow label and IP options of queued datagrams",
-                    "the module does not tell them", "not restored yet"});
+  constexpr const char* kAgain = "let the program set them again";
+  limits.push_back({"eBPF programs, UDP_ENCAP, sockmap", "they are found and named", kAgain});
+  limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});
+  limits.push_back({"security label, cgroup", "they are those of whoever restarts the program",
+                    "restart in the same context"});
   return limits;
 }
 

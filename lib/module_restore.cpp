@@ -25,9 +25,9 @@ bool is_on(const SocketRecord& record, int level, int name) {
   });
 }
 
+// SO_TIMESTAMPING shows none where none was taken.
 bool shows_time(const SocketRecord& record) {
-  for (const int name : {SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING, kSoTimestampNew,
-                         kSoTimestampnsNew, kSoTimestampingNew}) {
+  for (const int name : {SO_TIMESTAMP, SO_TIMESTAMPNS, kSoTimestampNew, kSoTimestampnsNew}) {
     if (is_on(record, SOL_SOCKET, name)) return true;
   }
   return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "socket_facts.hpp"
 
+#include <linux/net_tstamp.h>
 #include <linux/sockios.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -80,6 +81,10 @@ void read_facts(int fd, SocketRecord& record, FactSources& sources, std::vector<
     lose("pending error", "an error or messages in the error queue wait to be read", kNeedsModule);
   }
   read_diag(sources.diag, record, events.revents);
+  if ((read_number(fd, SOL_SOCKET, SO_TIMESTAMPING).value_or(0) & SOF_TIMESTAMPING_OPT_ID) != 0) {
+    lose("timestamp counter", "the number of the next transmit timestamp is not told",
+         kNeedsModule);
+  }
   if (record.drops != 0) {
     lose("drop counter", std::to_string(record.drops) + " datagrams had been dropped",
          kNeedsModule);

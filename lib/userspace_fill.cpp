@@ -209,6 +209,7 @@ struct Counts {
   std::size_t options = 0;
   std::size_t flow = 0;
   std::size_t priority = 0;
+  std::size_t peeked = 0;
 };
 
 std::uint16_t bind_private_port(int fd, int family) {
@@ -259,6 +260,10 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   lose("IP options", lost.options, " datagrams had options or extension headers",
        raw ? kModule : "run with CAP_NET_RAW");
   lose("mark", lost.mark, " datagrams had a firewall mark", kModule);
+  // Others are passed over by the offset alone.
+  if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
+    lose("empty datagrams", lost.peeked, " that were peeked at will be seen again", kModule);
+  }
   lose("priority", lost.priority, " datagrams had a priority", kModule);
 }
 
@@ -315,6 +320,7 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.mark += datagram.mark.value_or(0) != 0 ? 1 : 0;
         lost.flow += datagram.flow_label ? 1 : 0;
         lost.priority += datagram.priority ? 1 : 0;
+        lost.peeked += datagram.peeked && payload.empty() ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&
                            !datagram.destination->is_multicast() &&
                            owners.of(*datagram.destination) != *datagram.ifindex;

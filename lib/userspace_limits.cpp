@@ -29,6 +29,12 @@ bool may_administer() {
   return fd && write_number(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 65536) == 0;
 }
 
+// CAP_CHOWN by what it allows.
+bool may_chown() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd && ::fchown(fd.get(), ::geteuid() + 1, static_cast<gid_t>(-1)) == 0;
+}
+
 }  // namespace
 
 bool may_send_raw() noexcept {
@@ -58,6 +64,9 @@ std::vector<Loss> userspace_limits() {
     limits.push_back({"SO_MARK and other privileged options", "this user may not set them",
                       "run with CAP_NET_ADMIN"});
   }
+  if (!may_chown()) {
+    limits.push_back({"uid", "this user may not give sockets to others", "run with CAP_CHOWN"});
+  }
   if (!has(AF_INET, SOL_IP, kIpLocalPortRange)) {
     limits.push_back(
         {"automatic port",
@@ -74,22 +83,28 @@ std::vector<Loss> userspace_limits() {
                     "datagrams that come back arrive by the interface that owns their destination, "
                     "multicast and broadcast ones by the loopback interface",
                     kModule});
-  limits.push_back({"firewall mark, original destination port",
+  limits.push_back({"firewall mark, priority, original destination port",
                     "datagrams that come back carry others", kModule});
-  limits.push_back(
-      {"flow label, IP options", "datagrams that come back carry others", "not restored yet"});
+  limits.push_back({"recorded routes and timestamps in IPv4 options",
+                    "the kernel would write into them again: such options are left out", kModule});
   limits.push_back(
       {"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});
-  limits.push_back({"corked data", "its bytes cannot be read", "let the program send it again"});
-  limits.push_back({"pending errors", "they cannot be read without being taken", kModule});
-  limits.push_back({"error queue", "it cannot be read without being taken", "not restored yet"});
-  limits.push_back({"drop counter", "it cannot be set", kModule});
-  limits.push_back({"multicast memberships, BPF filters, shutdown, UDP_ENCAP, F_SETOWN",
-                    "they are found and named, but not restored yet",
-                    "let the program set them again"});
+  limits.push_back({"corked data", "its bytes cannot be read", kModule});
+  limits.push_back(
+      {"pending errors, error queue", "they cannot be read without being taken", kModule});
+  limits.push_back({"drop counter, counter of transmit timestamps",
+                    "no system call sets or tells them", kModule});
+  limits.push_back({"shutdown for sending alone",
+                    "the kernel tells it of bound sockets only, and if it has udp_diag", kModule});
+  limits.push_back({"IPv6 anycast, classic REUSEPORT steering",
+                    "the kernel does not tell which socket has them", kModule});
   limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, SO_BUSY_POLL_BUDGET",
                     "the kernel does not tell them", kModule});
-  limits.push_back({"flow label leases", "the kernel does not tell them", "not restored yet"});
+  constexpr const char* kAgain = "let the program set them again";
+  limits.push_back({"eBPF programs, UDP_ENCAP", "they are found and named", kAgain});
+  limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});
+  limits.push_back({"security label, cgroup", "they are those of whoever restarts the program",
+                    "restart in the same context"});
   limits.push_back({"bind by number or by choice",
                     "the kernel does not tell which; a port is taken to have been asked for",
                     "run the program with the shim, which sees it, or load the kernel module"});
