@@ -96,10 +96,12 @@ std::vector<Loss> userspace_limits() {
                     "no system call sets or tells them", kModule});
   limits.push_back({"shutdown for sending alone",
                     "the kernel tells it of bound sockets only, and if it has udp_diag", kModule});
+  constexpr const char* kSeen =
+      "run the program with the shim, which sees it set them, or load the kernel module";
   limits.push_back({"IPv6 anycast, classic REUSEPORT steering",
-                    "the kernel does not tell which socket has them", kModule});
+                    "the kernel does not tell which socket has them", kSeen});
   limits.push_back({"IP_MULTICAST_IF by index, sticky IPV6_PKTINFO, IPV6_MTU, SO_BUSY_POLL_BUDGET",
-                    "the kernel does not tell them", kModule});
+                    "the kernel does not tell them", kSeen});
   constexpr const char* kAgain = "let the program set them again";
   limits.push_back({"eBPF programs, UDP_ENCAP", "they are found and named", kAgain});
   limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});

@@ -127,9 +127,9 @@ std::string also(const SocketRecord& record) {
     add(names);
   }
   if (record.owner.pid != 0) {
-    add(owner_kind(record.owner) + " " + std::to_string(record.owner.pid) + " is signalled");
+    add(owner_kind(record.owner) + " " + std::to_string(record.owner.pid) + " is signalled" +
+        (record.owner.signal == 0 ? "" : " by " + std::to_string(record.owner.signal)));
   }
-  if (record.owner.signal != 0) add("by signal " + std::to_string(record.owner.signal));
   if (record.cgroup != 0) add("cgroup " + std::to_string(record.cgroup));
   if (!record.label.empty()) add("label " + printable(record.label));
   if (record.reuseport_index) {

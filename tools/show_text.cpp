@@ -14,7 +14,8 @@
 namespace udpcr::tool {
 
 std::string option_label(const SocketOption& option) {
-  if (const OptionRow* const row = find_option(option.level, option.name)) return row->text;
+  const std::string name = option_name(option.level, option.name);
+  if (name != "option") return name;
   return "level " + std::to_string(option.level) + " option " + std::to_string(option.name);
 }
 

@@ -68,7 +68,11 @@ TEST_CASE("show makes a table", "[show]") {
                           Contains("fd 9 is no UDP socket"));
   CHECK_THAT(ran.out, Contains("On socket 0: member of 239.1.2.3 on enp0s31f6; member of "
                                "ff05::1234 on interface 3 from 2001:db8::1, 2001:db8::2; member "
-                               "of 2001:db8:: on enp0s31f6 (anycast); shut down for receiving; "
+                               "of 2001:db8:: on enp0s31f6 (anycast); in network namespace blue; "
+                               "interfaces 2 enp0s31f6, 3 wlan0; group 1234 is signalled by 10; "
+                               "cgroup 4294967298; label system_u:object_r:named_t:s0:c1; number "
+                               "0 of its SO_REUSEPORT group; transmit timestamp 41 is next; shut "
+                               "down for receiving; "
                                "pending error: Connection refused; 3 messages in the error "
                                "queue; 100 corked bytes; 4 datagrams held aside\n"));
   CHECK_THAT(ran.out, !Contains("SOURCE") && !Contains("On socket 1"));
@@ -99,6 +103,10 @@ TEST_CASE("show makes JSON", "[show]") {
       "d[\"processes\"]==[100,101] and s[0][\"corked_bytes\"]==100 and "
       "s[0][\"memberships\"][1]==dict(group=\"ff05::1234\",interface=3,device=\"\","
       "kind=\"include\",sources=[\"2001:db8::1\",\"2001:db8::2\"]) and "
+      "s[0][\"netns\"]==\"blue\" and s[0][\"owner\"]==dict(type=\"group\",pid=1234,signal=10) and "
+      "s[0][\"interfaces\"][1]==dict(index=3,name=\"wlan0\") and s[0][\"cgroup\"]==4294967298 and "
+      "s[0][\"label\"].startswith(\"system_u\") and s[0][\"reuseport_index\"]==0 and "
+      "s[0][\"timestamp_key\"]==41 and s[1][\"owner\"][\"type\"]==\"nobody\" and "
       "s[1][\"memberships\"]==[] and s[0][\"shutdown\"]==1' " +
       folder.path("out.json");
   CHECK(std::system(judge.c_str()) == 0);

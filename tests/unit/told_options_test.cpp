@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 
@@ -32,9 +33,9 @@ Packet packet_of(int level, int name, const Bytes& value, std::uint64_t inode = 
                                     0,
                                     {inode, level, name, static_cast<std::uint32_t>(value.size())}};
   Packet packet;
-  packet.data.resize(sizeof message);
+  packet.data.resize(sizeof message + value.size());
   std::memcpy(packet.data.data(), &message, sizeof message);
-  packet.data.insert(packet.data.end(), value.begin(), value.end());
+  std::copy(value.begin(), value.end(), packet.data.begin() + sizeof message);
   return packet;
 }
 
@@ -134,6 +135,14 @@ TEST_CASE("told options: steering that cannot be kept, and labels, are named", "
   CHECK(state.losses[0].what == "reuseport steering");
   CHECK(state.losses[1].what == "flow label");
   CHECK(state.losses[1].why.find("12345") != std::string::npos);
+
+  // The module does not know of them either; of all else it does.
+  told.take(packet_of(SOL_IPV6, IPV6_MTU, bytes_of(1400)));
+  SocketState read;
+  read.record.inode = kInode;
+  told.name_losses(read);
+  CHECK(read.record.options.empty());
+  CHECK(read.losses == state.losses);
 }
 
 TEST_CASE("told options: a restored socket has its image's until told otherwise", "[told]") {

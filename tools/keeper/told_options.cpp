@@ -170,6 +170,15 @@ void ToldOptions::complete(SocketState& state, bool seen) const {
   for (const Option& option : now) add(state, option);
 }
 
+void ToldOptions::name_losses(SocketState& state) const {
+  const auto told = told_.find(state.record.inode);
+  if (told == told_.end()) return;
+  for (const Option& option : told->second) {
+    const Kind kind = find_known(option.level, option.name)->kind;
+    if (kind == Kind::fact || kind == Kind::label) add(state, option);
+  }
+}
+
 void ToldOptions::add(SocketState& state, const Option& option) {
   const auto lose = [&](const char* what, const std::string& why, const char* remedy) {
     state.losses.push_back({what, why, remedy});

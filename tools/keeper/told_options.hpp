@@ -30,6 +30,8 @@ class ToldOptions {
   // Adds to the record what the engine cannot know.  `seen`: every call of the
   // program on the socket was.
   void complete(SocketState& state, bool seen) const;
+  // The module has read the record: names what not even it can know.
+  void name_losses(SocketState& state) const;
 
  private:
   struct Option {

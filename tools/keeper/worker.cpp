@@ -148,7 +148,9 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
-    if (!read_by_module(state)) {
+    if (read_by_module(state)) {
+      told_.name_losses(state);
+    } else {
       told_.complete(state, (options.origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0);
       name_interfaces(sent.fd.get(), state);
     }
@@ -169,7 +171,7 @@ class Work {
     return place->second;
   }
 
-  // It tells every option.
+  // Of what a program sets it tells more than the program could.
   [[nodiscard]] bool read_by_module(const SocketState& state) const {
     return engine_->name() == "module" &&
            std::none_of(state.losses.begin(), state.losses.end(),
