@@ -127,7 +127,7 @@ void Cork::say_extension_headers() {
   std::uint8_t kind = datagram_.next_header.value_or(0);
   bool routed = false;
   for (ByteView left = datagram_.ip_options; left.size() >= 8;) {
-    const std::size_t size = std::min<std::size_t>(left.size(), (left[1] + 1U) * 8U);
+    const std::size_t size = std::min<std::size_t>(left.size(), (left[1] + std::size_t{1}) * 8);
     Bytes header(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(size));
     const std::uint8_t next = header[0];
     header[0] = 0;

@@ -33,6 +33,7 @@ constexpr int kIpLocalPortRange = 51;  // since 6.3
 // include/uapi/linux/in6.h
 constexpr int kIpv6Flowinfo = 11;
 constexpr int kIpv6MulticastAll = 29;
+constexpr int kIpv6RouterAlertIsolate = 30;
 constexpr int kIpv6RecverrRfc4884 = 31;
 constexpr int kIpv6FlowinfoSend = 33;
 constexpr int kIpv6Recvorigdstaddr = 74;

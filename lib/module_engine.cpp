@@ -221,7 +221,8 @@ std::vector<Loss> ModuleEngine::limits() const {
   }
   constexpr const char* kAgain = "let the program set them again";
   limits.push_back({"eBPF programs, UDP_ENCAP, sockmap", "they are found and named", kAgain});
-  limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});
+  limits.push_back({"flow label leases, eBPF steering, IPsec policies (IP_XFRM_POLICY)",
+                    "the kernel does not tell them", kAgain});
   limits.push_back({"security label, cgroup", "they are those of whoever restarts the program",
                     "restart in the same context"});
   return limits;

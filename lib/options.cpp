@@ -133,6 +133,8 @@ constexpr OptionRow kTable[] = {
     ROW(SOL_IPV6, IPV6_MULTICAST_HOPS, number, kBefore, ipv6),
     ROW(SOL_IPV6, IPV6_MULTICAST_LOOP, number, kBefore, ipv6),
     NAMED(SOL_IPV6, kIpv6MulticastAll, "IPV6_MULTICAST_ALL", number, kBefore, ipv6),
+    NAMED(SOL_IPV6, kIpv6RouterAlertIsolate, "IPV6_ROUTER_ALERT_ISOLATE", number, kBefore, ipv6,
+          ReadBy::getsockopt),
     ROW(SOL_IPV6, IPV6_MTU, number, kBefore, ipv6, kModule),
     ROW(SOL_IPV6, IPV6_PKTINFO, bytes, kBefore, ipv6, kModule),
     ROW(SOL_IPV6, IPV6_HOPOPTS, bytes, kBefore, ipv6),

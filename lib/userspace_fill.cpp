@@ -264,7 +264,8 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   }
   lose("IP options", lost.options, " datagrams had options or extension headers",
        raw ? kModule : "run with CAP_NET_RAW");
-  lose("mark", lost.mark, " datagrams had a firewall mark", kModule);
+  constexpr const char* kRaw = "run with CAP_NET_RAW, or load the kernel module";
+  lose("mark", lost.mark, " datagrams had a firewall mark", raw ? kModule : kRaw);
   // Others are passed over by the offset alone.
   if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
     lose("empty datagrams", lost.peeked, " that were peeked at will be seen again", kModule);
@@ -272,7 +273,7 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   lose("segment size", lost.segments, " datagrams of UDP_GRO come back in their segments", kModule);
   lose("fragment size", lost.fragment, " datagrams had come in fragments (IP_RECVFRAGSIZE)",
        kModule);
-  lose("priority", lost.priority, " datagrams had a priority", kModule);
+  lose("priority", lost.priority, " datagrams had a priority", kRaw);
 }
 
 void disconnect(int fd) {
@@ -329,11 +330,11 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.destination += kept.destination || !datagram.destination ? 0 : 1;
         lost.ttl += kept.ttl ? 0 : 1;
         lost.options += kept.options ? 0 : 1;
-        lost.mark += datagram.mark.value_or(0) != 0 ? 1 : 0;
+        lost.mark += kept.mark ? 0 : 1;
         lost.flow += datagram.flow_label ? 1 : 0;
-        lost.priority += datagram.priority ? 1 : 0;
         lost.segments += segment < payload.size() ? 1 : 0;
         lost.fragment += datagram.frag_size && visible.fragment ? 1 : 0;
+        lost.priority += kept.priority ? 0 : 1;
         lost.peeked += datagram.peeked && payload.empty() ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&
                            !datagram.destination->is_multicast() &&

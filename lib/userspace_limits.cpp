@@ -53,6 +53,8 @@ std::vector<Loss> userspace_limits() {
                       "without raw sockets, that of multicast and broadcast datagrams becomes the "
                       "loopback address",
                       "run with CAP_NET_RAW"});
+    limits.push_back({"IP options, extension headers, firewall mark, priority of queued datagrams",
+                      "without raw sockets they cannot be sent along", "run with CAP_NET_RAW"});
   }
   if (!may_administer()) {
     limits.push_back({"buffer size",
@@ -83,8 +85,8 @@ std::vector<Loss> userspace_limits() {
                     "datagrams that come back arrive by the interface that owns their destination, "
                     "multicast and broadcast ones by the loopback interface",
                     kModule});
-  limits.push_back({"firewall mark, priority, original destination port",
-                    "datagrams that come back carry others", kModule});
+  limits.push_back(
+      {"original destination port", "datagrams that come back carry another", kModule});
   limits.push_back({"recorded routes and timestamps in IPv4 options",
                     "the kernel would write into them again: such options are left out", kModule});
   limits.push_back(
@@ -104,7 +106,8 @@ std::vector<Loss> userspace_limits() {
                     "the kernel does not tell them", kSeen});
   constexpr const char* kAgain = "let the program set them again";
   limits.push_back({"eBPF programs, UDP_ENCAP", "they are found and named", kAgain});
-  limits.push_back({"flow label leases, eBPF steering", "the kernel does not tell them", kAgain});
+  limits.push_back({"flow label leases, eBPF steering, IPsec policies (IP_XFRM_POLICY)",
+                    "the kernel does not tell them", kAgain});
   limits.push_back({"security label, cgroup", "they are those of whoever restarts the program",
                     "restart in the same context"});
   limits.push_back({"bind by number or by choice",

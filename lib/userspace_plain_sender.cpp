@@ -85,6 +85,8 @@ Kept PlainSender::add(const Datagram& datagram, ByteView payload) {
   if (kept.destination) destination = *datagram.destination;
   kept.interface = kept.destination;
   kept.options = datagram.ip_options.empty();
+  kept.mark = datagram.mark.value_or(0) == 0;
+  kept.priority = datagram.priority.value_or(0) == 0;
   destination.port = target_.port;
   const int fd = sender_for(source, kept.source);
 

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <set>
 
+#include "control_message.hpp"
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
@@ -66,7 +67,10 @@ class RawSender final : public Sender {
     sockaddr_storage name{};
     socklen_t name_size = 0;
     unsigned interface = 0;  // to leave by; 0: as routed
+    std::uint32_t mark = 0;
+    std::uint32_t priority = 0;
   };
+  void say(const Packet& packet, ControlMessages& control) const;
 
   [[nodiscard]] int family_of(const Datagram& datagram) const noexcept {
     if (datagram.source) return datagram.source->family;
@@ -185,6 +189,10 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   plan.mtu = mtu(packet.interface == 0 ? kLoopback : packet.interface);
   plan.options = datagram.ip_options;
   plan.next_header = datagram.next_header.value_or(0);
+  // Both travel over loopback with the packet.
+  kept.mark = !target_.flow_matters || datagram.mark.value_or(0) == 0;
+  if (kept.mark) packet.mark = datagram.mark.value_or(0);
+  packet.priority = datagram.priority.value_or(0);
   kept.options = can_send(plan, payload.size());
   if (!kept.options) plan.options = {};
   Address name = plan.destination;
@@ -200,18 +208,28 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   return kept;
 }
 
+void RawSender::say(const Packet& packet, ControlMessages& control) const {
+  if (packet.interface != 0 && family_ == AF_INET) {
+    in_pktinfo info{};
+    info.ipi_ifindex = static_cast<int>(packet.interface);
+    control.add(SOL_IP, IP_PKTINFO, info);
+  } else if (packet.interface != 0) {
+    in6_pktinfo info{};
+    info.ipi6_ifindex = packet.interface;
+    control.add(SOL_IPV6, IPV6_PKTINFO, info);
+  }
+  if (packet.mark != 0) control.add(SOL_SOCKET, SO_MARK, packet.mark);
+  if (packet.priority != 0) control.add(SOL_SOCKET, SO_PRIORITY, packet.priority);
+}
+
 int RawSender::flush() {
   if (packets_.empty()) return 0;
   const int fd = socket_for(family_);
   write_number(fd, SOL_SOCKET, SO_MARK, target_.flow_matters ? static_cast<int>(mark_.socket) : 0);
   const std::size_t count = packets_.size();
-  constexpr std::size_t kControl = CMSG_SPACE(sizeof(in6_pktinfo));
   std::vector<mmsghdr> messages(count);
   std::vector<iovec> vectors(count);
-  struct alignas(cmsghdr) Control {
-    unsigned char bytes[kControl];
-  };
-  std::vector<Control> controls(count);
+  std::vector<ControlMessages> controls(count);
   for (std::size_t i = 0; i < count; ++i) {
     Packet& packet = packets_[i];
     vectors[i] = {packet.bytes.data(), packet.bytes.size()};
@@ -220,21 +238,8 @@ int RawSender::flush() {
     header.msg_namelen = packet.name_size;
     header.msg_iov = &vectors[i];
     header.msg_iovlen = 1;
-    if (packet.interface == 0) continue;
-    header.msg_control = controls[i].bytes;
-    cmsghdr control{};
-    in_pktinfo v4{};
-    in6_pktinfo v6{};
-    v4.ipi_ifindex = static_cast<int>(packet.interface);
-    v6.ipi6_ifindex = packet.interface;
-    const bool is_v4 = family_ == AF_INET;
-    const std::size_t size = is_v4 ? sizeof v4 : sizeof v6;
-    control.cmsg_level = is_v4 ? SOL_IP : SOL_IPV6;
-    control.cmsg_type = is_v4 ? IP_PKTINFO : IPV6_PKTINFO;
-    control.cmsg_len = CMSG_LEN(size);
-    header.msg_controllen = CMSG_SPACE(size);
-    std::memcpy(controls[i].bytes, &control, sizeof control);
-    std::memcpy(controls[i].bytes + CMSG_LEN(0), is_v4 ? static_cast<void*>(&v4) : &v6, size);
+    say(packet, controls[i]);
+    controls[i].attach(header);
   }
   int first_error = 0;
   for (std::size_t sent = 0; sent < count;) {

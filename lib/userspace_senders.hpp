@@ -21,6 +21,8 @@ struct Kept {
   bool interface = true;
   bool ttl = true;
   bool options = true;  // of the IP header, extension headers
+  bool mark = true;
+  bool priority = true;
 };
 
 struct SendTarget {

@@ -25,7 +25,7 @@ void begin(int fd, const std::string& payload, int flags = MSG_MORE) {
 }
 
 SocketState corked(int fd) {
-  const SocketState state = make_engine(UseEngine::module)->capture(fd, {});
+  SocketState state = make_engine(UseEngine::module)->capture(fd, {});
   INFO(list(state.losses));
   CHECK(state.losses.empty());
   REQUIRE(state.send_queue.count() == 1);

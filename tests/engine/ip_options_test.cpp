@@ -102,3 +102,27 @@ TEST_CASE("IPv6 extension headers and the flow label come back") {
     if (label_seen) CHECK(after[i].flow_label == before[i].flow_label);
   }
 }
+
+TEST_CASE("the firewall mark and the priority of a queued datagram come back") {
+  const std::string ip = GENERATE("127.0.0.1", "::1");
+  UniqueFd fd = socket_at(address(ip));
+  const UniqueFd sender = unbound(address(ip).family);
+  set(sender.get(), SOL_SOCKET, SO_MARK, 77);
+  set(sender.get(), SOL_SOCKET, SO_PRIORITY, 5);
+  send_to(sender.get(), local_of(fd.get()), "marked");
+  set(sender.get(), SOL_SOCKET, SO_MARK, 0);
+  set(sender.get(), SOL_SOCKET, SO_PRIORITY, 0);
+  send_to(sender.get(), local_of(fd.get()), "plain");
+  std::vector<Datagram> before;
+  std::vector<Loss> losses;
+  const auto after = round_trip(std::move(fd), before, losses);
+  INFO(list(losses));
+  CHECK(losses.empty());
+  REQUIRE(before.size() == 2);
+  REQUIRE(after.size() == 2);
+  CHECK(before[0].mark.value_or(0) == 77);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(after[i].mark == before[i].mark);
+    CHECK(after[i].priority == before[i].priority);
+  }
+}

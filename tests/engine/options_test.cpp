@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "options.hpp"
 
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cerrno>
 #include <cstring>
 #include <set>
 
@@ -35,7 +39,64 @@ bool make_different(int fd, const OptionRow& row) {
   return false;
 }
 
+struct NotInTable {
+  int level;
+  int first;
+  int last;
+  const char* why;
+};
+
+// What setsockopt(2) knows on a UDP socket and is no option of the table.
+constexpr NotInTable kNotInTable[] = {
+    {SOL_SOCKET, 14, 14, "SO_BSDCOMPAT does nothing"},
+    {SOL_SOCKET, SO_BINDTODEVICE, SO_BINDTODEVICE, "SocketRecord::device"},
+    {SOL_SOCKET, SO_ATTACH_FILTER, SO_DETACH_FILTER, "attached_filters.hpp"},
+    {SOL_SOCKET, SO_SNDBUFFORCE, SO_RCVBUFFORCE, "SO_SNDBUF, SO_RCVBUF"},
+    {SOL_SOCKET, SO_INCOMING_CPU, SO_INCOMING_CPU, "each datagram changes it"},
+    {SOL_SOCKET, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF, "attached_filters.hpp"},
+    {SOL_SOCKET, 53, 53, "SO_CNX_ADVICE is about the neighbour"},
+    {SOL_SOCKET, 62, 62, "SO_BINDTOIFINDEX: SocketRecord::device"},
+    {SOL_SOCKET, 66, 67, "SO_RCVTIMEO, SO_SNDTIMEO in another form"},
+    {SOL_SOCKET, 68, 68, "SO_DETACH_REUSEPORT_BPF"},
+    {SOL_SOCKET, 80, 80, "SO_DEVMEM_DONTNEED gives memory back, of TCP"},
+    {SOL_IP, 5, 5, "IP_ROUTER_ALERT: raw sockets only"},
+    {SOL_IP, 16, 17, "IPsec policies: a limit of both engines"},
+    {SOL_IP, IP_ADD_MEMBERSHIP, MCAST_MSFILTER, "memberships.hpp"},
+    {SOL_IP, 64, 127, "tables of the packet filter"},
+    {SOL_IPV6, 1, 1, "IPV6_ADDRFORM makes it an IPv4 socket"},
+    {SOL_IPV6, 6, 6, "IPV6_2292PKTOPTIONS: sets several others"},
+    {SOL_IPV6, IPV6_JOIN_GROUP, IPV6_LEAVE_GROUP, "memberships.hpp"},
+    {SOL_IPV6, IPV6_JOIN_ANYCAST, IPV6_LEAVE_ANYCAST, "memberships.hpp"},
+    {SOL_IPV6, 32, 32, "IPV6_FLOWLABEL_MGR: a limit of both engines"},
+    {SOL_IPV6, 34, 35, "IPsec policies: a limit of both engines"},
+    {SOL_IPV6, MCAST_JOIN_GROUP, MCAST_MSFILTER, "memberships.hpp"},
+    {SOL_IPV6, 64, 65, "tables of the packet filter"},
+    {SOL_UDP, kUdpEncap, kUdpEncap, "named"},
+};
+
+bool is_not_in_table(int level, int name) {
+  return std::any_of(std::begin(kNotInTable), std::end(kNotInTable), [&](const NotInTable& known) {
+    return known.level == level && known.first <= name && name <= known.last;
+  });
+}
+
 }  // namespace
+
+TEST_CASE("every option number that this kernel takes is known") {
+  const int family = GENERATE(AF_INET, AF_INET6);
+  std::size_t taken = 0;
+  for (const int level : {SOL_SOCKET, SOL_IP, SOL_IPV6, SOL_UDP}) {
+    for (int name = 0; name < 256; ++name) {
+      const UniqueFd fd = unbound(family);
+      const int error = write_number(fd.get(), level, name, 1);
+      if (error == ENOPROTOOPT || error == EOPNOTSUPP) continue;
+      ++taken;
+      INFO("level " << level << ", option " << name << ", errno " << error);
+      CHECK((find_option(level, name) != nullptr || is_not_in_table(level, name)));
+    }
+  }
+  CHECK(taken > 90);
+}
 
 TEST_CASE("every option of the table goes round, one by one") {
   const int family = GENERATE(AF_INET, AF_INET6);

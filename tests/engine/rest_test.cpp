@@ -31,9 +31,11 @@ TEST_CASE("take_rest under a sender: capture and rest are all that was accepted"
       if (i % 16 == 0) std::this_thread::sleep_for(std::chrono::microseconds(300));
     }
   });
+  // A busy machine starts the thread late.
+  wait_for_queue(fd.get());
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const SocketState state = engine->capture(fd.get(), {});
-  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  wait_for_queue(fd.get(), state.record.rmem);
   const MessageStream rest =
       engine->take_rest(fd.get(), state.receive_queue.count(), QueueEnd::refuses);
   stop = true;

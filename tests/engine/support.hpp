@@ -55,8 +55,8 @@ bool names(const std::vector<Loss>& losses, const std::string& what);
 // All of them, for messages.
 std::string list(const std::vector<Loss>& losses);
 
-// Waits until `count` bytes of memory or more are charged to the queue.
-void wait_for_queue(int fd);
+// Waits until more than so many bytes of memory are charged to the queue, 2 s at most.
+void wait_for_queue(int fd, std::uint32_t more_than = 0);
 
 // Runs `body` in a child with the user nobody; it returns the exit status: 0 is success.
 int as_nobody(int (*body)());
