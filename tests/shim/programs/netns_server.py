@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The same address and port in its own network namespace and in another one.
 
-usage: netns_server.py PATH; PATH: of the namespace, or "new" for one of its own.
-Reads once ./gate exists.
+usage: netns_server.py PATH [COMMAND...]; PATH: of the namespace, "new" for one of its own, or
+"none".  Reads once ./gate exists.  With a command: executes that, with the socket away at fd 8.
 """
 
 import ctypes
@@ -32,15 +32,21 @@ def enter(path):
 
 
 home = os.open("/proc/self/ns/net", os.O_RDONLY)
-servers = {bound("home"): "home"}
-if sys.argv[1] == "new":
+servers = {} if len(sys.argv) > 2 else {bound("home"): "home"}
+if sys.argv[1] == "none":
+    pass
+elif sys.argv[1] == "new":
     if libc.unshare(CLONE_NEWNET) != 0:
         sys.exit(f"unshare: {os.strerror(ctypes.get_errno())}")
     os.system("ip link set lo up")
 else:
     enter(sys.argv[1])
-servers[bound("away")] = "away"
-libc.setns(home, CLONE_NEWNET)
+if sys.argv[1] != "none":
+    servers[bound("away")] = "away"
+    libc.setns(home, CLONE_NEWNET)
+if len(sys.argv) > 2:
+    os.dup2(next(iter(servers)).fileno(), 8, inheritable=True)
+    os.execvp(sys.argv[2], sys.argv[2:])
 print("ready", flush=True)
 while not os.path.exists("gate"):
     time.sleep(0.02)
