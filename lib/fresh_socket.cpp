@@ -46,11 +46,14 @@ const FreshSocket& FreshSockets::like(int family, int protocol) {
   return known_.back();
 }
 
-std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh) {
+std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh,
+                                          bool connected) {
   std::vector<SocketOption> changed;
   for (std::size_t i = 0; i < now.size(); ++i) {
     auto& [row, value] = now[i];
     if (!value || value == fresh.values.at(i).second) continue;
+    // Of a connected socket the last datagram's (net/ipv4/udp.c, udp_queue_rcv_one_skb).
+    if (connected && row->level == SOL_SOCKET && row->name == SO_INCOMING_CPU) continue;
     changed.push_back({row->level, row->name, std::move(*value)});
   }
   return changed;

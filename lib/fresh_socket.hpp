@@ -44,6 +44,7 @@ class FreshSockets {
 std::uint64_t read_cookie(int fd, int name) noexcept;
 
 // The options of `now` that are not as in `fresh`.
-std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh);
+std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh,
+                                          bool connected);
 
 }  // namespace udpcr

@@ -37,9 +37,7 @@ OptionValues merge_options(int fd, const SocketRecord& record) {
 // The record's options that are in no table of ours, and why not.
 bool kept_elsewhere(const SocketOption& option) noexcept {
   if (option.level == SOL_UDP) return option.name == kUdpEncap;  // a Loss of its own
-  if (is_attached_filter(option)) return true;
-  // Each datagram changes it.
-  return option.level == SOL_SOCKET && option.name == SO_INCOMING_CPU;
+  return is_attached_filter(option);
 }
 
 // The module knows of the address and of the port; of bind(2) to neither only
@@ -104,7 +102,7 @@ SocketState ModuleEngine::capture_through_module(int fd, const CaptureOptions& o
   std::vector<SocketOption> attached;
   std::copy_if(record.options.begin(), record.options.end(), std::back_inserter(attached),
                is_attached_filter);
-  record.options = changed_options(merge_options(fd, record), fresh);
+  record.options = changed_options(merge_options(fd, record), fresh, record.peer.has_value());
   std::move(attached.begin(), attached.end(), std::back_inserter(record.options));
   record.cookie = cookie;
   merge_origin(record, options.origin_flags);

@@ -105,6 +105,12 @@ std::size_t ModuleFill::put(int fd, std::uint32_t queue, const MessageStream& da
 void ModuleFill::bound(int fd, const SocketState& state, Restored& restored) {
   {
     const ReceiveRoom room(fd, state);
+    // What is put into the queue notes the count (SO_RXQ_OVFL); finish() sets
+    // it for good, and names a failure.
+    try {
+      if (state.record.drops != 0) client_.set_drops(SocketName::of(fd), state.record.drops);
+    } catch (const Error&) {
+    }
     restored.datagrams =
         put(fd, UDPCR_QUEUE_RECEIVE, state.receive_queue, "receive queue", restored.losses);
   }

@@ -28,9 +28,7 @@ constexpr ReadBy kModule = ReadBy::module;
 // What only the module reads, and in which form: kmod/options.c.  IP_MULTICAST_IF
 // is longer there: struct ip_mreqn, with the interface's index.
 //
-// SO_BINDTODEVICE stands in SocketRecord::device.  SO_INCOMING_CPU is left out:
-// each received datagram overwrites it (include/net/sock.h,
-// sk_incoming_cpu_update), so that it tells nothing of the program.  IP_TOS before SO_PRIORITY,
+// SO_BINDTODEVICE stands in SocketRecord::device.  IP_TOS before SO_PRIORITY,
 // which it sets (net/ipv4/ip_sockglue.c, __ip_sock_set_tos); each pair of old
 // and new timestamp option in this order, as the new one takes the old over.
 constexpr OptionRow kTable[] = {
@@ -73,6 +71,7 @@ constexpr OptionRow kTable[] = {
     NAMED(SOL_SOCKET, kSoRcvmark, "SO_RCVMARK"),
     NAMED(SOL_SOCKET, kSoRcvpriority, "SO_RCVPRIORITY"),
     ROW(SOL_SOCKET, SO_MARK),
+    ROW(SOL_SOCKET, SO_INCOMING_CPU),
 
     ROW(SOL_IP, IP_TOS),
     ROW(SOL_SOCKET, SO_PRIORITY),

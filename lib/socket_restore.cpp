@@ -142,6 +142,8 @@ const Bytes* Restorer::wanted_value(
   if (const SocketOption* option = find(record_, row.level, row.name)) return &option->value;
   // bind(2) to an IPv6 address sets it (net/ipv6/af_inet6.c, __inet6_bind).
   if (row.level == SOL_IPV6 && row.name == IPV6_V6ONLY) return nullptr;
+  // Received datagrams may.
+  if (row.level == SOL_SOCKET && row.name == SO_INCOMING_CPU) return nullptr;
   return usual.second ? &*usual.second : nullptr;
 }
 

@@ -82,7 +82,8 @@ SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& 
   const QueueMemory memory = queue_memory(fd);
   record.rmem = memory.rmem;
   record.drops = memory.drops;
-  record.options = changed_options(read_by_getsockopt(fd, fresh.family, fresh.protocol), fresh);
+  record.options = changed_options(read_by_getsockopt(fd, fresh.family, fresh.protocol), fresh,
+                                   record.peer.has_value());
   return record;
 }
 

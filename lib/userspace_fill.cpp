@@ -60,12 +60,15 @@ struct Visible {
              is_on(record, SOL_SOCKET, kSoTimestampnsNew) ||
              is_on(record, SOL_SOCKET, SO_TIMESTAMPING) ||
              is_on(record, SOL_SOCKET, kSoTimestampingNew)),
-        flow(is_on(record, SOL_IPV6, kIpv6Flowinfo)) {}
+        flow(is_on(record, SOL_IPV6, kIpv6Flowinfo)),
+        fragment(is_on(record, SOL_IP, kIpRecvfragsize) ||
+                 is_on(record, SOL_IPV6, kIpv6Recvfragsize)) {}
   bool interface;
   bool port;
   bool ttl;
   bool time;
   bool flow;
+  bool fragment;
 };
 
 // Our thread stays on one processor: its backlog keeps the order, two do not.
@@ -210,6 +213,8 @@ struct Counts {
   std::size_t flow = 0;
   std::size_t priority = 0;
   std::size_t peeked = 0;
+  std::size_t segments = 0;
+  std::size_t fragment = 0;
 };
 
 std::uint16_t bind_private_port(int fd, int family) {
@@ -265,6 +270,9 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
     lose("empty datagrams", lost.peeked, " that were peeked at will be seen again", kModule);
   }
+  lose("segment size", lost.segments, " datagrams of UDP_GRO come back in their segments", kModule);
+  lose("fragment size", lost.fragment, " datagrams had come in fragments (IP_RECVFRAGSIZE)",
+       kModule);
   lose("priority", lost.priority, " datagrams had a priority", kRaw);
 }
 
@@ -292,6 +300,10 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   const bool raw = senders.raw();
   const Released released(senders);
   sender.admit_only_mine(fd);
+  // The arrival interface of an IPv4 datagram is noted only while one of these
+  // is on (net/ipv4/ip_sockglue.c, ipv4_pktinfo_prepare, Linux 6.1).
+  if (is_on(record, SOL_IP, IP_PKTINFO)) write_number(fd, SOL_IP, IP_PKTINFO, 1);
+  if (is_on(record, SOL_IPV6, IPV6_RECVPKTINFO)) write_number(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
   target.port = bind_private_port(fd, record.family);
   sender.aim(target);
 
@@ -320,6 +332,8 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.options += kept.options ? 0 : 1;
         lost.mark += kept.mark ? 0 : 1;
         lost.flow += datagram.flow_label ? 1 : 0;
+        lost.segments += segment < payload.size() ? 1 : 0;
+        lost.fragment += datagram.frag_size && visible.fragment ? 1 : 0;
         lost.priority += kept.priority ? 0 : 1;
         lost.peeked += datagram.peeked && payload.empty() ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "channel.h"
 #include "log.h"
@@ -109,14 +110,26 @@ class Fresh {
     const bool has_address = (entry.flags & wire::kFdBoundAddress) != 0;
     if (has_address == wanted.is_wildcard()) return false;
     if (has_address && !is_same_place(wanted, entry.local_address, entry.local_scope)) return false;
-    return strncmp(entry.device, device_, sizeof entry.device) == 0;
+    return is_on_device_of(entry, wanted.scope);
+  }
+
+  // The scope of a link-local address binds to the device as well, at bind and
+  // at connect (net/ipv6/af_inet6.c, __inet6_bind, Linux 6.1).
+  [[nodiscard]] bool is_on_device_of(const wire::TableEntry& entry, uint32_t scope) const {
+    if (strncmp(entry.device, device_, sizeof entry.device) == 0) return true;
+    if (device_[0] != '\0' || scope == 0) return false;
+    const KeepErrno keep;
+    ifreq request{};
+    request.ifr_ifindex = static_cast<int>(scope);
+    return syscall(SYS_ioctl, fd_, SIOCGIFNAME, &request) == 0 &&
+           strncmp(entry.device, request.ifr_name, sizeof request.ifr_name) == 0;
   }
 
   [[nodiscard]] bool would_connect_as(const wire::TableEntry& entry, const Endpoint& peer) const {
     return is_of_kind(entry) && peer.family == family_ && (entry.flags & wire::kFdBound) == 0 &&
            entry.peer_port != 0 && entry.peer_port == peer.port &&
            is_same_place(peer, entry.peer_address, entry.peer_scope) &&
-           strncmp(entry.device, device_, sizeof entry.device) == 0;
+           is_on_device_of(entry, peer.scope);
   }
 
   // `restored` becomes the socket of every fd that the fresh one had.

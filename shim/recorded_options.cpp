@@ -22,6 +22,12 @@ constexpr int kSoBusyPollBudget = 70;
 constexpr int kIpv6JoinAnycast = 27;
 constexpr int kIpv6LeaveAnycast = 28;
 
+// linux/in.h, linux/in6.h
+constexpr int kIpsecPolicy4 = 16;
+constexpr int kXfrmPolicy4 = 17;
+constexpr int kIpsecPolicy6 = 34;
+constexpr int kXfrmPolicy6 = 35;
+
 constexpr unsigned kMostNumbers = 4096;
 constexpr unsigned kMostPrograms = 32;
 // What a writer in another thread may take.
@@ -230,10 +236,26 @@ void note_steering(uint64_t inode, int name, const void* value) {
   keep(programs, option, bytes, any);
 }
 
+bool is_policy(int level, int name) {
+  if (level == IPPROTO_IP) return name == kIpsecPolicy4 || name == kXfrmPolicy4;
+  return level == IPPROTO_IPV6 && (name == kIpsecPolicy6 || name == kXfrmPolicy6);
+}
+
+// That there is one; without a value both directions are gone
+// (net/xfrm/xfrm_state.c, xfrm_user_policy, Linux 6.1).
+void note_policy(uint64_t inode, int level, int name, const void* value) {
+  if (value == nullptr) return drop(numbers, is_option(inode, level, name));
+  note_value(inode, level, name, nullptr, 0);
+}
+
 }  // namespace
 
 void note(uint64_t inode, int level, int name, const void* value, socklen_t size) {
   const auto whole = [&](size_t least) { return value != nullptr && size >= least; };
+  if (is_policy(level, name)) {
+    const Turn mine(turn);
+    return note_policy(inode, level, name, value);
+  }
   if (level == IPPROTO_IP) {
     if (name != IP_MULTICAST_IF || !whole(sizeof(in_addr))) return;
     const Turn mine(turn);

@@ -109,7 +109,7 @@ class Program:
     running = []
 
     def __init__(self, argv, how="preload", name="program", settings=None, environment=None,
-                 user=None, home=BUILD, before=()):
+                 user=None, home=BUILD, before=(), keep_fds=(), own_group=False):
         self.out, self.err = Path(f"{name}.out").absolute(), Path(f"{name}.err").absolute()
         self.tool = home / "bin" / "udpcr"
         env = {key: value for key, value in os.environ.items() if not key.startswith("UDPCR_")}
@@ -128,7 +128,8 @@ class Program:
                     "--clear-groups", *argv]
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                            env=env)
+                                            env=env, pass_fds=keep_fds,
+                                            process_group=0 if own_group else None)
         self.pid = self.process.pid
         Program.running.append(self)
 

@@ -12,6 +12,8 @@ CPP = {".c", ".h", ".cpp", ".hpp"}
 LONGEST = 600  # lines
 # Files that cannot carry a comment, or are somebody else's text.
 NO_SPDX = re.compile(r"^LICENSES/|\.json$|^\.gitignore$")
+# Written by a command, a line for each cell.
+AS_LONG_AS_IT_IS = re.compile(r"^LICENSES/|^tests/fidelity/expected$|^docs/fidelity\.md$")
 # Kernel style, not Google's.
 NOT_OURS_TO_FORMAT = re.compile(r"^include/udpcr/udpcr_netlink\.h$|^kmod/")
 # Written so that this file does not match itself.
@@ -53,7 +55,7 @@ def check_spdx(source, names):
 def check_length(source, names):
     for name in names:
         lines = (source / name).read_bytes().count(b"\n")
-        if lines > LONGEST and not name.startswith("LICENSES/"):
+        if lines > LONGEST and not AS_LONG_AS_IT_IS.search(name):
             yield f"{name}: {lines} lines, more than {LONGEST}: split it"
 
 

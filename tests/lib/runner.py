@@ -20,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+import fidelity_part
 import house_checks
 import module_part
 
@@ -176,6 +177,10 @@ def part_module(scripts):
     module_part.run(SOURCE, BUILD / "bin", scripts)
 
 
+def part_fidelity(scripts):
+    fidelity_part.run(SOURCE, BUILD, scripts)
+
+
 def part_scripts(name):
     def part(scripts):
         seconds = LONGER.get(f"{name} --full" if scripts.full else name, SECONDS)
@@ -202,6 +207,7 @@ PARTS = {
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),
     "module": part_module,
+    "fidelity": part_fidelity,
     "asan": part_asan,
 }
 

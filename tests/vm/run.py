@@ -51,6 +51,8 @@ def arguments():
     parser.add_argument("--no-module", action="store_true", help="do not load udpcr.ko")
     parser.add_argument("--log", metavar="FILE", type=argparse.FileType("w"),
                         help="keep the guest's kernel log there in any case")
+    parser.add_argument("--results", metavar="FOLDER", type=Path,
+                        help="copy there what the command has put into /run/vm/results")
     parser.add_argument("command", nargs="+", metavar="COMMAND")
     return parser.parse_args()
 
@@ -73,6 +75,8 @@ def prepare(share, given, kernel, module):
         "".join(f"export {key}={shlex.quote(value)}\n" for key, value in passed.items())
         + "exec " + shlex.join(given.command) + "\n")
     shutil.copy(SOURCE / "tests/vm/guest_run.sh", share)
+    (share / "results").mkdir()
+    (share / "results").chmod(0o777)
 
 
 def text(path):
@@ -132,6 +136,8 @@ def main():
         if ended.boot_seconds:
             print(f"vm {given.kernel}: the command began after {ended.boot_seconds:.1f} s,"
                   f" {time.monotonic() - start:.1f} s in all", file=sys.stderr)
+        if given.results:
+            shutil.copytree(share / "results", given.results, dirs_exist_ok=True)
         if given.log:
             given.log.write(text(share / "kmsg") or text(share / "console"))
         return status

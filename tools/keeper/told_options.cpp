@@ -29,6 +29,11 @@ constexpr std::size_t kMostBytes = std::size_t{16} << 20;
 constexpr int kUsualBudget = 8;
 constexpr int kSmallestMtu = 1280;
 constexpr int kLargestMtu = 65535;
+// linux/in.h, linux/in6.h
+constexpr int kIpsecPolicy4 = 16;
+constexpr int kXfrmPolicy4 = 17;
+constexpr int kIpsecPolicy6 = 34;
+constexpr int kXfrmPolicy6 = 35;
 constexpr const char* kUseModule = "load the kernel module, which keeps it";
 
 enum class Kind : std::uint8_t { value, program, fact, anycast, label };
@@ -48,6 +53,10 @@ constexpr Known kKnown[] = {
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, wire::kLargestProgram, Kind::program},
     {SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, 0, Kind::fact},
     {SOL_SOCKET, SO_DETACH_REUSEPORT_BPF, 0, Kind::fact},
+    {SOL_IP, kIpsecPolicy4, 0, Kind::fact},
+    {SOL_IP, kXfrmPolicy4, 0, Kind::fact},
+    {SOL_IPV6, kIpsecPolicy6, 0, Kind::fact},
+    {SOL_IPV6, kXfrmPolicy6, 0, Kind::fact},
     {SOL_IPV6, IPV6_JOIN_ANYCAST, sizeof(ipv6_mreq), Kind::anycast},
     {SOL_IPV6, IPV6_FLOWLABEL_MGR, sizeof(in6_flowlabel_req), Kind::label},
 };
@@ -194,6 +203,10 @@ void ToldOptions::add(SocketState& state, const Option& option) {
                   "let the program lease it again");
     }
     case Kind::fact:
+      if (option.level != SOL_SOCKET) {
+        return lose("IPsec policy", "the socket has one of its own, which the kernel does not tell",
+                    "let the program set it again");
+      }
       if (option.name == SO_DETACH_REUSEPORT_BPF) return;
       return lose("reuseport steering", "an eBPF program chooses among the sockets of the port",
                   "let the program attach it again");

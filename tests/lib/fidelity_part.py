@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The part `fidelity`: the matrix of what is kept, on this kernel and on others."""
+
+import shutil
+
+import fidelity_document
+import module_part
+
+BOTH, SMOKE = ["adopt", "inherit"], ["inherit"]
+# Column, the virtual machine's kernel (None: here), modes, the columns whose
+# images are restored here too, seconds.  In order: each leaves its image.
+NATIVE = [("userspace-root", None, BOTH, [], 120),
+          ("userspace-user", None, BOTH, ["userspace-root"], 120)]
+DEFAULT = [("module-6.1", "6.1", BOTH, [], 400),
+           ("module-6.12", "6.12", SMOKE, ["module-6.1"], 400),
+           ("module-7.3", "7.3", SMOKE, ["module-6.1", "module-6.12"], 400)]
+# Every pair of kernels; the last runs are there for the images of newer ones.
+FULL = [(*job[:2], BOTH, *job[3:4], 600) for job in DEFAULT] + [
+    ("module-debug", "debug", BOTH, [], 2400),
+    ("module-6.12", "6.12", BOTH, ["module-7.3"], 600),
+    ("module-6.1", "6.1", BOTH, ["module-6.12", "module-7.3"], 600)]
+GUEST_RESULTS = "/run/vm/results"
+
+
+def command(source, results, column, kernel, modes, others, seconds):
+    inside = [source / "tests/lib/fidelity_column.py", column,
+              GUEST_RESULTS if kernel else results, "--modes", *modes]
+    if others:
+        inside += ["--from", *(results / "images" / other for other in others)]
+    if not kernel:
+        return inside
+    return [source / "tests/vm/run.py", kernel, "--seconds", seconds, "--results", results,
+            "--", *inside]
+
+
+def run(source, build, scripts):
+    results = build / "fidelity"
+    shutil.rmtree(results, ignore_errors=True)
+    for column, kernel, modes, others, seconds in NATIVE + (FULL if scripts.full else DEFAULT):
+        if kernel and not module_part.built(source, kernel, scripts.tally):
+            continue
+        scripts.run(f"fidelity/{column}" + (f"_{'_'.join(others)}" if others else ""),
+                    command(source, results, column, kernel, modes, others, seconds),
+                    seconds + module_part.MARGIN)
+    fidelity_document.check(source, scripts.tally)
