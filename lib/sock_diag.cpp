@@ -15,13 +15,13 @@ namespace {
 
 constexpr unsigned kCgroupId = 21;  // INET_DIAG_CGROUP_ID, since Linux 5.9
 
-}  // namespace
+struct Request {
+  nlmsghdr header;
+  inet_diag_req_v2 query;
+};
 
-std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
-  struct {
-    nlmsghdr header;
-    inet_diag_req_v2 query;
-  } request{};
+Request request_for(const SocketRecord& record) {
+  Request request{};
   request.header.nlmsg_len = sizeof request;
   request.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   request.header.nlmsg_flags = NLM_F_REQUEST;
@@ -29,6 +29,42 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
   request.query.sdiag_protocol = static_cast<std::uint8_t>(record.protocol);
   request.query.idiag_ext = 1U << (INET_DIAG_SHUTDOWN - 1);
   request.query.idiag_states = ~0U;
+  request.query.id.idiag_cookie[0] = static_cast<std::uint32_t>(record.cookie);
+  request.query.id.idiag_cookie[1] = static_cast<std::uint32_t>(record.cookie >> 32U);
+  return request;
+}
+
+// `message`: a whole one, from its nlmsghdr on.
+DiagFacts facts_of(const char* message, std::size_t length) {
+  DiagFacts facts;
+  std::size_t offset = NLMSG_LENGTH(sizeof(inet_diag_msg));
+  while (offset + sizeof(rtattr) <= length) {
+    rtattr attribute{};
+    std::memcpy(&attribute, message + offset, sizeof attribute);
+    if (attribute.rta_len < sizeof attribute || offset + attribute.rta_len > length) break;
+    const char* const value = message + offset + RTA_LENGTH(0);
+    if (attribute.rta_type == INET_DIAG_SHUTDOWN && attribute.rta_len > RTA_LENGTH(0)) {
+      facts.shutdown = static_cast<std::uint8_t>(*value);
+    } else if (attribute.rta_type == kCgroupId &&
+               attribute.rta_len >= RTA_LENGTH(sizeof facts.cgroup)) {
+      std::memcpy(&facts.cgroup, value, sizeof facts.cgroup);
+    }
+    offset += RTA_ALIGN(attribute.rta_len);
+  }
+  return facts;
+}
+
+bool is_of(const char* message, const SocketRecord& record) {
+  inet_diag_msg answer{};
+  std::memcpy(&answer, message + NLMSG_HDRLEN, sizeof answer);
+  return (answer.id.idiag_cookie[0] | std::uint64_t{answer.id.idiag_cookie[1]} << 32U) ==
+         record.cookie;
+}
+
+}  // namespace
+
+std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
+  Request request = request_for(record);
   // Looked up as if a datagram came from the peer: "source" is the other end
   // (net/ipv4/udp_diag.c, udp_dump_one).
   request.query.id.idiag_dport = htons(record.local.port);
@@ -39,40 +75,41 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
   }
   request.query.id.idiag_if =
       record.device.empty() ? record.local.scope : ::if_nametoindex(record.device.c_str());
-  request.query.id.idiag_cookie[0] = static_cast<std::uint32_t>(record.cookie);
-  request.query.id.idiag_cookie[1] = static_cast<std::uint32_t>(record.cookie >> 32U);
+  std::optional<DiagFacts> found = ask(&request, sizeof request, record);
+  if (found) return found;
+  // Another of the sockets that share the port: all of them, by the local port,
+  // which is "source" here (udp_dump).
+  request = request_for(record);
+  request.header.nlmsg_flags |= NLM_F_DUMP;
+  request.query.id.idiag_sport = htons(record.local.port);
+  return ask(&request, sizeof request, record);
+}
 
+std::optional<DiagFacts> SockDiag::ask(const void* request, std::size_t size,
+                                       const SocketRecord& record) {
   if (!netlink_) {
     netlink_ = UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   }
-  alignas(nlmsghdr) char answer[4096];
-  if (!netlink_ || ::send(netlink_.get(), &request, sizeof request, 0) < 0) return std::nullopt;
-  const ssize_t length = ::recv(netlink_.get(), answer, sizeof answer, 0);
-  nlmsghdr header{};
-  if (length < static_cast<ssize_t>(sizeof header)) return std::nullopt;
-  std::memcpy(&header, answer, sizeof header);
-  if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY ||
-      header.nlmsg_len > static_cast<std::size_t>(length)) {
-    return std::nullopt;
-  }
-  DiagFacts facts;
-  std::size_t offset = NLMSG_LENGTH(sizeof(inet_diag_msg));
-  while (offset + sizeof(rtattr) <= header.nlmsg_len) {
-    rtattr attribute{};
-    std::memcpy(&attribute, answer + offset, sizeof attribute);
-    if (attribute.rta_len < sizeof attribute || offset + attribute.rta_len > header.nlmsg_len) {
-      break;
+  if (!netlink_ || ::send(netlink_.get(), request, size, 0) < 0) return std::nullopt;
+  const bool dump = (static_cast<const nlmsghdr*>(request)->nlmsg_flags & NLM_F_DUMP) != 0;
+  std::optional<DiagFacts> found;
+  alignas(nlmsghdr) char answer[32768];
+  do {
+    const ssize_t got = ::recv(netlink_.get(), answer, sizeof answer, 0);
+    if (got <= 0) return found;
+    const auto length = static_cast<std::size_t>(got);
+    for (std::size_t at = 0; at + sizeof(nlmsghdr) <= length;) {
+      nlmsghdr header{};
+      std::memcpy(&header, answer + at, sizeof header);
+      if (header.nlmsg_len < sizeof header || header.nlmsg_len > length - at) return found;
+      if (header.nlmsg_type != SOCK_DIAG_BY_FAMILY) return found;  // error or end
+      if (header.nlmsg_len >= NLMSG_LENGTH(sizeof(inet_diag_msg)) && is_of(answer + at, record)) {
+        found = facts_of(answer + at, header.nlmsg_len);
+      }
+      at += NLMSG_ALIGN(header.nlmsg_len);
     }
-    const char* const value = answer + offset + RTA_LENGTH(0);
-    if (attribute.rta_type == INET_DIAG_SHUTDOWN) {
-      facts.shutdown = static_cast<std::uint8_t>(*value);
-    } else if (attribute.rta_type == kCgroupId &&
-               attribute.rta_len >= RTA_LENGTH(sizeof facts.cgroup)) {
-      std::memcpy(&facts.cgroup, value, sizeof facts.cgroup);
-    }
-    offset += RTA_ALIGN(attribute.rta_len);
-  }
-  return facts;
+  } while (dump);
+  return found;
 }
 
 }  // namespace udpcr

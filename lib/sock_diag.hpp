@@ -18,6 +18,8 @@ class SockDiag {
   std::optional<DiagFacts> facts(const SocketRecord& record);
 
  private:
+  std::optional<DiagFacts> ask(const void* request, std::size_t size, const SocketRecord& record);
+
   UniqueFd netlink_;
 };
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "support.hpp"
+#include "userspace_reader.hpp"
 
 using namespace udpcr;
 using namespace udpcr::test;
@@ -35,7 +36,7 @@ TEST_CASE("take_rest under a sender: capture and rest are all that was accepted"
   wait_for_queue(fd.get());
   std::this_thread::sleep_for(std::chrono::milliseconds(10));
   const SocketState state = engine->capture(fd.get(), {});
-  wait_for_queue(fd.get(), state.record.rmem);
+  wait_for_queue(fd.get(), queue_memory(fd.get()).rmem);
   const MessageStream rest =
       engine->take_rest(fd.get(), state.receive_queue.count(), QueueEnd::refuses);
   stop = true;

@@ -58,3 +58,22 @@ TEST_CASE("each half that was shut down is shut down again, behind the queue") {
   CHECK(behaviour(restored.fd.get(), there, how) == before);
   CHECK(engine->capture(restored.fd.get(), {}).record.shutdown == how + 1);
 }
+
+TEST_CASE("a half that was shut down is seen on each socket that shares a port") {
+  const UniqueFd first = unbound(AF_INET);
+  set(first.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+  bind_to(first.get(), address("127.0.0.1"));
+  std::vector<UniqueFd> others;
+  for (int i = 0; i < 8; ++i) {
+    others.push_back(unbound(AF_INET));
+    set(others.back().get(), SOL_SOCKET, SO_REUSEPORT, 1);
+    bind_to(others.back().get(), local_of(first.get()));
+    // Only of bound sockets, and only sock_diag, without the module.
+    ::shutdown(others.back().get(), SHUT_WR);
+  }
+  const auto engine = engine_under_test();
+  CHECK(engine->capture(first.get(), {}).record.shutdown == 0);
+  for (const UniqueFd& other : others) {
+    CHECK(engine->capture(other.get(), {}).record.shutdown == 2);
+  }
+}
