@@ -143,9 +143,10 @@ class Carried:
     """What a column leaves for others: the image, the notes, and what was named at the checkpoint."""
 
     @staticmethod
-    def leave(folder, image, pid, first, target):
+    def leave(folder, image, pid, first, control, target):
         target.mkdir(parents=True, exist_ok=True)
-        (folder / "carried.json").write_text(json.dumps({"pid": pid, "first": first, "image": image}))
+        (folder / "carried.json").write_text(
+            json.dumps({"pid": pid, "first": first, "control": control, "image": image}))
         shutil.copy(folder / "notes", target)
         shutil.copy(folder / "carried.json", target)
         shutil.copy(only_image(folder), target / "fidelity_program.udpcr")
@@ -163,10 +164,13 @@ class Carried:
         answers, log = column.restart(folder, "inherit", {"MATCH": "any", "QUEUE_MAX_AGE": 0})
         named = cells.Named(carried["image"], carried["pid"], log)
         counts, all_well = {"kept": 0, "reported": 0, "silent": 0}, True
-        for cell in judge(column, "inherit", control, carried["first"], named, answers):
+        # What this kernel or user cannot have is to be named, too.
+        wanted = {**carried["control"], **control}
+        for cell in judge(column, "inherit", wanted, carried["first"], named, answers):
             counts[cell.verdict] += 1
-            both = all(expected.get((cell.row, at, "inherit"), ("kept",))[0] == "kept"
-                       for at in (source.name, column.matrix_name))
+            both = cell.row in control and all(
+                expected.get((cell.row, at, "inherit"), ("kept",))[0] == "kept"
+                for at in (source.name, column.matrix_name))
             if cell.verdict == "silent" or (cell.verdict == "reported" and both):
                 print(f"not ok {name}/{cell.row} {cell.verdict}: {cell.detail}")
                 all_well = False
@@ -255,7 +259,7 @@ def main():
             all_well &= compare(cell, expected)
         if mode == "inherit":
             own = given.results / "images" / column.name
-            Carried.leave(folder, image, pid, first, own)
+            Carried.leave(folder, image, pid, first, control, own)
         print(f"# {mode}: {time.monotonic() - start:.1f} s")
     for source in given.sources:
         all_well &= Carried.restore(column, source, control, expected)

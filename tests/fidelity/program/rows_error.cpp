@@ -76,15 +76,24 @@ void add_icmp(Rows& rows, const Kind& kind) {
   rows.push_back({"error/icmp" + in, named, connected_to(kind, kind.loopback, kClosed),
                   with_recverr([](Trial& trial) { send(trial.fd(), "about this"); }), tell_queue});
   // Not the peer says it, but somebody on the way.
-  const auto from_afar = [=](Trial& trial) {
+  const auto unreachable = [=](Trial& trial, bool extended) {
     Packet about;
     about.source = kind.left;
     about.destination = kind.right;
     about.source_port = trial.port();
     about.destination_port = 1234;
     about.payload = "about that";
-    send_unreachable(about, kind.source);
+    send_unreachable(about, kind.source, extended);
   };
+  const auto from_afar = [=](Trial& trial) { unreachable(trial, false); };
+  rows.push_back({"error/icmp_extended" + in, named, connected_to(kind, kind.right, 1234),
+                  with_recverr([=](Trial& trial) {
+                    const bool v4 = kind.family == AF_INET;
+                    set(trial.fd(), level(kind), v4 ? kIpRecverrRfc4884 : kIpv6RecverrRfc4884, 1,
+                        "RECVERR_RFC4884");
+                    unreachable(trial, true);
+                  }),
+                  tell_queue});
   rows.push_back({"error/icmp_offender" + in, named, connected_to(kind, kind.right, 1234),
                   with_recverr(from_afar), tell_queue});
   rows.push_back({"error/several" + in, named, connected_to(kind, kind.right, 1234),

@@ -38,7 +38,8 @@ void tell_filter(Trial& trial, const Kind& kind) {
   for (const char* payload : {"no", "yes"}) ::sendto(client, payload, 3, 0, to.get(), to.size);
   ::close(client);
   std::string all;
-  while (auto one = receive(trial.fd(), 0, 20)) all += std::string(one->payload.c_str()) + ";";
+  while (auto one = receive(trial.fd(), 0, 20))
+    all += one->payload.substr(0, one->payload.find('\0')) + ";";
   trial.answer("taken", all);
 }
 
@@ -161,14 +162,15 @@ void attach_steering(int fd) {
 
 void add_reuseport(Rows& rows, const Kind& kind) {
   const std::string in = std::string("/") + kind.suffix;
-  rows.push_back({"reuseport/steering" + in, "reuseport steering", open_group(kind),
+  const Step open = open_group(kind);
+  rows.push_back({"reuseport/steering" + in, "reuseport steering", open,
                   [=](Trial& trial) {
                     attach_steering(trial.fd());
                     fill_group(trial, kind);
                   },
                   [=](Trial& trial) { tell_group(trial, kind); }});
   // The kernel's own choice goes by the order in the group.
-  rows.push_back({"reuseport/order" + in, "reuseport|order", open_group(kind),
+  rows.push_back({"reuseport/order" + in, "reuseport|order", open,
                   [=](Trial& trial) {
                     attach_steering(trial.fd());
                     fill_group(trial, kind);
@@ -178,7 +180,7 @@ void add_reuseport(Rows& rows, const Kind& kind) {
                   },
                   [=](Trial& trial) { tell_group(trial, kind); }});
   rows.push_back(
-      {"reuseport/ebpf_steering" + in, "reuseport steering", open_group(kind),
+      {"reuseport/ebpf_steering" + in, "reuseport steering", open,
        [=](Trial& trial) {
          const int program = load_ebpf(BPF_PROG_TYPE_SOCKET_FILTER);
          set(trial.fd(), SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, program, "SO_ATTACH_REUSEPORT_EBPF");

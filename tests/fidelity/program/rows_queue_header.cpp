@@ -54,7 +54,7 @@ Tell tell_key(const char* key) {
 
 // A row whose datagram comes from the wire; `change` makes it special.
 void add(Rows& rows, const Kind& kind, const std::string& name, const std::string& named,
-         std::function<void(Packet&)> change, const Tell& tell) {
+         const std::function<void(Packet&)>& change, const Tell& tell) {
   rows.push_back({"queue/" + name + "/" + kind.suffix, named + "|receive queue", open_any(kind),
                   [=](Trial& trial) {
                     ask_for_everything(trial.fd(), kind.family);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -17,10 +18,16 @@ namespace {
 constexpr unsigned kFirstPort = 10000;  // below net.ipv4.ip_local_port_range
 constexpr unsigned kPortsOfARow = 4;
 
-// Of one word, so that a line can be split at its spaces.
+// Of one word, so that a line can be split at its spaces; bytes that are no
+// text as %NN.
 std::string word(const std::string& text) {
   std::string out;
-  for (const char c : text) out += c == ' ' || c == '\n' ? '_' : c;
+  for (const char c : text) {
+    char digits[4] = {c, '\0'};
+    if (c == ' ' || c == '\n') digits[0] = '_';
+    if (c < '\n' || c == 0x7f) std::snprintf(digits, sizeof digits, "%%%02x", c & 0xff);
+    out += digits;
+  }
   return out.empty() ? "-" : out;
 }
 

@@ -175,23 +175,28 @@ void send_packet_to(int fd, const Packet& packet) {
   await_more(fd, before);
 }
 
-void send_unreachable(const Packet& about, const std::string& from) {
+void send_unreachable(const Packet& about, const std::string& from, bool extended) {
   Packet icmp;
   icmp.source = from;
   icmp.destination = about.source;
-  if (is_v4(about)) {
-    const Bytes quoted = ipv4(about, IPPROTO_UDP, udp(about));
-    const Bytes head = u8(3) + u8(3);
-    const Bytes rest = u32(0) + quoted;
-    return put_on_wire(icmp,
-                       ipv4(icmp, IPPROTO_ICMP, head + u16(checksum(head + u16(0) + rest)) + rest));
+  const bool v4 = is_v4(about);
+  Bytes quoted = v4 ? ipv4(about, IPPROTO_UDP, udp(about)) : ipv6(about, IPPROTO_UDP, udp(about));
+  Bytes second_word = u32(0);
+  if (extended) {
+    // Padded to 128 bytes, whose number stands in words of 4 (v6: 8) bytes.
+    quoted.resize(128, '\0');
+    second_word = v4 ? u8(0) + u8(128 / 4) + u16(0) : u8(128 / 8) + u8(0) + u16(0);
+    const Bytes object = u16(8) + u8(1) + u8(1) + u32(0xabcd);
+    quoted += u16(0x2000) + u16(checksum(u16(0x2000) + u16(0) + object)) + object;
   }
-  const Bytes rest = u32(0) + ipv6(about, IPPROTO_UDP, udp(about));
-  const Bytes head = u8(1) + u8(4);
-  const Bytes pseudo = address_bytes(icmp.source) + address_bytes(icmp.destination) +
-                       u32(static_cast<std::uint32_t>(rest.size() + 4)) + u32(IPPROTO_ICMPV6);
-  put_on_wire(
-      icmp, ipv6(icmp, IPPROTO_ICMPV6, head + u16(checksum(pseudo + head + u16(0) + rest)) + rest));
+  const Bytes rest = second_word + quoted;
+  const Bytes head = v4 ? u8(3) + u8(3) : u8(1) + u8(4);
+  const Bytes pseudo = v4 ? Bytes()
+                          : address_bytes(icmp.source) + address_bytes(icmp.destination) +
+                                u32(static_cast<std::uint32_t>(rest.size() + 4)) +
+                                u32(IPPROTO_ICMPV6);
+  const Bytes message = head + u16(checksum(pseudo + head + u16(0) + rest)) + rest;
+  put_on_wire(icmp, v4 ? ipv4(icmp, IPPROTO_ICMP, message) : ipv6(icmp, IPPROTO_ICMPV6, message));
 }
 
 std::vector<Frame> frames(unsigned port) {

@@ -26,8 +26,8 @@ void send_packet(const Packet& packet);
 // Returns when `fd` has it.
 void send_packet_to(int fd, const Packet& packet);
 // An ICMP port unreachable about the datagram `about` that the left end has
-// sent, from `from`; `extension` stands behind it (RFC 4884).
-void send_unreachable(const Packet& about, const std::string& from);
+// sent, from `from`; with an extension object behind it (RFC 4884).
+void send_unreachable(const Packet& about, const std::string& from, bool extended = false);
 
 struct Frame {
   std::string source, destination, payload;
