@@ -191,6 +191,8 @@ void Keeper::take_fds(Process& process, Packet& packet) {
   }
   // Two threads asked at once, or so late that the checkpoint is over for them.
   if (process.sent_all || message.epoch != page_->epoch()) return;
+  // Forked while the others stood still: it waits with them, and asks for nothing.
+  if (!gathering_ && page_->is_frozen()) return;
   if (process.sent.size() + entries > kMostFds) {
     process.sent.clear();
     process.sent_all = true;

@@ -41,6 +41,10 @@ std::uint32_t Page::parked() const noexcept { return load(page_->parked[epoch() 
 
 void Page::freeze() noexcept { std::atomic_ref(page_->state).store(wire::PageState::freezing); }
 
+bool Page::is_frozen() const noexcept {
+  return std::atomic_ref(page_->state).load() == wire::PageState::freezing;
+}
+
 void Page::release(wire::Verdict verdict) noexcept {
   page_->verdict = verdict;
   std::atomic_ref(page_->state).store(wire::PageState::idle);
