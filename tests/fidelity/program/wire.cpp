@@ -17,7 +17,6 @@ namespace {
 // fidelity_network.py
 constexpr unsigned char kLeft[] = {2, 0, 0, 0, 9, 1};
 constexpr unsigned char kRight[] = {2, 0, 0, 0, 9, 2};
-constexpr int kQuietMs = 20;
 
 int wire() {
   static const int fd = [] {
@@ -200,9 +199,10 @@ void send_unreachable(const Packet& about, const std::string& from, bool extende
 }
 
 std::vector<Frame> frames(unsigned port) {
+  settle();
   std::vector<Frame> found;
   pollfd events{wire(), POLLIN, 0};
-  while (::poll(&events, 1, kQuietMs) == 1) {
+  while (::poll(&events, 1, 0) == 1) {
     Bytes frame(70000, '\0');
     const ssize_t size = ::recv(wire(), frame.data(), frame.size(), MSG_DONTWAIT);
     if (size < 14) continue;
