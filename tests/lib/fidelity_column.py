@@ -35,7 +35,7 @@ from harness import BUILD, KEPT_IN_PART, Program, Skip, check, equal, installed,
     only_image, show, until  # noqa: E402
 
 WIRE = 200  # the packet socket's number in the program
-SECONDS = 60
+SECONDS = 240  # of one run of the program, on the debug kernel and a busy machine too
 DEBUG = "module-debug"  # a 6.1 whose checkers are on; no column of its own
 
 
@@ -106,13 +106,13 @@ class Column:
                   f"the image names {loss}, the log does not")
         check(bool(losses) == ("not kept: " in said), f"losses {losses}, yet checkpoint says {said}")
         first.kill()
-        until("the keeper's end", lambda: not keepers())
+        until("the keeper's end", lambda: not keepers(), SECONDS)
         return folder, image, first.pid, cells.parse(first.lines())
 
     def restart(self, folder, mode, settings=None):
         second = self.start(folder, "second", mode, "run", settings=settings)
         answers = self.finish(second)
-        until("the keeper's end", lambda: not keepers())
+        until("the keeper's end", lambda: not keepers(), SECONDS)
         return answers[0], second.complaints()
 
 
