@@ -17,6 +17,7 @@ source "$here/cache.sh"
 kernel=${1:?usage: build_module.sh 6.1|6.12|7.3|debug [MAKE ARGUMENT...]}
 shift
 need_packages "${vm_packages[@]}" "${module_packages[@]}"
+"$here/qemu.sh"
 if [ "$kernel" = debug ]; then "$here/debug_kernel.sh"; else "$here/kernels.sh" "$kernel"; fi > /dev/null
 
 # Links, so that the checkout stays clean and make sees what has changed.

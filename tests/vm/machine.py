@@ -3,7 +3,6 @@
 
 import ctypes
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,12 +39,13 @@ def cached(kernel):
 
 
 def command_line(folder, initrd, share, given):
-    qemu = shutil.which("qemu-system-x86_64")
-    if not qemu:
-        sys.exit("qemu-system-x86_64 is not there: apt-get install qemu-system-x86")
+    qemu = CACHE / "kernels/qemu"
+    program = qemu / "usr/bin/qemu-system-x86_64"
+    if not program.exists():
+        sys.exit(f"{program} is not there: run tests/vm/qemu.sh")
     append = ("console=ttyS0 quiet panic=-1 oops=panic log_buf_len=8M"
               + APPEND.get(given.kernel, ""))
-    return [qemu, "-nodefaults", "-accel", "tcg,thread=multi", "-cpu", "max",
+    return [program, "-L", qemu / "usr/share/qemu", "-L", "/usr/share/seabios", "-nodefaults", "-accel", "tcg,thread=multi", "-cpu", "max",
             # In two sockets: without ACPI the guest finds no second core of one.
             "-smp", "2,sockets=2", "-m", str(given.memory), "-display", "none", "-no-reboot",
             "-serial", f"file:{share}/console",
