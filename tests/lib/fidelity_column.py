@@ -221,6 +221,7 @@ def main():
     arguments.add_argument("--group", default="all")
     arguments.add_argument("--from", dest="sources", nargs="+", type=Path, default=[])
     given = arguments.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)
     os.umask(0o022)
     given.results.mkdir(parents=True, exist_ok=True)
     try:
