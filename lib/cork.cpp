@@ -12,6 +12,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
+#include <utility>
 
 #include "control_message.hpp"
 #include "errors.hpp"
@@ -195,18 +197,32 @@ void restore_cork(int fd, const SocketState& state, std::vector<Loss>& losses) {
   const ByteView message = state.send_queue.next(offset);
   if (message.empty()) return;
   std::vector<std::uint16_t> unknown;
-  const Datagram datagram = decode_datagram(message, unknown);
+  Datagram datagram = decode_datagram(message, unknown);
   const auto lose = [&](const std::string& why, const char* remedy) {
     losses.push_back(
         {"cork", std::to_string(datagram.payload.size()) + " bytes were corked: " + why, remedy});
   };
   constexpr const char* kAgain = "let the program send them again";
   if (!datagram.destination) {
-    lose("where to is not known", kAgain);
-  } else if (!unknown.empty()) {
-    lose("this version does not know attribute " + std::to_string(unknown.front()),
-         "use a newer udpcr");
-  } else if (const int error = Cork(state.record, datagram).send(fd); error != 0) {
+    return lose("where to is not known", kAgain);
+  }
+  if (!unknown.empty()) {
+    return lose("this version does not know attribute " + std::to_string(unknown.front()),
+                "use a newer udpcr");
+  }
+  int error = Cork(state.record, datagram).send(fd);
+  if (error == EINVAL && datagram.priority) {
+    // SO_PRIORITY with a datagram came with Linux 6.14; TOS sets one everywhere.
+    const std::uint32_t priority = *std::exchange(datagram.priority, std::nullopt);
+    error = Cork(state.record, datagram).send(fd);
+    if (error == 0 && !datagram.tos) {
+      losses.push_back({"priority",
+                        "the corked datagram had " + std::to_string(priority) +
+                            ", which this kernel does not take with a datagram",
+                        "use Linux 6.14 or newer"});
+    }
+  }
+  if (error != 0) {
     const std::string where = "to " + to_string(*datagram.destination) + ": " + errno_text(error);
     lose(where, error == EPERM ? "run with CAP_NET_ADMIN"
                 : error == ENETUNREACH || error == EINVAL || error == ENODEV

@@ -104,7 +104,13 @@ def commit_line(text):
 
 
 def check(source, tally):
-    """The document says what is expected."""
+    """The document says what is expected, and each loss has its reason."""
+    bare = [key for key, (verdict, reason) in cells.read_expected().items()
+            if verdict == "reported" and not reason]
+    if bare:
+        tally.not_ok("fidelity/reasons", f"no reason in tests/fidelity/expected: {bare[:5]}")
+    else:
+        tally.ok("fidelity/reasons")
     text = (source / DOCUMENT).read_text()
     wanted = document(cells.read_expected(), commit_line(text).rstrip("."))
     if text == wanted and commit_line(text):

@@ -8,6 +8,7 @@
 // An ordinary program with UDP sockets: it is linked to nothing of ours, and in
 // the second run it sets nothing that the first one has set.  GROUP is the
 // first part of the rows' names, or `all`.
+#include <sched.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -53,6 +54,14 @@ Phase phase() {
   return text == "blank" ? Phase::blank : Phase::control;
 }
 
+// See settle().
+void stay_on_one_processor() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(::sched_getcpu(), &one);
+  ::sched_setaffinity(0, sizeof one, &one);
+}
+
 int run(const Rows& rows, const std::string& group) {
   const Phase now = phase();
   const Mode mode = setting("FIDELITY_MODE") == "adopt" ? Mode::adopt : Mode::inherit;
@@ -66,6 +75,7 @@ int run(const Rows& rows, const std::string& group) {
     }
     ++number;
   }
+  stay_on_one_processor();
   for (Trial& trial : trials) trial.prepare();
   if (now == Phase::first) {
     notes.write(kNotes);

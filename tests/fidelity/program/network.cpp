@@ -179,6 +179,23 @@ void send_from(const Endpoint& from, const Endpoint& to, const std::string& payl
   await_more(fd, before);
 }
 
+void settle() {
+  constexpr unsigned kFencePort = 9998;
+  static const int fence = [] {
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail("socket of the fence", errno);
+    bind_to(fd, at("127.0.0.1", kFencePort));
+    return fd;
+  }();
+  const Endpoint self = at("127.0.0.1", kFencePort);
+  char byte = 0;
+  if (::sendto(fence, &byte, 1, 0, self.get(), self.size) != 1) fail("send to the fence", errno);
+  pollfd events{fence, POLLIN, 0};
+  if (::poll(&events, 1, kPatienceMs) != 1 || ::recv(fence, &byte, 1, 0) != 1) {
+    throw Broken("the loopback interface does not deliver");
+  }
+}
+
 std::optional<Got> receive(int fd, int flags, int wait_ms) {
   pollfd events{fd, POLLIN, 0};
   if ((flags & MSG_ERRQUEUE) != 0) events.events = 0;

@@ -81,6 +81,11 @@ unsigned queue_memory(int fd);
 // Waits until it is more than it was.
 void await_more(int fd, unsigned before);
 
+// Returns when everything that this process has sent, by the loopback interface
+// or by the link, has arrived: it stays on one processor (main.cpp), whose
+// backlog keeps the order (net/core/dev.c, enqueue_to_backlog).
+void settle();
+
 struct Got {
   std::string payload;
   Endpoint source;

@@ -138,9 +138,9 @@ void add_gso(Rows& rows, const Kind& kind) {
                   },
                   [](Trial& trial) {
                     set(trial.fd(), SOL_UDP, UDP_CORK, 0, "UDP_CORK off");
+                    settle();
                     std::string all;
-                    while (auto got = receive(trial.fd(1), 0, 100))
-                      all += digest(got->payload) + ";";
+                    while (auto got = receive(trial.fd(1))) all += digest(got->payload) + ";";
                     trial.answer("payloads", all);
                   }});
   rows.push_back(

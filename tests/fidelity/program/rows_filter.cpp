@@ -38,7 +38,8 @@ void tell_filter(Trial& trial, const Kind& kind) {
   for (const char* payload : {"no", "yes"}) ::sendto(client, payload, 3, 0, to.get(), to.size);
   ::close(client);
   std::string all;
-  while (auto one = receive(trial.fd(), 0, 20))
+  settle();
+  while (auto one = receive(trial.fd()))
     all += one->payload.substr(0, one->payload.find('\0')) + ";";
   trial.answer("taken", all);
 }
@@ -130,8 +131,9 @@ void tell_group(Trial& trial, const Kind& kind) {
     const std::string payload(1, static_cast<char>(n));
     ::sendto(client, payload.data(), 1, 0, to.get(), to.size);
     ::close(client);
+    settle();
     for (unsigned i = 0; i < kMembers; ++i) {
-      while (receive(trial.fd(i), 0, 1)) took += std::to_string(i);
+      while (receive(trial.fd(i))) took += std::to_string(i);
     }
   }
   trial.answer("took", took);

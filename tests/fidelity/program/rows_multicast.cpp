@@ -67,8 +67,9 @@ std::string heard(Trial& trial, const Kind& kind, const std::string& group) {
     packet.payload = source;
     send_packet(packet);
   }
+  settle();
   std::string all;
-  while (auto got = receive(trial.fd(), 0, 20)) all += got->payload + ";";
+  while (auto got = receive(trial.fd())) all += got->payload + ";";
   return all;
 }
 

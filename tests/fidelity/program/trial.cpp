@@ -63,7 +63,7 @@ void Notes::read(const char* path) {
   std::string row;
   std::string key;
   std::string value;
-  while (file >> row >> key >> value) values_[row + " " + key] = value;
+  while (file >> row >> key >> value) put(row, key, value);
 }
 
 void Notes::write(const char* path) const {
@@ -119,7 +119,10 @@ void Trial::prepare() {
   if (phase_ != Phase::first) return;
   if (!absent_.empty()) note("absent", absent_);
   std::string numbers;
-  for (const int fd : fds_) numbers += (numbers.empty() ? "" : ",") + std::to_string(fd);
+  for (const int fd : fds_) {
+    if (!numbers.empty()) numbers += ',';
+    numbers += std::to_string(fd);
+  }
   if (!numbers.empty()) note("fds", numbers);
 }
 

@@ -17,7 +17,6 @@ namespace {
 // fidelity_network.py
 constexpr unsigned char kLeft[] = {2, 0, 0, 0, 9, 1};
 constexpr unsigned char kRight[] = {2, 0, 0, 0, 9, 2};
-constexpr int kQuietMs = 20;
 
 int wire() {
   static const int fd = [] {
@@ -74,7 +73,7 @@ Bytes ipv4(const Packet& packet, unsigned protocol, const Bytes& body, std::size
   const auto words = static_cast<unsigned>(5 + packet.options.size() / 4);
   const unsigned fragment = static_cast<unsigned>(offset / 8) | (more ? 0x2000U : 0U);
   const Bytes before = u8(0x40U | words) + u8(static_cast<unsigned>(packet.tos)) +
-                       u16(static_cast<unsigned>(words * 4 + body.size())) +
+                       u16(static_cast<unsigned>(20 + packet.options.size() + body.size())) +
                        u16(packet.destination_port) + u16(fragment) +
                        u8(static_cast<unsigned>(packet.ttl)) + u8(protocol);
   const Bytes after =
@@ -125,7 +124,7 @@ bool parse_ip(const Bytes& frame, Frame& out, Bytes& body) {
     out.tos = static_cast<unsigned char>(ip[1]);
     out.ttl = static_cast<unsigned char>(ip[8]);
     out.is_fragment = (at16(ip, 6) & 0x3fffU) != 0;
-    body = ip.substr((static_cast<unsigned char>(ip[0]) & 0xfU) * 4U);
+    body = ip.substr(std::size_t{4} * (static_cast<unsigned char>(ip[0]) & 0xfU));
     return ip[9] == IPPROTO_UDP;
   }
   out.tos = static_cast<int>(at16(ip, 0) >> 4U & 0xffU);
@@ -200,9 +199,10 @@ void send_unreachable(const Packet& about, const std::string& from, bool extende
 }
 
 std::vector<Frame> frames(unsigned port) {
+  settle();
   std::vector<Frame> found;
   pollfd events{wire(), POLLIN, 0};
-  while (::poll(&events, 1, kQuietMs) == 1) {
+  while (::poll(&events, 1, 0) == 1) {
     Bytes frame(70000, '\0');
     const ssize_t size = ::recv(wire(), frame.data(), frame.size(), MSG_DONTWAIT);
     if (size < 14) continue;
