@@ -17,6 +17,8 @@
 namespace fidelity {
 namespace {
 
+constexpr const char* kNotTold = "not told";
+
 // Where the second version is mounted.
 std::string mount_point() {
   std::ifstream mounts("/proc/self/mounts");
@@ -59,7 +61,7 @@ std::string cgroup_of(const Trial& trial, const Kind& kind) {
   request.query.idiag_states = ~0U;
   const int diag = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   ::send(diag, &request, sizeof request, 0);
-  std::string found = "not told";
+  std::string found = kNotTold;
   alignas(nlmsghdr) char answer[32768];
   for (bool more = true; more;) {
     int size = static_cast<int>(::recv(diag, answer, sizeof answer, 0));
@@ -102,7 +104,9 @@ void add_cgroups(Rows& rows) {
                       }
                       bind_to(trial.fd(), at(kind.loopback, trial.port()));
                     },
-                    nothing,
+                    [=](Trial& trial) {
+                      if (cgroup_of(trial, kind) == kNotTold) throw Absent("cgroups of sockets");
+                    },
                     [=](Trial& trial) {
                       struct stat group {};
                       ::stat((mount_point() + "/udpcr-fidelity").c_str(), &group);
