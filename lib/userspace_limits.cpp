@@ -87,6 +87,8 @@ std::vector<Loss> userspace_limits() {
                     kModule});
   limits.push_back(
       {"original destination port", "datagrams that come back carry another", kModule});
+  limits.push_back({"segment size (UDP_GRO), fragment size (IP_RECVFRAGSIZE)",
+                    "datagrams that come back have none", kModule});
   limits.push_back({"recorded routes and timestamps in IPv4 options",
                     "the kernel would write into them again: such options are left out", kModule});
   limits.push_back(
