@@ -198,12 +198,23 @@ def end_children():
     """Ends what the programs have left behind, in a test's own process namespace only."""
     if os.environ.get("TEST_ISOLATED") != "1" or os.getppid() != 1:
         return
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in (1, os.getpid()):
-            try:
-                os.kill(int(entry.name), signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+    left = [int(entry.name) for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and int(entry.name) not in (1, os.getpid())]
+    for pid in left:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    # Their ports are free when they are gone.
+    until("the end of what was left behind", lambda: all(map(gone, left)))
+
+
+def gone(pid):
+    """Whether a process has ended; its parent may still have to ask for its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def keepers():
