@@ -143,10 +143,11 @@ class Program:
 
     def await_line(self, pattern="ready", seconds=10):
         def found():
-            check(self.process.poll() is None or seconds < 10,
-                  f"the program ended with status {self.process.returncode} "
-                  f"before it wrote {pattern!r}")
-            return next((line for line in self.lines() if re.search(pattern, line)), None)
+            status = self.process.poll()  # before its last words are read
+            line = next((line for line in self.lines() if re.search(pattern, line)), None)
+            check(line or status is None or seconds < 10,
+                  f"the program ended with status {status} before it wrote {pattern!r}")
+            return line
         return until(f"a line {pattern!r} of the program", found, seconds)
 
     def await_complaint(self, pattern, seconds=10):
