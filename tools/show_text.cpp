@@ -14,7 +14,7 @@
 namespace udpcr::tool {
 
 std::string option_label(const SocketOption& option) {
-  const std::string name = option_name(option.level, option.name);
+  std::string name = option_name(option.level, option.name);
   if (name != "option") return name;
   return "level " + std::to_string(option.level) + " option " + std::to_string(option.name);
 }

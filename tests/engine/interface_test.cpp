@@ -32,9 +32,11 @@ class Interfaces {
  public:
   explicit Interfaces(std::initializer_list<const char*> names) {
     for (const std::string name : names) {
-      run("ip link add " + name + " type veth peer name " + name + "-peer");
+      const std::string peer = name + "-peer";
+      run("ip link add " + name + " type veth peer name " + peer);
       run("echo 0 > /proc/sys/net/ipv6/conf/" + name + "/accept_dad");
-      run("ip link set " + name + " up && ip link set " + name + "-peer up");
+      run("ip link set " + name + " up");
+      run("ip link set " + peer + " up");
       run("ip addr add fe80::1234/64 dev " + name + " nodad");
       names_.push_back(name);
     }
