@@ -33,7 +33,7 @@ class Interfaces {
   explicit Interfaces(std::initializer_list<const char*> names) {
     for (const std::string name : names) {
       const std::string peer = name + "-peer";
-      run("ip link add " + name + " type veth peer name " + peer);
+      run(std::string("ip link add ").append(name).append(" type veth peer name ").append(peer));
       run("echo 0 > /proc/sys/net/ipv6/conf/" + name + "/accept_dad");
       run("ip link set " + name + " up");
       run("ip link set " + peer + " up");
