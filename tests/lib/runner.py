@@ -147,8 +147,9 @@ def catch(scripts, name, build=BUILD, seconds=SECONDS):
     scripts.run(name, [TESTS / "lib" / "catch_cases.py", program], seconds, build)
 
 
-def build(preset):
-    for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset]):
+def build(preset, *targets):
+    for command in (["cmake", "--preset", preset],
+                    ["cmake", "--build", "--preset", preset, "--target", *targets]):
         result = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True)
         if result.returncode != 0:
             print(result.stdout[-8000:] + result.stderr[-8000:])
@@ -190,7 +191,7 @@ def part_scripts(name):
 
 
 def part_asan(scripts):
-    where = build("asan")
+    where = build("asan", "unit_tests", "engine_tests")
     catch(scripts, "unit_tests", where, 3 * SECONDS)
     catch(scripts, "engine_tests", where, 3 * LONGER["engine"])
 
