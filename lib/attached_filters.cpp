@@ -49,14 +49,14 @@ void attach_filter(int fd, const SocketRecord& record, int name, std::vector<Los
   const SocketOption* const option = find(record, name);
   if (option == nullptr) return;
   const std::size_t count = option->value.size() / sizeof(sock_filter);
-  std::vector<sock_filter> code(count);
-  std::memcpy(code.data(), option->value.data(), count * sizeof(sock_filter));
-  const sock_fprog program{static_cast<unsigned short>(count), code.data()};
-  if (count * sizeof(sock_filter) == option->value.size() && count <= BPF_MAXINSNS &&
-      ::setsockopt(fd, SOL_SOCKET, name, &program, sizeof program) == 0) {
-    return;
+  int error = EINVAL;
+  if (count != 0 && count <= BPF_MAXINSNS && count * sizeof(sock_filter) == option->value.size()) {
+    std::vector<sock_filter> code(count);
+    std::memcpy(code.data(), option->value.data(), option->value.size());
+    const sock_fprog program{static_cast<unsigned short>(count), code.data()};
+    if (::setsockopt(fd, SOL_SOCKET, name, &program, sizeof program) == 0) return;
+    error = errno;
   }
-  const int error = count > BPF_MAXINSNS ? EINVAL : errno;
   losses.push_back({name == SO_ATTACH_FILTER ? "filter" : "reuseport steering",
                     "a BPF program of " + std::to_string(option->value.size()) +
                         " bytes could not be attached: " + errno_text(error),
