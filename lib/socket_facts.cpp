@@ -92,11 +92,12 @@ void read_facts(int fd, SocketRecord& record, FactSources& sources, std::vector<
 }
 
 void name_cgroup(std::uint64_t then, std::uint64_t now, std::vector<Loss>& losses) {
-  if (then == 0 || now == 0 || then == now) return;
-  losses.push_back(
-      {"cgroup",
-       "it was accounted to cgroup " + std::to_string(then) + " and is to " + std::to_string(now),
-       "restart in the same cgroup"});
+  if (then == 0 || then == now) return;
+  losses.push_back({"cgroup",
+                    "it was accounted to cgroup " + std::to_string(then) +
+                        (now == 0 ? ", and this kernel does not tell to which it is now"
+                                  : " and is to " + std::to_string(now)),
+                    "restart in the same cgroup"});
 }
 
 }  // namespace udpcr

@@ -26,8 +26,9 @@ TEST_CASE("corked data is named") {
 
 TEST_CASE("a pending error is named and not taken") {
   const UniqueFd fd = unbound(AF_INET);
-  connect_to(fd.get(), address("127.0.0.1", free_port()));
-  REQUIRE(::send(fd.get(), "x", 1, 0) == 1);
+  const Address nobody = address("127.0.0.1", free_port());
+  connect_to(fd.get(), nobody);
+  send_to(fd.get(), nobody, "x");
   const SocketState state = engine_under_test()->capture(fd.get(), {});
   CHECK(names(state.losses, "pending error") != with_module());
   CHECK(state.record.error == (with_module() ? ECONNREFUSED : 0));

@@ -179,8 +179,9 @@ MODULE_TEST("drop counter and pending error come back") {
   set(fd.get(), SOL_SOCKET, SO_RCVBUF, 2304);
   const UniqueFd sender = unbound(AF_INET);
   for (int i = 0; i < 50; ++i) send_to(sender.get(), local_of(fd.get()), std::string(1000, 'd'));
-  connect_to(fd.get(), address("127.0.0.1", free_port()));
-  REQUIRE(::send(fd.get(), "x", 1, 0) == 1);
+  const Address nobody = address("127.0.0.1", free_port());
+  connect_to(fd.get(), nobody);
+  send_to(fd.get(), nobody, "x");
   SocketState state;
   const Restored restored = around(std::move(fd), &state);
   INFO(list(restored.losses));
