@@ -25,7 +25,8 @@ void read_attachments(int fd, SocketRecord& record, std::vector<Loss>& losses);
 // Changes nothing on the socket.
 void read_facts(int fd, SocketRecord& record, FactSources& sources, std::vector<Loss>& losses);
 
-// Appends a Loss when a restored socket is accounted to another cgroup.  0: not known.
+// Appends a Loss when a restored socket is not accounted to the same cgroup.  `then` 0: it was not
+// known; `now` 0: the kernel does not tell.
 void name_cgroup(std::uint64_t then, std::uint64_t now, std::vector<Loss>& losses);
 
 }  // namespace udpcr
