@@ -35,6 +35,13 @@ constexpr int kReadAttempts = 100;
 
 constinit std::atomic<bool> turn = false;
 
+// One writer at a time, whom no handler of its own thread interrupts: a handler
+// that reads would wait for it in vain.
+struct Writing {
+  BlockSignals blocked;
+  Turn mine{turn};
+};
+
 // A record that the handler may read while it is written: `version` is odd
 // meanwhile.
 template <size_t value_size>
@@ -253,12 +260,12 @@ void note_policy(uint64_t inode, int level, int name, const void* value) {
 void note(uint64_t inode, int level, int name, const void* value, socklen_t size) {
   const auto whole = [&](size_t least) { return value != nullptr && size >= least; };
   if (is_policy(level, name)) {
-    const Turn mine(turn);
+    const Writing mine;
     return note_policy(inode, level, name, value);
   }
   if (level == IPPROTO_IP) {
     if (name != IP_MULTICAST_IF || !whole(sizeof(in_addr))) return;
-    const Turn mine(turn);
+    const Writing mine;
     return note_multicast_interface(inode, value, size);
   }
   if (level == SOL_SOCKET) {
@@ -266,7 +273,7 @@ void note(uint64_t inode, int level, int name, const void* value, socklen_t size
     const bool steering = (name == SO_ATTACH_REUSEPORT_CBPF && whole(sizeof(sock_fprog))) ||
                           name == SO_ATTACH_REUSEPORT_EBPF || name == SO_DETACH_REUSEPORT_BPF;
     if (!budget && !steering) return;
-    const Turn mine(turn);
+    const Writing mine;
     if (steering) return note_steering(inode, name, value);
     return note_value(inode, level, name, value, sizeof(int));
   }
@@ -277,7 +284,7 @@ void note(uint64_t inode, int level, int name, const void* value, socklen_t size
       (name == kIpv6JoinAnycast || name == kIpv6LeaveAnycast) && whole(sizeof(ipv6_mreq));
   const bool label = name == IPV6_FLOWLABEL_MGR && whole(sizeof(in6_flowlabel_req));
   if (!mtu && !sticky && !anycast && !label) return;
-  const Turn mine(turn);
+  const Writing mine;
   if (anycast) return note_anycast(inode, name == kIpv6JoinAnycast, value);
   if (label) return note_flow_label(inode, value);
   note_value(inode, level, name, value, mtu ? sizeof(int) : sizeof(in6_pktinfo));
@@ -287,7 +294,7 @@ void forget(uint64_t inode) { move(inode, 0); }
 
 void move(uint64_t from, uint64_t to) {
   if (from == 0 || (!numbers.any() && !programs.any())) return;
-  const Turn mine(turn);
+  const Writing mine;
   const auto rename = [to](uint64_t& inode) { inode = to; };
   numbers.each_of(from, rename);
   programs.each_of(from, rename);
