@@ -405,6 +405,9 @@ SocketRecord decode_record(ByteView message, std::vector<std::uint16_t>& unknown
   seen.require_together(UDPCR_A_LOCAL_ADDR, UDPCR_A_LOCAL_PORT, UDPCR_A_LOCAL_SCOPE);
   seen.require_together(UDPCR_A_PEER_ADDR, UDPCR_A_PEER_PORT, UDPCR_A_PEER_SCOPE);
   if (seen.has(UDPCR_A_PEER_ADDR)) record.peer = peer;
+  if (seen.has(UDPCR_A_OWN_TYPE) != (record.owner.pid != 0)) {
+    broken("of the type and the pid of who is sent SIGIO only one is there");
+  }
   return record;
 }
 

@@ -25,6 +25,8 @@ namespace {
 using namespace udpcr;
 
 constexpr std::size_t kAllowedBeyondInput = std::size_t{1} << 20;
+// Bytes of a datagram with each attribute there is, more than any socket's.
+constexpr std::size_t kAllAttributes = 188;
 
 // Bytes allocated and not freed since the watch began.
 std::atomic<bool> watching{false};
@@ -86,7 +88,8 @@ void check_queue(const MessageStream& queue) {
       const Datagram datagram = decode_datagram(message, unknown);
       const Bytes again = encode_datagram(datagram);
       // A message of the error queue carries its error beside.
-      if (!datagram.error && again.size() > datagram.payload.size() + 124)
+      if (!datagram.error &&
+          again.size() > datagram.payload.size() + datagram.ip_options.size() + kAllAttributes)
         fail("a datagram has grown too large");
       if (!(decode_datagram(again, unknown) == datagram)) fail("a datagram has changed");
     } catch (const Error&) {

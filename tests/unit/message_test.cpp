@@ -186,6 +186,11 @@ TEST_CASE("a message that is not whole is refused", "[message]") {
   message = minimal_record();
   add(message, UDPCR_A_LABEL, {0});
   CHECK_THAT(record_error(message), Contains("no text"));
+  for (const std::uint16_t half : {UDPCR_A_OWN_TYPE, UDPCR_A_OWN_PID}) {
+    message = minimal_record();
+    add(message, half, {1, 0, 0, 0});
+    CHECK_THAT(record_error(message), Contains("sent SIGIO"));
+  }
   message = encode_datagram(test::full_datagram(0));
   add(message, UDPCR_A_IP_OPTIONS, Bytes(UDPCR_MAX_IP_OPTIONS + 1));
   CHECK_THAT(datagram_error(message), Contains("2049 bytes"));
