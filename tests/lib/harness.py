@@ -109,7 +109,8 @@ class Program:
     running = []
 
     def __init__(self, argv, how="preload", name="program", settings=None, environment=None,
-                 user=None, home=BUILD, before=(), keep_fds=(), own_group=False):
+                 user=None, home=BUILD, before=(), keep_fds=(), own_group=False,
+                 piped=False):
         self.out, self.err = Path(f"{name}.out").absolute(), Path(f"{name}.err").absolute()
         self.tool = home / "bin" / "udpcr"
         env = {key: value for key, value in os.environ.items() if not key.startswith("UDPCR_")}
@@ -127,11 +128,17 @@ class Program:
             argv = ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}",
                     "--clear-groups", *argv]
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+                                            stdout=out, stderr=err,
                                             env=env, pass_fds=keep_fds,
                                             process_group=0 if own_group else None)
         self.pid = self.process.pid
         Program.running.append(self)
+
+    def tell(self, line):
+        """A line on its stdin, where that is piped."""
+        self.process.stdin.write(f"{line}\n".encode())
+        self.process.stdin.flush()
 
     def lines(self):
         """The whole lines that it has written so far."""

@@ -29,7 +29,8 @@ TESTS = SOURCE / "tests"
 BUILD = SOURCE / "build" / "ci"
 SKIPPED = 77
 SECONDS = 120
-LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300}
+LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300,
+          "transparency": 300, "transparency --full": 1800}
 
 
 class Tally:
@@ -204,6 +205,7 @@ PARTS = {
     "fuzz": part_fuzz,
     "shim": part_scripts("shim"),
     "package": part_scripts("package"),
+    "transparency": part_scripts("transparency"),
     "programs": part_scripts("programs"),
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A C program of tests/transparency/programs with and without udpcr: it says the same.
+
+Three runs of each: plain; under udpcr with a checkpoint taken while datagrams
+wait; and the restart, which must read those datagrams.  All that the program
+says must be the same in all three, and udpcr has nothing to complain of.
+"""
+
+import socket
+import subprocess
+from pathlib import Path
+
+from harness import SOURCE, Program, check, equal
+
+PROGRAMS = SOURCE / "tests" / "transparency" / "programs"
+SANITIZERS = {"plain": [], "asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}
+# A sanitizer's run time wants to be the first library; behind us it works as well.
+ENVIRONMENT = {"ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0",
+               "TSAN_OPTIONS": "report_signal_unsafe=0"}
+PORT = 5300
+SENDERS = [("127.0.0.2", 4002), ("127.0.0.3", 4003), ("127.0.0.2", 4002)]
+
+
+def build(name, sanitizer="plain"):
+    program = Path(f"{name}_{sanitizer}").absolute()
+    subprocess.run(["cc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread",
+                    *SANITIZERS[sanitizer], "-o", program, PROGRAMS / f"{name}.c"], check=True)
+    return program
+
+
+def send(port=PORT, senders=SENDERS):
+    """One numbered datagram from each."""
+    for number, sender in enumerate(senders):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            client.bind(sender)
+            client.sendto(f"datagram {number}".encode(), ("127.0.0.1", port))
+
+
+def end(program):
+    """Lets the program go on from its wait, and awaits its end."""
+    program.tell("go")
+    equal(program.await_end(), 0, "the program's status")
+    return program.lines()
+
+
+def same(found, wanted, when):
+    for number, (line, right) in enumerate(zip(found, wanted)):
+        equal(line, right, f"line {number + 1} of the program {when}")
+    equal(len(found), len(wanted), f"number of lines of the program {when}")
+
+
+def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
+                environment=None, complaints=(), checkpoint=Program.checkpoint, before=()):
+    """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order."""
+    argv = [build(name, sanitizer), *arguments]
+    settings = {"IMAGE": f"{name}.udpcr", **(settings or {})}
+    environment = {**ENVIRONMENT, **(environment or {})}
+
+    def start(how, run):
+        program = Program(argv, how, name=run, settings=settings, environment=environment,
+                          piped=True, before=before)
+        program.await_line("^ready$", 30)
+        return program
+
+    program = start("plain", "native")
+    send(port)
+    native = end(program)
+    until_ready = native[:native.index("ready") + 1]
+    check(any(" says " in line for line in native), f"natively nothing is received: {native}")
+
+    program = start(how, "first")
+    same(program.lines(), until_ready, "under udpcr")
+    send(port)
+    checkpoint(program)
+    same(program.lines(), until_ready, "after the checkpoint")
+    program.kill()
+
+    program = start(how, "restarted")
+    same(end(program), native, "after the restart")
+    equal(len(program.complaints()), len(complaints), f"number of lines in {program.complaints()}")
+    for pattern in complaints:
+        program.await_complaint(pattern)
