@@ -16,33 +16,33 @@ source tests/vm/cache.sh
 fetch() {
   local folder=$1 package part
   shift
-  [ -d "$cache/apt/bookworm/lists/partial" ] || apt_state bookworm
+  rm -rf "$folder"
   mkdir -p "$folder/archives/partial" "$folder/root/usr"
   apt_in bookworm apt-get install -qq --download-only --no-upgrade --no-install-recommends \
-    -o Debug::NoLocking=1 -o "Dir::Cache::archives=$folder/archives" "$@" >/dev/null
+    -o Debug::NoLocking=1 -o "Dir::Cache::archives=$folder/archives" "$@" >/dev/null || return 1
   for package in "$folder"/archives/*.deb; do
-    [ ! -e "$package" ] || dpkg -x "$package" "$folder/root"
+    [ -e "$package" ] || continue
+    dpkg -x "$package" "$folder/root" || return 1
   done
   # On the machine these are links into /usr.
   for part in bin sbin lib; do
-    [ ! -d "$folder/root/$part" ] || cp -a "$folder/root/$part" "$folder/root/usr/"
-    rm -rf "${folder:?}/root/$part"
+    [ -d "$folder/root/$part" ] || continue
+    cp -a "$folder/root/$part" "$folder/root/usr/" && rm -r "$folder/root/$part" || return 1
   done
-  rm -rf "$folder/archives"
+  rm -r "$folder/archives"
+  touch "$folder/complete"
 }
 
 programs=$(dirname "$cache")/programs
 lock programs
 for name in "$@"; do
   [ ! -e "$programs/$name/complete" ] || continue
-  [ -n "${program_packages[$name]:-}" ] || continue
-  rm -rf "${programs:?}/$name"
-  read -ra packages <<<"${program_packages[$name]}"
+  read -ra packages <<<"${program_packages[$name]:?"program_packages in packages.sh has no $name"}"
   echo "fetching ${packages[*]}"
+  [ -d "$cache/apt/bookworm/lists/partial" ] || apt_state bookworm
   fetch "$programs/$name" "${packages[@]}" || {
     # The lists may be older than the archive.
     apt_state bookworm
     fetch "$programs/$name" "${packages[@]}"
   }
-  touch "$programs/$name/complete"
 done

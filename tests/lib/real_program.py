@@ -71,7 +71,7 @@ class Daemon:
     server = "127.0.0.1"
     clients = [(f"127.0.0.{number}", 0) for number in range(2, 8)]
     started = ""  # what its log says when it serves
-    settings = {}  # udpcr's
+    drops_root = False
     complaints = ()  # pieces of the lines that udpcr must write at the restart, all of them
 
     def argv(self):
@@ -95,9 +95,15 @@ class Daemon:
     # What follows is the same for all.
 
     def start(self, how, name, **settings):
-        program = Program(self.argv(), how, name, {**self.settings, **settings})
+        program = Program(self.argv(), how, name, settings)
         self.await_start(program)
+        self.prove(program)
         return program
+
+    def prove(self, program):
+        """That it is confined as it should be."""
+        if self.drops_root and may_change_user():
+            check(program.status("Uid") != "0", f"{self.name} is still root")
 
     def await_start(self, program):
         def serves():
