@@ -145,11 +145,13 @@ void take_part(uint32_t epoch) {
 void request() {
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
-    log_line(LogLevel::warn,
-             session::has_failed()
-                 ? "no checkpoint is made: this program has no keeper, it could not be started; "
-                   "start the program with `udpcr run -- PROGRAM`"
-                 : "nothing to checkpoint: the program has no UDP socket open");
+    log_line(
+        LogLevel::warn,
+        session::has_failed()
+            ? "no checkpoint is made: this program has no keeper, it could not be started; "
+              "start the program with `udpcr run -- PROGRAM`"
+            : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
+              "sees; `udpcr check -- PROGRAM` tells whether there are others");
     return;
   }
   take_part(load(page->epoch));

@@ -65,7 +65,8 @@ class Work {
     capture();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
-      const std::string line = "nothing to checkpoint: the program has no UDP socket open";
+      const std::string line =
+          "nothing to checkpoint: the program has no UDP socket that udpcr has seen it open";
       log_.warn(line);
       return {Outcome::failed, line + "\n"};
     }
