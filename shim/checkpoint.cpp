@@ -6,6 +6,7 @@
 #include "channel.h"
 #include "fd_table.h"
 #include "log.h"
+#include "own_fds.h"
 #include "recorded_options.h"
 #include "session.h"
 #include "sys.h"
@@ -14,6 +15,10 @@ namespace udpcr::checkpoint {
 
 namespace {
 
+// Every fd below is looked at.  40 microseconds, by poll(2): fstat(2) of each
+// would take ten times as long.
+constexpr uint32_t kScanTo = 4096;
+constexpr int kPolledAtOnce = 256;
 constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
@@ -22,35 +27,59 @@ constinit std::atomic<uint64_t> sent_for = 0;
 constinit std::atomic<bool> sending = false;
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
 constinit int fds[wire::kMaxFds] = {};
+constinit pollfd polled[kPolledAtOnce] = {};
 
 class Sender {
  public:
   explicit Sender(uint32_t epoch) : epoch_(epoch) {}
 
-  // 0 or errno.
+  // 0 or errno.  Sockets may have come by calls that nobody interposes
+  // (SCM_RIGHTS, pidfd_getfd, raw system calls), so all are looked at.
   int send_all() {
+    const auto known = static_cast<uint32_t>(fd_table.end());
+    uint32_t end = __atomic_load_n(&channel::page()->scan_to, __ATOMIC_RELAXED);
+    if (end < kScanTo) end = kScanTo;
+    if (end < known) end = known;
+    if (end > static_cast<uint32_t>(FdTable::kMostFds)) end = FdTable::kMostFds;
     int error = 0;
-    fd_table.each([&](int fd, FdSlot& slot) {
-      const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
-      if (inode_of(fd) != inode) {
-        // Closed behind our back.
-        slot.inode.store(0, std::memory_order_relaxed);
-        return true;
-      }
-      entries[count_] = {fd, slot.flags.load(std::memory_order_relaxed) & kFdWireFlags, inode};
-      fds[count_++] = fd;
-      if (count_ == wire::kFdsPerPart) error = send_part(false);
-      return error == 0;
-    });
+    while (scanned_ < end && error == 0) error = send_some(end);
     if (error == 0) error = recorded_options::each(send_option, this);
     return error != 0 ? error : send_part(true);
   }
 
  private:
+  int send_some(uint32_t end) {
+    const uint32_t left = end - scanned_;
+    const int count = left < kPolledAtOnce ? static_cast<int>(left) : kPolledAtOnce;
+    for (int i = 0; i < count; ++i) polled[i] = {static_cast<int>(scanned_) + i, 0, 0};
+    // EINVAL: more than RLIMIT_NOFILE allows.
+    const bool known = sys::poll(polled, static_cast<nfds_t>(count), 0) >= 0;
+    for (int i = 0; i < count; ++i) {
+      const bool is_open = !known || (polled[i].revents & POLLNVAL) == 0;
+      const int error = is_open ? send_if_socket(polled[i].fd) : 0;
+      if (error != 0) return error;
+    }
+    scanned_ += static_cast<uint32_t>(count);
+    return 0;
+  }
+
+  int send_if_socket(int fd) {
+    struct stat status {};
+    if (own_fds::is_own(fd) || sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return 0;
+    const FdSlot* const slot = fd_table.find(fd);
+    // Closed behind our back, it may be another one.
+    const bool is_known =
+        slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
+    const uint32_t flags = is_known ? slot->flags.load(std::memory_order_relaxed) : 0;
+    entries[count_] = {fd, flags & kFdWireFlags, status.st_ino};
+    fds[count_++] = fd;
+    return count_ == wire::kFdsPerPart ? send_part(false) : 0;
+  }
+
   int send_part(bool last) {
     for (;;) {
       wire::CheckpointMessage message{
-          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0};
+          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0, scanned_};
       unsigned fd_count = count_;
       if (last && stderr_is_the_same()) {
         message.has_stderr = 1;
@@ -86,6 +115,7 @@ class Sender {
 
   uint32_t epoch_;
   unsigned count_ = 0;
+  uint32_t scanned_ = 0;
 };
 
 void say_that_it_has_ended() {
@@ -132,6 +162,7 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
 }  // namespace
 
 void take_part(uint32_t epoch) {
+  if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
   const bool sender = send_once(epoch);
   if (await_end_of(epoch, page)) {
@@ -143,6 +174,14 @@ void take_part(uint32_t epoch) {
 }
 
 void request() {
+  if (!is_own_process()) {
+    Line line;
+    line << "no checkpoint is made: process " << sys::getpid()
+         << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                                 : " shares the memory of its parent")
+         << "; send the signal to its parent";
+    return log_line(LogLevel::warn, line);
+  }
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     log_line(

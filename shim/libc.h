@@ -27,6 +27,7 @@ __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
+  X(clone)                  \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -77,6 +78,7 @@ struct Libc {
   // sigaction as sanitizers do not see it: what we install for ourselves is
   // none of their business.
   decltype(&::sigaction) plain_sigaction;
+  decltype(&::_Fork) fork_alone;
 };
 #pragma GCC diagnostic pop
 

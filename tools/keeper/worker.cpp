@@ -117,12 +117,13 @@ class Work {
                                "datagrams that the program read meanwhile may come back a second "
                                "time; checkpoint again"});
     }
+    image_.losses.insert(image_.losses.end(), gathered_.losses.begin(), gathered_.losses.end());
     for (const Gathered::Member& member : gathered_.members) {
       ImageProcess process;
       process.pid = member.pid;
       for (const SentFd& sent : member.fds) {
         struct stat status {};
-        if (!is_udp_socket(sent.fd.get()) || fstat(sent.fd.get(), &status) != 0) continue;
+        if (fstat(sent.fd.get(), &status) != 0) continue;
         const std::uint32_t index = socket_index(status.st_ino, sent);
         const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
         process.fds.push_back({sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index});
