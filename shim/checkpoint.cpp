@@ -70,8 +70,9 @@ class Sender {
     // Closed behind our back, it may be another one.
     const bool is_known =
         slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
-    const uint32_t flags = is_known ? slot->flags.load(std::memory_order_relaxed) : 0;
-    entries[count_] = {fd, flags & kFdWireFlags, status.st_ino};
+    const uint32_t flags =
+        is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags : wire::kFdUnseen;
+    entries[count_] = {fd, flags, status.st_ino};
     fds[count_++] = fd;
     return count_ == wire::kFdsPerPart ? send_part(false) : 0;
   }

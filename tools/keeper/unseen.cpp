@@ -68,6 +68,11 @@ bool is_copy(pid_t pid) {
 
 }  // namespace
 
+bool has_unseen(const std::vector<Loss>& losses) {
+  return std::any_of(losses.begin(), losses.end(),
+                     [](const Loss& loss) { return loss.what == kUnseenLoss; });
+}
+
 void take_unseen(Process& process, std::vector<Loss>& losses) {
   if (fd_table_size(process.pid) <= process.scanned) return;
   std::vector<int> fds;
@@ -82,7 +87,7 @@ void take_unseen(Process& process, std::vector<Loss>& losses) {
   }
   for (const int fd : fds) {
     if (std::uint32_t(fd) < process.scanned) continue;
-    SentFd sent{{fd, 0, 0}, take_fd(process.pidfd.get(), fd)};
+    SentFd sent{{fd, wire::kFdUnseen, 0}, take_fd(process.pidfd.get(), fd)};
     struct stat status {};
     if (!sent.fd || fstat(sent.fd.get(), &status) != 0) {
       losses.push_back(

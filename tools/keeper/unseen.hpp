@@ -10,6 +10,11 @@
 
 namespace udpcr::keeper {
 
+// The name of the loss of a socket that no process of the tree got by a call
+// that is seen: its bind in the next run will not be seen either.
+constexpr char kUnseenLoss[] = "unseen";
+bool has_unseen(const std::vector<Loss>& losses);
+
 // Adds to `process.sent` the UDP sockets from fd `process.scanned` on.  What
 // cannot be had is named in `losses`.
 void take_unseen(Process& process, std::vector<Loss>& losses);
