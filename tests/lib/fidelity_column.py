@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import fidelity_broken  # noqa: E402
 import fidelity_cells as cells  # noqa: E402
+import fidelity_mapped  # noqa: E402
 import fidelity_network as network  # noqa: E402
 from harness import BUILD, KEPT_IN_PART, Program, Skip, check, equal, installed, keepers, need_root, \
     only_image, show, until  # noqa: E402
@@ -114,7 +115,6 @@ class Column:
         answers = self.finish(second)
         until("the keeper's end", lambda: not keepers(), SECONDS)
         return answers[0], second.complaints()
-
 
     def abort(self, folder):
         """Status and complaints of a restart with UDPCR_ON_ERROR=abort."""
@@ -272,6 +272,9 @@ def main():
         network.build_link_again()
         all_well &= Carried.restore(column, own, control, expected)
         if given.group in ("all", fidelity_broken.GROUP):
+            for cell in fidelity_mapped.run(column, "inherit", control):
+                found.append(cell)
+                all_well &= compare(cell, expected)
             all_well &= fidelity_broken.run(column, control)
     counts = {verdict: sum(cell.verdict == verdict for cell in found)
               for verdict in ("kept", "reported", "silent", "absent")}
