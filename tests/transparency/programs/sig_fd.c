@@ -73,16 +73,16 @@ int main(int argc, char** argv) {
   say("handled %d, pending %d", (int)handled, is_pending());
 
   // Another mask, the same fd.
-  sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGINT);
   MUST(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
   report("signalfd", signalfd(signals_fd, &set, 0) == signals_fd);
-  MUST(kill(getpid(), SIGHUP) == 0);
+  MUST(kill(getpid(), SIGINT) == 0);
   queue_to_process(7);
   // The lower number first.
   for (int i = 0; i < 2; ++i) {
     struct signalfd_siginfo got = {0};
     MUST(read(signals_fd, &got, sizeof got) == sizeof got);
-    say("read: HUP %d, the signal %d", got.ssi_signo == SIGHUP, (int)got.ssi_signo == the_signal);
+    say("read: INT %d, the signal %d", got.ssi_signo == SIGINT, (int)got.ssi_signo == the_signal);
   }
   // Looking lets go of what has been read.
   say("pending %d", is_pending());

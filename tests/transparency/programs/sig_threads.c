@@ -169,6 +169,7 @@ int main(int argc, char** argv) {
   MUST(thrd_create(&c, c_thread, (void*)"thrd_create, blocked") == thrd_success);
   MUST(thrd_join(c, &result) == thrd_success);
 
+#ifndef __SANITIZE_ADDRESS__  // it takes the unwound stack for one in use
   pthread_t cancelled;
   void* outcome = NULL;
   MUST(pthread_create(&cancelled, NULL, wait_to_be_cancelled, NULL) == 0);
@@ -177,11 +178,13 @@ int main(int argc, char** argv) {
   MUST(pthread_cancel(cancelled) == 0);
   MUST(pthread_join(cancelled, &outcome) == 0);
   say("cancelled %d", outcome == PTHREAD_CANCELED);
+#endif
 
   // Ended threads are in nobody's way.
   for (int i = 0; i < 1500; ++i) {
-    MUST(pthread_create(&cancelled, NULL, do_nothing, NULL) == 0);
-    MUST(pthread_join(cancelled, NULL) == 0);
+    pthread_t brief;
+    MUST(pthread_create(&brief, NULL, do_nothing, NULL) == 0);
+    MUST(pthread_join(brief, NULL) == 0);
   }
   queue_to_process(6);
   say("handled %d, pending %d", (int)handled, is_pending());
