@@ -43,7 +43,8 @@ extern "C" __attribute__((used, visibility("hidden"))) void* udpcr_note_jump(__j
                                                                              int save_mask) {
   if (save_mask != 0 && signals::watched_signal() != 0) {
     const uint64_t mark = signals::is_blocked_by_program() ? kBlocked : kOpen;
-    memcpy(reinterpret_cast<char*>(&buffer->__saved_mask) + kWord * sizeof mark, &mark, sizeof mark);
+    memcpy(reinterpret_cast<char*>(&buffer->__saved_mask) + kWord * sizeof mark, &mark,
+           sizeof mark);
   }
   return reinterpret_cast<void*>(libc().__sigsetjmp);
 }

@@ -15,7 +15,9 @@ namespace signals = udpcr::signals;
 
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
-UDPCR_EXPORT int sigsuspend(const sigset_t* mask) { return wait_with_mask(mask, libc().sigsuspend); }
+UDPCR_EXPORT int sigsuspend(const sigset_t* mask) {
+  return wait_with_mask(mask, libc().sigsuspend);
+}
 
 UDPCR_EXPORT int pause() {
   return wait_with_mask(nullptr, [](const sigset_t*) { return libc().pause(); });
@@ -46,7 +48,8 @@ UDPCR_EXPORT int __sigpause(int signal_or_mask, int is_signal) {
   return is_signal != 0 ? suspend_without(signal_or_mask) : suspend_with_bsd_mask(signal_or_mask);
 }
 
-extern "C" __attribute__((visibility("default"))) int udpcr_bsd_sigpause(int mask) __asm__("sigpause");
+extern "C" __attribute__((visibility("default"))) int udpcr_bsd_sigpause(int mask) __asm__(
+    "sigpause");
 int udpcr_bsd_sigpause(int mask) { return suspend_with_bsd_mask(mask); }
 
 UDPCR_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
@@ -89,9 +92,10 @@ UDPCR_EXPORT int epoll_pwait(int fd, epoll_event* events, int room, int timeout_
   return wait_with_mask(mask, [&](const sigset_t* in_force) {
     const timespec* const now = left.get();
     // Not before its time: rounded up.
-    const int now_ms = now == nullptr ? timeout_ms
-                                      : static_cast<int>(now->tv_sec * 1000 +
-                                                         (now->tv_nsec + 999'999) / 1'000'000);
+    const int now_ms =
+        now == nullptr
+            ? timeout_ms
+            : static_cast<int>(now->tv_sec * 1000 + (now->tv_nsec + 999'999) / 1'000'000);
     return libc().epoll_pwait(fd, events, room, now_ms, in_force);
   });
 }

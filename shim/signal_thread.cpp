@@ -175,7 +175,8 @@ bool is_any_kept() {
 To addressee(siginfo_t& info) {
   if (info.si_code == SI_TKILL) return To::thread;
   uint64_t mark = 0;
-  if (info.si_code == SI_QUEUE) memcpy(&mark, reinterpret_cast<char*>(&info) + kMarkAt, sizeof mark);
+  if (info.si_code == SI_QUEUE)
+    memcpy(&mark, reinterpret_cast<char*>(&info) + kMarkAt, sizeof mark);
   if (mark != kForThread) return To::process;
   memset(reinterpret_cast<char*>(&info) + kMarkAt, 0, sizeof mark);
   return To::thread;

@@ -15,6 +15,9 @@
 #include "sys.h"
 #include "turn.h"
 
+// With variables of its own, that shall not lie on the stack all the while.
+#define UDPCR_APART __attribute__((noinline))
+
 namespace udpcr::signals {
 
 namespace {
@@ -50,7 +53,9 @@ bool has_handler(const struct sigaction& action) {
   return action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
 }
 
-struct sigaction disposition() { return dispositions[current.load(std::memory_order_acquire)]; }
+struct sigaction disposition() {
+  return dispositions[current.load(std::memory_order_acquire)];
+}
 
 // By default ignored: signal(7).
 bool ignores(int signal, __sighandler_t handler) {
@@ -62,7 +67,7 @@ bool ignores(int signal, __sighandler_t handler) {
 void handle(int signal, siginfo_t* info, void* context);
 
 // What the kernel would have done had we not been there.
-void do_default(int signal) {
+UDPCR_APART void do_default(int signal) {
   struct sigaction standard {};
   libc().plain_sigaction(signal, &standard, nullptr);
   syscall(SYS_tgkill, sys::getpid(), thread_id(), signal);
@@ -71,59 +76,79 @@ void do_default(int signal) {
   install_handler(signal);
 }
 
+// What of a disposition matters to a call of the handler; small, for it stays on
+// the stack meanwhile.
+struct Own {
+  __sighandler_t handler;
+  void (*action)(int, siginfo_t*, void*);  // SA_SIGINFO
+  uint64_t mask;
+  int flags;
+};
+
+Own own_now() {
+  const struct sigaction& now = dispositions[current.load(std::memory_order_acquire)];
+  return {now.sa_handler, (now.sa_flags & SA_SIGINFO) != 0 ? now.sa_sigaction : nullptr,
+          kernel_mask(now.sa_mask), now.sa_flags};
+}
+
+UDPCR_APART void reset_handler() {
+  struct sigaction standard = disposition();
+  standard.sa_handler = SIG_DFL;
+  set_disposition(&standard, nullptr);
+}
+
+// They come when the handler is left.
+UDPCR_APART void send_all_again(int signal) {
+  siginfo_t waiting;
+  To to{};
+  while (!self.blocked && take(waiting, to)) send_again(signal, waiting, To::thread);
+}
+
 // All signals are blocked before and after; within, as the kernel would have
 // it, but for ours, which stays open.
-void call_handler(const struct sigaction& own, int signal, siginfo_t* info, ucontext_t& context) {
+void call_handler(const Own& own, int signal, siginfo_t* info, ucontext_t& context) {
   const uint64_t bit = bit_of(signal);
   Wait* const wait = self.wait;
   const bool really_blocked = (kernel_mask(context.uc_sigmask) & bit) != 0;
-  const uint64_t mask = (wait != nullptr ? wait->mask : kernel_mask(context.uc_sigmask)) |
-                        kernel_mask(own.sa_mask);
-  const bool within = self.blocked || (own.sa_flags & SA_NODEFER) == 0 ||
-                      (kernel_mask(own.sa_mask) & bit) != 0;
+  uint64_t mask = (wait != nullptr ? wait->mask : kernel_mask(context.uc_sigmask)) | own.mask;
+  const bool within = self.blocked || (own.flags & SA_NODEFER) == 0 || (own.mask & bit) != 0;
   set_bit(context.uc_sigmask, bit, wait != nullptr ? wait->blocked_before : self.blocked);
   self.wait = nullptr;
   believe(within);
-  const uint64_t open = mask & ~bit;
-  sys::set_signal_mask(SIG_SETMASK, &open, nullptr);
-  if ((own.sa_flags & SA_SIGINFO) != 0) {
-    own.sa_sigaction(signal, info, &context);
+  mask &= ~bit;
+  sys::set_signal_mask(SIG_SETMASK, &mask, nullptr);
+  if (own.action != nullptr) {
+    own.action(signal, info, &context);
   } else {
-    own.sa_handler(signal);
+    own.handler(signal);
   }
   const KeepErrno keep;
-  const uint64_t all = ~uint64_t{0};
-  sys::set_signal_mask(SIG_SETMASK, &all, nullptr);
+  mask = ~uint64_t{0};
+  sys::set_signal_mask(SIG_SETMASK, &mask, nullptr);
   // The program may have changed what it returns to.
   const bool after = (kernel_mask(context.uc_sigmask) & bit) != 0;
   self.wait = wait;
   if (wait != nullptr) wait->blocked_before = after;
   believe(wait == nullptr && after);
   set_bit(context.uc_sigmask, bit, self.held || (wait != nullptr && really_blocked));
-  siginfo_t waiting;
-  To to{};
-  while (!self.blocked && take(waiting, to)) send_again(signal, waiting, To::thread);
+  if (!self.blocked && is_any_kept()) send_all_again(signal);
 }
 
 // True: the program's handler was called.
 bool deliver(int signal, siginfo_t* info, ucontext_t& context) {
-  const struct sigaction own = disposition();
-  if (own.sa_handler == SIG_IGN) return false;
-  if (own.sa_handler == SIG_DFL) {
+  const Own own = own_now();
+  if (own.handler == SIG_IGN) return false;
+  if (own.handler == SIG_DFL) {
     do_default(signal);
     return false;
   }
-  if ((own.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
-    struct sigaction standard = own;
-    standard.sa_handler = SIG_DFL;
-    set_disposition(&standard, nullptr);
-  }
+  if ((own.flags & static_cast<int>(SA_RESETHAND)) != 0) reset_handler();
   call_handler(own, signal, info, context);
   return true;
 }
 
 // One that the program has sent and blocks.
-void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& context) {
+UDPCR_APART void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& context) {
   const KeepErrno errno_before;
   if (!read_by_fd.load(std::memory_order_acquire) && keep(signal, info, to)) {
     if (to == To::process) poke_another(signal);
@@ -135,14 +160,16 @@ void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& context) {
   send_again(signal, info, to);
 }
 
+// What waits for the process is for this thread.
+UDPCR_APART bool handle_poke(int signal, ucontext_t& context) {
+  siginfo_t waiting;
+  To to{};
+  if (self.blocked || !take(waiting, to)) return false;
+  return deliver(signal, &waiting, context);
+}
+
 bool handle_own(int signal, siginfo_t* info, ucontext_t& context) {
-  if (is_poke(*info)) {
-    siginfo_t waiting;
-    To to{};
-    if (self.blocked) return false;
-    if (!take(waiting, to)) return false;
-    return deliver(signal, &waiting, context);
-  }
+  if (is_poke(*info)) return handle_poke(signal, context);
   const To to = addressee(*info);
   if (!self.blocked) return deliver(signal, info, context);
   keep_for_later(signal, *info, to, context);
@@ -208,8 +235,8 @@ void handle(int signal, siginfo_t* info, void* raw_context) {
   if (!serve(*info, outside)) {
     called = handle_own(signal, info, context);
   } else if (outside && chained) {
-    const struct sigaction own = disposition();
-    called = has_handler(own) && deliver(signal, info, context);
+    const Own own = own_now();
+    called = own.handler != SIG_DFL && deliver(signal, info, context);
   }
   self.interrupted = !called && ended_a_call(context);
 }
@@ -341,10 +368,10 @@ int change_mask(ChangeMask change, int how, const sigset_t* set, sigset_t* old) 
   if (signal == 0) return change(how, set, old);
   const bool before = self.blocked;
   const bool named = set != nullptr && sigismember(set, signal) == 1;
-  const bool after = set == nullptr            ? before
-                     : how == SIG_SETMASK      ? named
-                     : how == SIG_BLOCK        ? before || named
-                                               : before && !named;
+  const bool after = set == nullptr       ? before
+                     : how == SIG_SETMASK ? named
+                     : how == SIG_BLOCK   ? before || named
+                                          : before && !named;
   if ((after != before || children::are_any()) && children::settle()) return change(how, set, old);
   let_go_if_read();
   sigset_t changed{};
