@@ -211,6 +211,10 @@ static int on_setlkw(void) {
 }
 static int on_futex(void) {
   static int word;
+  return (int)syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
+static int on_timed_futex(void) {
+  static int word;
   return (int)syscall(SYS_futex, &word, FUTEX_WAIT, 0, &long_time, NULL, 0);
 }
 static int on_sem_wait(void) {
@@ -278,8 +282,9 @@ static struct waiter {
     {.name = "flock", .call = on_flock},
     {.name = "fcntl_setlkw", .call = on_setlkw},
     {.name = "futex", .call = on_futex},
+    {.name = "futex+timeout", .call = on_timed_futex},
     {.name = "sem_wait", .call = on_sem_wait},
-    {.name = "sem_timedwait", .call = on_sem_timedwait},
+    {.name = "sem_timedwait+timeout", .call = on_sem_timedwait},
     {.name = "waitpid", .call = on_waitpid},
     {.name = "mq_receive", .call = on_mq_receive},
 };

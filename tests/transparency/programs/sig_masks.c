@@ -5,34 +5,43 @@
 
 #include <dlfcn.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <time.h>
 
 static int pipe_ends[2];
 static int epoll_fd;
-static const struct timespec shortly = {0, 60 * 1000 * 1000};
+// Of a call that nothing ends; of one that a signal ends.
+enum { kShortMs = 60, kLongMs = 20 * 1000 };
+static int wait_ms = kShortMs;
+
+static const struct timespec* timeout(void) {
+  static struct timespec one;
+  one = (struct timespec){wait_ms / 1000, wait_ms % 1000 * 1000000};
+  return &one;
+}
 
 static int call_ppoll(const sigset_t* mask) {
   struct pollfd one = {.fd = pipe_ends[0], .events = POLLIN};
-  return ppoll(&one, 1, &shortly, mask);
+  return ppoll(&one, 1, timeout(), mask);
 }
 
 static int call_pselect(const sigset_t* mask) {
   fd_set set;
   FD_ZERO(&set);
   FD_SET(pipe_ends[0], &set);
-  return pselect(pipe_ends[0] + 1, &set, NULL, NULL, &shortly, mask);
+  return pselect(pipe_ends[0] + 1, &set, NULL, NULL, timeout(), mask);
 }
 
 static int call_epoll_pwait(const sigset_t* mask) {
   struct epoll_event event;
-  return epoll_pwait(epoll_fd, &event, 1, 60, mask);
+  return epoll_pwait(epoll_fd, &event, 1, wait_ms, mask);
 }
 
 static int call_epoll_pwait2(const sigset_t* mask) {
   struct epoll_event event;
-  return epoll_pwait2(epoll_fd, &event, 1, &shortly, mask);
+  return epoll_pwait2(epoll_fd, &event, 1, timeout(), mask);
 }
 
 static int call_sigsuspend(const sigset_t* mask) { return sigsuspend(mask); }
@@ -55,12 +64,49 @@ static void handle_other(int signal) {
   say("another handler: blocked %d", is_blocked(the_signal));
 }
 
-// Within 60 ms and its half, or later.
-static long elapsed_class(const struct timespec* start) {
+static struct {
+  pid_t thread;
+  int signal;
+  int value;
+} later;
+
+// To the process, once the thread sleeps in its call.
+static void* send_later(void* unused) {
+  char path[64];
+  snprintf(path, sizeof path, "/proc/self/task/%d/stat", later.thread);
+  for (char state = 'R'; state != 'S'; usleep(2000)) {
+    FILE* const stat = fopen(path, "r");
+    MUST(stat != NULL && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1);
+    fclose(stat);
+  }
+  MUST(sigqueue(getpid(), later.signal, (union sigval){.sival_int = later.value}) == 0);
+  return unused;
+}
+
+static void call_and_send(const char* what, int (*call)(const sigset_t*), const sigset_t* mask,
+                          int signal, int value) {
+  sigset_t all;
+  sigset_t before;
+  pthread_t sender;
+  later.thread = gettid();
+  later.signal = signal;
+  later.value = value;
+  sigfillset(&all);
+  MUST(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+  MUST(pthread_create(&sender, NULL, send_later, NULL) == 0);
+  MUST(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+  const int result = call(mask);
+  const int error = errno;
+  MUST(pthread_join(sender, NULL) == 0);
+  errno = error;
+  report(what, result);
+}
+
+static long took_its_time(const struct timespec* start) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   const long ms = (now.tv_sec - start->tv_sec) * 1000 + (now.tv_nsec - start->tv_nsec) / 1000000;
-  return ms >= 59;
+  return ms >= kShortMs - 1;
 }
 
 static void say_other(int signal) {
@@ -92,33 +138,25 @@ static void try_one(int number, const sigset_t* open, const sigset_t* hides) {
     clock_gettime(CLOCK_MONOTONIC, &start);
     report("hidden", call(hides));
     say("handled %d, pending %d, took its time %ld", (int)handled, is_pending(),
-        elapsed_class(&start));
+        took_its_time(&start));
     unblock_it();
     say("unblocked: handled %d", (int)handled);
-    // A timer's comes while the call hides it, though the program does not block it.
-    timer_t timer;
-    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = the_signal};
-    event.sigev_value.sival_int = 300 + number;
-    MUST(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0);
-    const struct itimerspec soon = {.it_value = {0, 20 * 1000 * 1000}};
-    MUST(timer_settime(timer, 0, &soon, NULL) == 0);
-    report("hidden within", call(hides));
+    // One comes while the call hides it, though the program does not block it.
+    call_and_send("hidden within", call, hides, the_signal, 300 + number);
     say("handled %d, blocked %d", (int)handled, is_blocked(the_signal));
     // And without a mask it ends the call.
-    MUST(timer_settime(timer, 0, &soon, NULL) == 0);
-    report("no mask", call(NULL));
+    wait_ms = kLongMs;
+    call_and_send("no mask", call, NULL, the_signal, 400 + number);
     say("handled %d", (int)handled);
     block_it();
-    MUST(timer_settime(timer, 0, &soon, NULL) == 0);
-    report("opened within", call(open));
-    say("handled %d, blocked %d", (int)handled, is_blocked(the_signal));
-    MUST(timer_delete(timer) == 0);
   }
+  wait_ms = kLongMs;
+  call_and_send("opened within", call, open, the_signal, 500 + number);
+  say("handled %d, blocked %d", (int)handled, is_blocked(the_signal));
   // Another signal's handler: within, its mask is the call's and its own.
-  ualarm(20 * 1000, 0);
-  report("an alarm", call(hides));
-  ualarm(20 * 1000, 0);
-  report("an alarm", call(open));
+  call_and_send("another", call, hides, SIGALRM, 0);
+  call_and_send("another", call, open, SIGALRM, 0);
+  wait_ms = kShortMs;
   unblock_it();
 }
 
