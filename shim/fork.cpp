@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "fd_table.h"
 #include "recorded_options.h"
+#include "signals.h"
 #include "sys.h"
 
 namespace udpcr {
@@ -18,6 +19,7 @@ void begin_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
   remember_process();
+  signals::renew_after_fork();
   checkpoint::forget_what_was_sent();
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
