@@ -42,6 +42,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
+  X(clone)                  \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -114,6 +115,7 @@ struct Libc {
   // sigaction as sanitizers do not see it: what we install for ourselves is
   // none of their business.
   decltype(&::sigaction) plain_sigaction;
+  decltype(&::_Fork) fork_alone;
 };
 #pragma GCC diagnostic pop
 
