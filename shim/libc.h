@@ -5,9 +5,11 @@
 #pragma once
 
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -18,6 +20,7 @@
 extern "C" {
 // In libc, but in none of its headers.
 int capset(void* header, const void* data) noexcept;
+int pivot_root(const char* root, const char* old) noexcept;
 __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
 }
 
@@ -37,13 +40,19 @@ __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
   X(epoll_ctl)              \
   X(fcntl)                  \
   X(fcntl64)                \
+  X(initgroups)             \
+  X(pivot_root)             \
   X(prctl)                  \
   X(prlimit)                \
   X(prlimit64)              \
   X(pthread_sigmask)        \
   X(setegid)                \
   X(seteuid)                \
+  X(setfsgid)               \
+  X(setfsuid)               \
   X(setgid)                 \
+  X(setgroups)              \
+  X(setns)                  \
   X(setregid)               \
   X(setresgid)              \
   X(setresuid)              \
@@ -63,6 +72,7 @@ __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
   X(sigsuspend)             \
   X(socket)                 \
   X(ssignal)                \
+  X(syscall)                \
   X(sysv_signal)            \
   X(unshare)
 

@@ -72,7 +72,8 @@ void say_why_not(const KeeperStartError& problem, const char* path) {
       line << "install udpcr, or start the program with `udpcr run`";
       break;
     default:
-      line << "if its sandbox forbids it, start the program with `udpcr run`";
+      line << "if its sandbox forbids it, start the program with `udpcr run` or with a keeper "
+              "service (UDPCR_KEEPER)";
   }
   log_line(LogLevel::error, line);
 }

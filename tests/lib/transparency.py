@@ -6,6 +6,7 @@ wait; and the restart, which must read those datagrams.  All that the program
 says must be the same in all three, and udpcr has nothing to complain of.
 """
 
+import functools
 import socket
 import subprocess
 from pathlib import Path
@@ -21,7 +22,9 @@ PORT = 5300
 SENDERS = [("127.0.0.2", 4002), ("127.0.0.3", 4003), ("127.0.0.2", 4002)]
 
 
+@functools.cache
 def build(name, sanitizer="plain"):
+    """Once for all cases of a script; where the first of them lives."""
     program = Path(f"{name}_{sanitizer}").absolute()
     subprocess.run(["cc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread",
                     *SANITIZERS[sanitizer], "-o", program, PROGRAMS / f"{name}.c"], check=True)
