@@ -7,6 +7,7 @@
 #include "channel.h"
 #include "checkpoint.h"
 #include "fd_table.h"
+#include "joined_groups.h"
 #include "recorded_options.h"
 #include "sys.h"
 
@@ -22,6 +23,7 @@ void begin_child() {
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
   recorded_options::reset_turn();
+  joined_groups::reset_turn();
   if (!channel::is_open()) return;
   channel::renew_after_fork();
   // Forked while the program is being frozen: this thread was never signalled.

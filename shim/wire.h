@@ -27,13 +27,16 @@
 //     claim       at bind or connect: entry K of the table (ClaimMessage)
 //     release     entry K shall be closed, the program needs its port
 //                 (ClaimMessage)
+//     give_back   entry K, which was claimed, is to be held again
+//                 (ClaimMessage; fds: the socket)
 //
 //   keeper -> program
 //     ready       answer to hello (ReadyMessage; fds: the table, if `entries`;
 //                 with UDPCR_FDS=inherit follow `inherited` fds in messages of
 //                 type inherit).  Only awaited when an image stands there.
 //     inherit     InheritMessage: fd numbers; fds: the sockets
-//     claimed     answer to claim and release (ClaimedMessage; fds: the socket)
+//     claimed     answer to claim, release and give_back (ClaimedMessage; fds: the
+//                 socket)
 //
 // During a checkpoint the keeper answers through the shared page alone: a
 // handler needs sendmsg, poll and futex, nothing else.  The keeper reads
@@ -49,7 +52,7 @@
 
 namespace udpcr::wire {
 
-constexpr uint32_t kVersion = 2;
+constexpr uint32_t kVersion = 3;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;
@@ -69,6 +72,7 @@ enum class Type : uint32_t {
   inherit,
   claimed,
   option,
+  give_back,
 };
 
 struct WireHeader {

@@ -209,6 +209,15 @@ std::int32_t HeldSockets::release(std::uint32_t entry) {
   return 0;
 }
 
+std::int32_t HeldSockets::take_back(std::uint32_t entry, UniqueFd socket) {
+  if (entry >= entries_.size()) return ENOENT;
+  if (entries_[entry].fd || !is_udp_socket(socket.get())) return EINVAL;
+  entries_[entry].fd = std::move(socket);
+  set_state(entry, wire::EntryState::held);
+  log_.debug("the program has given back " + to_string(entries_[entry].record.local));
+  return 0;
+}
+
 bool HeldSockets::any_held() const {
   return std::any_of(entries_.begin(), entries_.end(),
                      [](const RestoredSocket& entry) { return bool(entry.fd); });

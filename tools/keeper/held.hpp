@@ -48,6 +48,8 @@ class HeldSockets {
   // Answers to the shim of `process`; the errno of ClaimedMessage.
   std::int32_t claim(std::uint32_t entry, pid_t process, UniqueFd& socket);
   std::int32_t release(std::uint32_t entry);
+  // One that was claimed.
+  std::int32_t take_back(std::uint32_t entry, UniqueFd socket);
 
   // Closes what was not claimed in time.  Milliseconds until that is due; -1
   // when nothing is held.

@@ -146,6 +146,7 @@ void Keeper::handle(Process& process, Packet& packet) {
       return take_option(process, packet);
     case wire::Type::claim:
     case wire::Type::release:
+    case wire::Type::give_back:
       return answer_claim(process, packet);
     case wire::Type::start:
     case wire::Type::ready:
@@ -215,14 +216,20 @@ void Keeper::take_option(const Process& process, const Packet& packet) {
   told_.take(packet);
 }
 
-void Keeper::answer_claim(Process& process, const Packet& packet) {
+void Keeper::answer_claim(Process& process, Packet& packet) {
   const auto claim = packet.as<wire::ClaimMessage>();
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
   UniqueFd socket;
-  answer.status = claim.header.type == wire::Type::claim
-                      ? held_.claim(claim.entry, process.pid, socket)
-                      : held_.release(claim.entry);
+  if (claim.header.type == wire::Type::claim) {
+    answer.status = held_.claim(claim.entry, process.pid, socket);
+  } else if (claim.header.type == wire::Type::release) {
+    answer.status = held_.release(claim.entry);
+  } else {
+    answer.status = packet.fds.size() == 1
+                        ? held_.take_back(claim.entry, std::move(packet.fds.front()))
+                        : EBADF;
+  }
   const int fd = socket.get();
   send_packet(process.channel.get(), &answer, sizeof answer,
               std::span<const int>(&fd, socket ? 1 : 0));
