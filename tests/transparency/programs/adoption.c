@@ -2,92 +2,15 @@
 //
 // usage: adoption SUBJECT
 //
-// Ways of making a socket and naming it.  VARIANT=2 in the environment: some
+// Ways of making sockets and naming them.  VARIANT=2 in the environment: some
 // of them ask for something else.
-#include "transparency.h"
+#include "adoption.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-
-static int variant;
-
-static int fresh(void) {
-  const int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  MUST(fd >= 0);
-  return fd;
-}
-
-static int switched_on(int fd, int option) {
-  const int one = 1;
-  MUST(setsockopt(fd, SOL_SOCKET, option, &one, sizeof one) == 0);
-  return fd;
-}
-
-static int connect_to(int fd, const char* host, int port) {
-  struct sockaddr_in peer = loopback(port);
-  MUST(inet_pton(AF_INET, host, &peer.sin_addr) == 1);
-  return connect(fd, (const struct sockaddr*)&peer, sizeof peer);
-}
-
-static int port_of(int fd) {
-  struct sockaddr_in name = {0};
-  socklen_t size = sizeof name;
-  MUST(getsockname(fd, (struct sockaddr*)&name, &size) == 0);
-  return ntohs(name.sin_port);
-}
-
-static void say_names(const char* what, int fd) {
-  struct sockaddr_in name = {0};
-  socklen_t size = sizeof name;
-  char here[32] = "?";
-  char there[32] = "nobody";
-  MUST(getsockname(fd, (struct sockaddr*)&name, &size) == 0);
-  inet_ntop(AF_INET, &name.sin_addr, here, sizeof here);
-  const int port = ntohs(name.sin_port);
-  size = sizeof name;
-  if (getpeername(fd, (struct sockaddr*)&name, &size) == 0) {
-    inet_ntop(AF_INET, &name.sin_addr, there, sizeof there);
-  } else {
-    name.sin_port = 0;
-  }
-  say("%s: fd %d of %s:%d to %s:%d", what, fd, here, port, there, ntohs(name.sin_port));
-}
-
-static void say_option(const char* name, int fd, int level, int option) {
-  int value = -1;
-  socklen_t size = sizeof value;
-  report(name, getsockopt(fd, level, option, &value, &size));
-  say("%s is %d", name, value);
-}
-
-static int by_data(const void* one, const void* other) {
-  const unsigned long first = ((const struct epoll_event*)one)->data.u64;
-  const unsigned long second = ((const struct epoll_event*)other)->data.u64;
-  return first < second ? -1 : first > second;
-}
-
-// The test sends to these.
-static void write_ports(const int* fds, int count) {
-  FILE* const file = fopen("ports", "w");
-  MUST(file != NULL);
-  for (int i = 0; i < count; ++i) fprintf(file, "%d\n", port_of(fds[i]));
-  fclose(file);
-}
-
-static int finish(const int* fds, int count) {
-  write_ports(fds, count);
-  await_test();
-  for (int i = 0; i < count; ++i) {
-    say("socket %d:", i);
-    say_queued(fds[i]);
-  }
-  say("end");
-  return 0;
-}
 
 static int occurrence(void) {
   int fds[4];
@@ -129,46 +52,6 @@ static int kinds(void) {
   return finish(fds, 3);
 }
 
-static void set(const char* name, int fd, int level, int option, int value) {
-  report(name, setsockopt(fd, level, option, &value, sizeof value));
-}
-
-// Those of this run win over those of the image.
-static int options(void) {
-  const int fd = fresh();
-  set("SO_RCVBUF", fd, SOL_SOCKET, SO_RCVBUF, variant == 2 ? 30000 : 20000);
-  set("SO_TIMESTAMPNS", fd, SOL_SOCKET, SO_TIMESTAMPNS, variant != 2);
-  set("SO_TIMESTAMPING", fd, SOL_SOCKET, SO_TIMESTAMPING, variant == 2 ? 8 : 24);
-  set("IP_TTL", fd, IPPROTO_IP, IP_TTL, variant == 2 ? 44 : 33);
-  report("bind", bind_loopback(fd, 5300));
-  set("IP_TOS", fd, IPPROTO_IP, IP_TOS, variant == 2 ? 16 : 8);
-  set("IP_PKTINFO", fd, IPPROTO_IP, IP_PKTINFO, variant == 2);
-  say_option("SO_RCVBUF", fd, SOL_SOCKET, SO_RCVBUF);
-  say_option("SO_TIMESTAMPNS", fd, SOL_SOCKET, SO_TIMESTAMPNS);
-  say_option("SO_TIMESTAMPING", fd, SOL_SOCKET, SO_TIMESTAMPING);
-  say_option("IP_TTL", fd, IPPROTO_IP, IP_TTL);
-  say_option("IP_TOS", fd, IPPROTO_IP, IP_TOS);
-  say_option("IP_PKTINFO", fd, IPPROTO_IP, IP_PKTINFO);
-  return finish(&fd, 1);
-}
-
-static void ignore(int signal) { (void)signal; }
-
-static int flags(void) {
-  MUST(signal(SIGIO, ignore) != SIG_ERR);
-  const int kind = variant == 2 ? SOCK_NONBLOCK : SOCK_CLOEXEC;
-  const int fd = socket(AF_INET, SOCK_DGRAM | kind, 0);
-  MUST(fd >= 0);
-  const int other = fcntl(fd, F_DUPFD_CLOEXEC, 20);
-  if (variant == 2) report("F_SETOWN", fcntl(fd, F_SETOWN, getpid()));
-  if (variant == 2) report("O_ASYNC", fcntl(fd, F_SETFL, O_ASYNC | O_NONBLOCK));
-  report("bind", bind_loopback(fd, 5300));
-  say("flags %d and %d, of the file %x", fcntl(fd, F_GETFD), fcntl(other, F_GETFD),
-      (unsigned)fcntl(other, F_GETFL));
-  if (variant == 2) say("owner is us: %d", fcntl(fd, F_GETOWN) == getpid());
-  return finish(&fd, 1);
-}
-
 static int duplicates(void) {
   int fds[4] = {fresh()};
   fds[1] = dup(fds[0]);
@@ -185,117 +68,6 @@ static int duplicates(void) {
                             cookies[2] == cookies[3]);
   close(fds[1]);
   fds[1] = fds[3];
-  return finish(fds, 2);
-}
-
-static void add(const char* name, int epoll, int fd, unsigned events, unsigned long data) {
-  struct epoll_event event = {.events = events, .data.u64 = data};
-  report(name, epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-}
-
-static void say_events(const char* name, int epoll) {
-  struct epoll_event events[8];
-  int count;
-  do count = epoll_wait(epoll, events, 8, 200);
-  while (count < 0 && errno == EINTR);
-  say("%s: %d events", name, count);
-  if (count > 0) qsort(events, (size_t)count, sizeof events[0], by_data);
-  for (int i = 0; i < count; ++i) {
-    say("  %x for %lx", events[i].events, (unsigned long)events[i].data.u64);
-  }
-}
-
-static void* await_event(void* epoll) {
-  struct epoll_event event;
-  while (epoll_wait(*(int*)epoll, &event, 1, -1) < 0 && errno == EINTR) {
-  }
-  return (void*)(unsigned long)event.data.u64;
-}
-
-static int epolls(void) {
-  const int fd = fresh();
-  const int same = dup(fd);
-  int level = epoll_create1(0);
-  int edge = epoll_create1(EPOLL_CLOEXEC);
-  int waited = epoll_create1(0);
-  int left = epoll_create1(0);
-  pthread_t waiter;
-  MUST(pthread_create(&waiter, NULL, await_event, &waited) == 0);
-  usleep(20 * 1000);
-  add("level", level, fd, EPOLLIN, 0x1111222233334444);
-  add("level of the other fd", level, same, EPOLLIN, 0x5555);
-  add("once", edge, fd, EPOLLIN | EPOLLET, 0x6666);
-  struct epoll_event changed = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = 0x7777};
-  report("once, changed", epoll_ctl(edge, EPOLL_CTL_MOD, fd, &changed));
-  add("edge", edge, same, EPOLLIN | EPOLLET, 0x8888);
-  add("waited", waited, fd, EPOLLIN, 0x9999);
-  add("left", left, fd, EPOLLIN, 0xaaaa);
-  report("left, taken off", epoll_ctl(left, EPOLL_CTL_DEL, fd, NULL));
-  report("bind", bind_loopback(fd, 5300));
-  add("level again", level, fd, EPOLLIN, 1);
-  await_test();
-  say_events("level", level);
-  say_events("edge", edge);
-  say_events("edge again", edge);
-  say_events("left", left);
-  void* data = NULL;
-  MUST(pthread_join(waiter, &data) == 0);
-  say("the thread got %lx", (unsigned long)data);
-  report("taken off", epoll_ctl(level, EPOLL_CTL_DEL, fd, NULL));
-  say_queued(fd);
-  say("end");
-  return 0;
-}
-
-static void group(const char* name, int fd, int option) {
-  struct ip_mreqn request = {.imr_ifindex = 1};
-  MUST(inet_pton(AF_INET, "239.1.2.3", &request.imr_multiaddr) == 1);
-  report(name, setsockopt(fd, IPPROTO_IP, option, &request, sizeof request));
-}
-
-static void source(const char* name, int fd, int option, const char* host) {
-  struct group_source_req request;
-  memset(&request, variant, sizeof request);  // its holes hold anything
-  request.gsr_interface = 1;
-  struct sockaddr_in address = {.sin_family = AF_INET};
-  MUST(inet_pton(AF_INET, "239.1.2.4", &address.sin_addr) == 1);
-  memcpy(&request.gsr_group, &address, sizeof address);
-  MUST(inet_pton(AF_INET, host, &address.sin_addr) == 1);
-  memcpy(&request.gsr_source, &address, sizeof address);
-  report(name, setsockopt(fd, IPPROTO_IP, option, &request, sizeof request));
-}
-
-static void group6(const char* name, int fd, int option) {
-  struct ipv6_mreq request = {.ipv6mr_interface = 1};
-  MUST(inet_pton(AF_INET6, "ff02::1234", &request.ipv6mr_multiaddr) == 1);
-  report(name, setsockopt(fd, IPPROTO_IPV6, option, &request, sizeof request));
-}
-
-static int groups(void) {
-  int fds[2] = {fresh(), fresh()};
-  group("join before bind", fds[0], IP_ADD_MEMBERSHIP);
-  report("bind", bind_loopback(fds[0], 5300));
-  report("bind", bind_loopback(fds[1], 5301));
-  group("join again", fds[0], IP_ADD_MEMBERSHIP);
-  group("join", fds[1], IP_ADD_MEMBERSHIP);
-  group("join again", fds[1], IP_ADD_MEMBERSHIP);
-  group("leave", fds[1], IP_DROP_MEMBERSHIP);
-  group("leave again", fds[1], IP_DROP_MEMBERSHIP);
-  group("join", fds[1], IP_ADD_MEMBERSHIP);
-  group("join again", fds[1], IP_ADD_MEMBERSHIP);
-  source("source", fds[0], MCAST_JOIN_SOURCE_GROUP, "127.0.0.2");
-  source("source again", fds[0], MCAST_JOIN_SOURCE_GROUP, "127.0.0.2");
-  source("another", fds[0], MCAST_JOIN_SOURCE_GROUP, "127.0.0.3");
-  source("another, left", fds[0], MCAST_LEAVE_SOURCE_GROUP, "127.0.0.3");
-  source("another, left again", fds[0], MCAST_LEAVE_SOURCE_GROUP, "127.0.0.3");
-  source("another", fds[0], MCAST_JOIN_SOURCE_GROUP, "127.0.0.3");
-  const int six = socket(AF_INET6, SOCK_DGRAM, 0);
-  struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(5302)};
-  report("bind IPv6", bind(six, (const struct sockaddr*)&address, sizeof address));
-  group6("join IPv6", six, IPV6_ADD_MEMBERSHIP);
-  group6("join IPv6 again", six, IPV6_ADD_MEMBERSHIP);
-  group6("leave IPv6", six, IPV6_DROP_MEMBERSHIP);
-  group6("join IPv6", six, IPV6_ADD_MEMBERSHIP);
   return finish(fds, 2);
 }
 
@@ -511,9 +283,7 @@ static const struct {
   const char* name;
   int (*run)(void);
 } subjects[] = {{"occurrence", occurrence}, {"kernel_ports", kernel_ports},
-                {"kinds", kinds},           {"options", options},
-                {"flags", flags},           {"duplicates", duplicates},
-                {"epolls", epolls},         {"groups", groups},
+                {"kinds", kinds},           {"duplicates", duplicates},
                 {"threads", threads},       {"close_while_binding", close_while_binding},
                 {"forked", forked},         {"listener", listener},
                 {"connected", connected},   {"bound_and_connected", bound_and_connected},
