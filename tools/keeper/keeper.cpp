@@ -161,7 +161,7 @@ void Keeper::handle(Process& process, Packet& packet) {
 void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
-  if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
+  if (packet.fds.size() > identity_->live.size()) log_.borrow(std::move(packet.fds.back()));
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -176,9 +176,16 @@ void Keeper::hello(Process& process, Packet& packet) {
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
   const std::span<const int> fds(&table, table >= 0 ? 1 : 0);
-  send_packet(process.channel.get(), &ready, sizeof ready, fds);
-  if (settings_.fds == FdMode::inherit)
+  const std::string& names = held_.listen_names();
+  ready.names_size = std::uint32_t(names.size());
+  Bytes packed(sizeof ready + names.size());
+  std::memcpy(packed.data(), &ready, sizeof ready);
+  std::memcpy(packed.data() + sizeof ready, names.data(), names.size());
+  send_packet(process.channel.get(), packed.data(), packed.size(), fds);
+  for (LiveSocket& named : held_.named()) identity_->live.push_back(std::move(named));
+  if (settings_.fds != FdMode::adopt) {
     held_.hand_over_inherited(process.channel.get(), process.pid);
+  }
   log_.borrow({});
   log_.settle();
 }

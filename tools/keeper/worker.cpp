@@ -14,8 +14,10 @@
 #include <cstring>
 #include <map>
 
+#include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "interface_indices.hpp"
+#include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
 
 namespace udpcr::keeper {
@@ -48,6 +50,7 @@ class Work {
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
        const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
       : gathered_(gathered),
+        identity_(identity),
         settings_(settings),
         folder_(folder),
         page_(page),
@@ -124,10 +127,22 @@ class Work {
         if (!is_udp_socket(sent.fd.get()) || fstat(sent.fd.get(), &status) != 0) continue;
         const std::uint32_t index = socket_index(status.st_ino, sent);
         const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
-        process.fds.push_back({sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index});
+        process.fds.push_back(
+            {sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index, name_of(sent)});
       }
       image_.processes.push_back(std::move(process));
     }
+  }
+
+  // Of LISTEN_FDNAMES, while the socket stands where it was handed down.
+  [[nodiscard]] std::string name_of(const SentFd& sent) const {
+    for (const LiveSocket& live : identity_.live) {
+      if (live.number == sent.entry.fd && !live.name.empty() &&
+          live.cookie == read_cookie(sent.fd.get(), kSoCookie)) {
+        return live.name;
+      }
+    }
+    return {};
   }
 
   // Captures the socket unless another fd of it has come before.
@@ -255,6 +270,7 @@ class Work {
   }
 
   Gathered& gathered_;
+  const Identity& identity_;
   const Settings& settings_;
   const ImageFolder& folder_;
   std::unique_ptr<Engine> engine_;
