@@ -5,6 +5,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -26,6 +28,7 @@
 extern "C" {
 // In libc, but in none of its headers.
 int capset(void* header, const void* data) noexcept;
+int pivot_root(const char* root, const char* old) noexcept;
 __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
 int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
                 size_t size);
@@ -61,8 +64,10 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl)                  \
   X(fcntl64)                \
   X(fexecve)                \
+  X(initgroups)             \
   X(longjmp)                \
   X(pause)                  \
+  X(pivot_root)             \
   X(popen)                  \
   X(posix_spawn)            \
   X(posix_spawnp)           \
@@ -76,7 +81,11 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(pthread_sigqueue)       \
   X(setegid)                \
   X(seteuid)                \
+  X(setfsgid)               \
+  X(setfsuid)               \
   X(setgid)                 \
+  X(setgroups)              \
+  X(setns)                  \
   X(setregid)               \
   X(setresgid)              \
   X(setresuid)              \
@@ -100,6 +109,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(sigtimedwait)           \
   X(socket)                 \
   X(ssignal)                \
+  X(syscall)                \
   X(sysv_signal)            \
   X(thrd_create)            \
   X(unshare)
