@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "fd_table.h"
+#include "handler_stack.h"
 #include "log.h"
 #include "own_fds.h"
 #include "recorded_options.h"
@@ -23,8 +24,7 @@ constexpr int kLookMs = 100;  // how often a waiting thread looks after the keep
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
-// The buffers below are in use.
-constinit std::atomic<bool> sending = false;
+// One sender at a time: what runs on the handler's own stack.
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
 constinit int fds[wire::kMaxFds] = {};
 constinit pollfd polled[kPolledAtOnce] = {};
@@ -119,10 +119,40 @@ class Sender {
   uint32_t scanned_ = 0;
 };
 
-void say_that_it_has_ended() {
+void say_that_it_has_ended(void*) {
   log_line(LogLevel::error,
            "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
            "on, restart it to have a keeper again");
+}
+
+void say_that_there_is_none(void*) {
+  log_line(LogLevel::warn,
+           session::has_failed()
+               ? "no checkpoint is made: this program has no keeper, it could not be started; "
+                 "start the program with `udpcr run -- PROGRAM`"
+               : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
+                 "sees; `udpcr check -- PROGRAM` tells whether there are others");
+}
+
+// Not on the handler's own stack, which may be in use by whom we share it with.
+[[gnu::noinline]] void say_whose_memory_it_is() {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
+}
+
+void send_for(void* epoch) {
+  const int error = Sender(*static_cast<uint32_t*>(epoch)).send_all();
+  // Where the keeper has ended, the wait finds out.
+  if (error == 0 || error == EPIPE || error == ECONNRESET) return;
+  Line line;
+  line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
+       << strerrordesc_np(error)
+       << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
+  log_line(LogLevel::error, line);
 }
 
 // Of several threads one sends.  True: this one did.
@@ -130,18 +160,7 @@ bool send_once(uint32_t epoch) {
   uint64_t before = sent_for.load(std::memory_order_relaxed);
   const uint64_t mine = uint64_t{epoch} + 1;
   if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
-  if (sending.exchange(true, std::memory_order_acquire)) return false;
-  const int error = Sender(epoch).send_all();
-  sending.store(false, std::memory_order_release);
-  if (error == EPIPE || error == ECONNRESET) return true;  // the wait finds out
-  if (error != 0) {
-    Line line;
-    line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
-         << strerrordesc_np(error)
-         << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
-    log_line(LogLevel::error, line);
-  }
-  return true;
+  return handler_stack::run(send_for, &epoch);
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
@@ -171,27 +190,14 @@ void take_part(uint32_t epoch) {
     return;
   }
   sent_for.store(0, std::memory_order_relaxed);
-  if (sender) say_that_it_has_ended();
+  if (sender) handler_stack::run(say_that_it_has_ended, nullptr);
 }
 
 void request() {
-  if (!is_own_process()) {
-    Line line;
-    line << "no checkpoint is made: process " << sys::getpid()
-         << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
-                                 : " shares the memory of its parent")
-         << "; send the signal to its parent";
-    return log_line(LogLevel::warn, line);
-  }
+  if (!is_own_process()) return say_whose_memory_it_is();
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
-    log_line(
-        LogLevel::warn,
-        session::has_failed()
-            ? "no checkpoint is made: this program has no keeper, it could not be started; "
-              "start the program with `udpcr run -- PROGRAM`"
-            : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
-              "sees; `udpcr check -- PROGRAM` tells whether there are others");
+    handler_stack::run(say_that_there_is_none, nullptr);
     return;
   }
   take_part(load(page->epoch));
@@ -199,7 +205,7 @@ void request() {
 
 void forget_what_was_sent() {
   sent_for.store(0, std::memory_order_relaxed);
-  sending.store(false, std::memory_order_relaxed);
+  handler_stack::reset();
 }
 
 }  // namespace udpcr::checkpoint

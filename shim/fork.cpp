@@ -6,8 +6,10 @@
 #include "adopt.h"
 #include "channel.h"
 #include "checkpoint.h"
+#include "joined_groups.h"
 #include "recorded_options.h"
 #include "session.h"
+#include "signals.h"
 #include "sys.h"
 
 namespace udpcr {
@@ -16,10 +18,12 @@ void begin_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
+  signals::renew_after_fork();
   checkpoint::forget_what_was_sent();
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
   recorded_options::reset_turn();
+  joined_groups::reset_turn();
   session::begin_child();
   if (!channel::is_open()) return;
   channel::renew_after_fork();
