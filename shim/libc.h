@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -99,6 +100,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(sigtimedwait)           \
   X(socket)                 \
   X(ssignal)                \
+  X(system)                 \
   X(sysv_signal)            \
   X(thrd_create)            \
   X(unshare)

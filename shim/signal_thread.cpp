@@ -15,9 +15,11 @@ namespace {
 constexpr unsigned kThreads = 1024;  // beyond it a thread is not poked
 constexpr unsigned kMostForProcess = 32;
 constexpr int kFirstRealTime = 32;  // the kernel's SIGRTMIN
-// Behind what SI_QUEUE uses of the kernel's siginfo, which carries it all.
+// Behind what signals that were sent (si_code not above 0) use of the kernel's
+// siginfo, which carries it all.
 constexpr size_t kMarkAt = 40;
 constexpr uint64_t kForThread = 0x7564706374687264;  // "udpcthrd"
+constexpr uint64_t kAgain = 0x7564706361676e20;      // "udpcagn "
 constexpr uint32_t kPoke = 0x7564706b;               // "udpk", upper half of si_value
 
 constinit ThreadSlot slots[kThreads] = {};
@@ -172,24 +174,38 @@ bool is_any_kept() {
          (process_count.load(std::memory_order_seq_cst) > 0 && process_generation == now);
 }
 
-To addressee(siginfo_t& info) {
-  if (info.si_code == SI_TKILL) return To::thread;
+namespace {
+
+void set_mark(siginfo_t& info, uint64_t mark) {
+  memcpy(reinterpret_cast<char*>(&info) + kMarkAt, &mark, sizeof mark);
+}
+
+// 0: none.
+uint64_t mark_of(const siginfo_t& info) {
   uint64_t mark = 0;
-  if (info.si_code == SI_QUEUE)
-    memcpy(&mark, reinterpret_cast<char*>(&info) + kMarkAt, sizeof mark);
-  if (mark != kForThread) return To::process;
-  memset(reinterpret_cast<char*>(&info) + kMarkAt, 0, sizeof mark);
-  return To::thread;
+  if (info.si_code > 0) return 0;
+  memcpy(&mark, reinterpret_cast<const char*>(&info) + kMarkAt, sizeof mark);
+  return mark == kForThread || mark == kAgain ? mark : 0;
+}
+
+}  // namespace
+
+To addressee(siginfo_t& info) {
+  const uint64_t mark = mark_of(info);
+  if (mark != 0) set_mark(info, 0);
+  return mark == kForThread || info.si_code == SI_TKILL ? To::thread : To::process;
 }
 
 void mark_for_thread(siginfo_t& info) {
-  if (info.si_code != SI_QUEUE) return;
-  memcpy(reinterpret_cast<char*>(&info) + kMarkAt, &kForThread, sizeof kForThread);
+  if (info.si_code <= 0) set_mark(info, kForThread);
 }
+
+bool is_sent_again(const siginfo_t& info) { return mark_of(info) != 0; }
 
 void send_again(int signal, siginfo_t& info, To to) {
   const pid_t process = sys::getpid();
   if (to == To::process) {
+    if (info.si_code <= 0) set_mark(info, kAgain);
     syscall(SYS_rt_sigqueueinfo, process, signal, &info);
   } else {
     mark_for_thread(info);

@@ -59,7 +59,8 @@ static void say_disposition(const char* when) {
       now.sa_handler == SIG_DFL   ? "default"
       : now.sa_handler == SIG_IGN ? "ignored"
                                   : "handler",
-      (unsigned)now.sa_flags, sigismember(&now.sa_mask, SIGHUP), sigismember(&now.sa_mask, SIGKILL));
+      (unsigned)now.sa_flags, sigismember(&now.sa_mask, SIGHUP),
+      sigismember(&now.sa_mask, SIGKILL));
 }
 
 // Whether a read is interrupted by a timer's signal.
