@@ -37,6 +37,12 @@ void begin_child() {
 
 }  // namespace
 
-void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }
+void watch_forks() {
+  pthread_atfork(nullptr, nullptr, [] {
+    begin_child();
+    // What waited in the kernel is not the child's.
+    signals::let_go_if_read();
+  });
+}
 
 }  // namespace udpcr

@@ -12,7 +12,8 @@ thread_local constinit Thread self = {};
 
 namespace {
 
-constexpr unsigned kThreads = 1024;  // beyond it a thread is not poked
+constexpr unsigned kThreads = 1024;  // beyond it some thread is not poked
+constexpr unsigned kTries = 16;
 constexpr unsigned kMostForProcess = 32;
 constexpr int kFirstRealTime = 32;  // the kernel's SIGRTMIN
 // Behind what signals that were sent (si_code not above 0) use of the kernel's
@@ -72,23 +73,21 @@ void take_first(Sent* queue, unsigned count, siginfo_t& info) {
   memmove(queue, queue + 1, (count - 1) * sizeof(Sent));
 }
 
+// Asks nobody who is still there.  Where all are taken another thread loses its.
 ThreadSlot* free_slot(pid_t id) {
-  for (int round = 0; round < 2; ++round) {
-    for (unsigned i = 0; i < kThreads; ++i) {
-      ThreadSlot& slot = slots[(static_cast<unsigned>(id) + i) % kThreads];
-      pid_t before = slot.id.load(std::memory_order_relaxed);
-      if (before == id) return &slot;
-      if (before == 0 && slot.id.compare_exchange_strong(before, id)) return &slot;
-    }
-    // Threads that have ended without a word.
-    for (ThreadSlot& slot : slots) {
-      pid_t id_there = slot.id.load(std::memory_order_relaxed);
-      if (syscall(SYS_tgkill, sys::getpid(), id_there, 0) != 0 && errno == ESRCH) {
-        slot.id.compare_exchange_strong(id_there, 0);
-      }
-    }
+  for (unsigned i = 0; i < kTries; ++i) {
+    ThreadSlot& slot = slots[(static_cast<unsigned>(id) + i) % kThreads];
+    pid_t before = slot.id.load(std::memory_order_relaxed);
+    if (before == id) return &slot;
+    if (before == 0 && slot.id.compare_exchange_strong(before, id)) return &slot;
   }
-  return nullptr;
+  ThreadSlot& slot = slots[static_cast<unsigned>(id) % kThreads];
+  slot.id.store(id);
+  return &slot;
+}
+
+bool has_slot() {
+  return self.slot != nullptr && self.slot->id.load(std::memory_order_relaxed) == thread_id();
 }
 
 }  // namespace
@@ -104,15 +103,16 @@ pid_t thread_id() {
 pid_t id_of(pthread_t thread) { return id_is_there ? read_id(thread) : 0; }
 
 void enter_thread(bool blocked) {
-  const KeepErrno keep;
+  const KeepErrno errno_before;
   self.slot = free_slot(thread_id());
   believe(blocked);
 }
 
 void leave_thread() {
-  if (self.slot == nullptr) return;
-  self.slot->open.store(false);
-  self.slot->id.store(0);
+  if (has_slot()) {
+    self.slot->open.store(false);
+    self.slot->id.store(0);
+  }
   self.slot = nullptr;
 }
 
@@ -127,7 +127,7 @@ void forget_other_threads() {
 
 void believe(bool blocked) {
   self.blocked = blocked;
-  if (self.slot != nullptr) self.slot->open.store(!blocked, std::memory_order_seq_cst);
+  if (has_slot()) self.slot->open.store(!blocked, std::memory_order_seq_cst);
 }
 
 bool keep(int signal, const siginfo_t& info, To to) {

@@ -360,7 +360,6 @@ Got deal_with(siginfo_t& info) {
 void renew_after_fork() {
   children::forget();
   changing.store(false, std::memory_order_relaxed);
-  self.held = false;
   if (watched_signal() != 0) forget_other_threads();
 }
 
