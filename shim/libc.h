@@ -20,6 +20,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -43,6 +44,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
+  X(clock_nanosleep)        \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -62,6 +64,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl64)                \
   X(fexecve)                \
   X(longjmp)                \
+  X(nanosleep)              \
   X(pause)                  \
   X(popen)                  \
   X(posix_spawn)            \
