@@ -6,8 +6,8 @@
 #include "adopt.h"
 #include "channel.h"
 #include "checkpoint.h"
-#include "fd_table.h"
 #include "recorded_options.h"
+#include "session.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -15,15 +15,16 @@ namespace udpcr {
 
 namespace {
 
-void begin_child() {
+void become_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
-  remember_process();
+  if (!become_own_process()) return;
   signals::renew_after_fork();
   checkpoint::forget_what_was_sent();
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
   recorded_options::reset_turn();
+  session::begin_child();
   if (!channel::is_open()) return;
   channel::renew_after_fork();
   // Forked while the program is being frozen: this thread was never signalled.
@@ -37,12 +38,12 @@ void begin_child() {
 
 }  // namespace
 
-void watch_forks() {
-  pthread_atfork(nullptr, nullptr, [] {
-    begin_child();
-    // What waited in the kernel is not the child's.
-    signals::let_go_if_read();
-  });
+void begin_child() {
+  become_child();
+  // What waited in the kernel is not the child's.
+  signals::let_go_if_read();
 }
+
+void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }
 
 }  // namespace udpcr

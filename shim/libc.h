@@ -45,6 +45,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(capset)                 \
   X(chroot)                 \
   X(clock_nanosleep)        \
+  X(clone)                  \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -119,6 +120,7 @@ struct Libc {
   // sigaction as sanitizers do not see it: what we install for ourselves is
   // none of their business.
   decltype(&::sigaction) plain_sigaction;
+  decltype(&::_Fork) fork_alone;
 };
 #pragma GCC diagnostic pop
 
