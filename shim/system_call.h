@@ -11,6 +11,12 @@
 
 namespace udpcr {
 
+#if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
+constexpr bool kNeedsNoLibc = true;
+#else
+constexpr bool kNeedsNoLibc = false;
+#endif
+
 // What the kernel returns: -errno when it fails.  Touches no memory of its own.
 [[gnu::always_inline]] inline long raw_system_call(long number, long one, long two, long three,
                                                    long four, long five, long six) {
@@ -38,7 +44,12 @@ namespace udpcr {
                : "memory");
   return x0;
 #else
-#error "the system call of this architecture is not known: add it here"
+  // Through libc, and so through what we interpose, which passes it on.
+  const int before = errno;
+  const long result = ::syscall(number, one, two, three, four, five, six);
+  const long answer = result == -1 ? -errno : result;
+  errno = before;
+  return answer;
 #endif
 }
 
