@@ -179,7 +179,15 @@ int ask(wire::Type type, uint32_t entry, int& socket) {
 
 void renew_after_fork() {
   int pair[2] = {-1, -1};
-  if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+  const auto make_pair = [&pair] {
+    return syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0;
+  };
+  bool made = make_pair();
+  if (!made && errno == EMFILE) {
+    const own_fds::RaisedLimit raised;
+    made = make_pair();
+  }
+  if (!made) {
     Line line;
     line << "process " << sys::getpid()
          << " has no channel of its own to the keeper: " << strerrordesc_np(errno)

@@ -5,7 +5,9 @@
 
 #include "channel.h"
 #include "fd_table.h"
+#include "handler_stack.h"
 #include "log.h"
+#include "own_fds.h"
 #include "recorded_options.h"
 #include "session.h"
 #include "sys.h"
@@ -14,43 +16,71 @@ namespace udpcr::checkpoint {
 
 namespace {
 
+// Every fd below is looked at.  40 microseconds, by poll(2): fstat(2) of each
+// would take ten times as long.
+constexpr uint32_t kScanTo = 4096;
+constexpr int kPolledAtOnce = 256;
 constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
-// The buffers below are in use.
-constinit std::atomic<bool> sending = false;
+// One sender at a time: what runs on the handler's own stack.
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
 constinit int fds[wire::kMaxFds] = {};
+constinit pollfd polled[kPolledAtOnce] = {};
 
 class Sender {
  public:
   explicit Sender(uint32_t epoch) : epoch_(epoch) {}
 
-  // 0 or errno.
+  // 0 or errno.  Sockets may have come by calls that nobody interposes
+  // (SCM_RIGHTS, pidfd_getfd, raw system calls), so all are looked at.
   int send_all() {
+    const auto known = static_cast<uint32_t>(fd_table.end());
+    uint32_t end = __atomic_load_n(&channel::page()->scan_to, __ATOMIC_RELAXED);
+    if (end < kScanTo) end = kScanTo;
+    if (end < known) end = known;
+    if (end > static_cast<uint32_t>(FdTable::kMostFds)) end = FdTable::kMostFds;
     int error = 0;
-    fd_table.each([&](int fd, FdSlot& slot) {
-      const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
-      if (inode_of(fd) != inode) {
-        // Closed behind our back.
-        slot.inode.store(0, std::memory_order_relaxed);
-        return true;
-      }
-      entries[count_] = {fd, slot.flags.load(std::memory_order_relaxed) & kFdWireFlags, inode};
-      fds[count_++] = fd;
-      if (count_ == wire::kFdsPerPart) error = send_part(false);
-      return error == 0;
-    });
+    while (scanned_ < end && error == 0) error = send_some(end);
     if (error == 0) error = recorded_options::each(send_option, this);
     return error != 0 ? error : send_part(true);
   }
 
  private:
+  int send_some(uint32_t end) {
+    const uint32_t left = end - scanned_;
+    const int count = left < kPolledAtOnce ? static_cast<int>(left) : kPolledAtOnce;
+    for (int i = 0; i < count; ++i) polled[i] = {static_cast<int>(scanned_) + i, 0, 0};
+    // EINVAL: more than RLIMIT_NOFILE allows.
+    const bool known = sys::poll(polled, static_cast<nfds_t>(count), 0) >= 0;
+    for (int i = 0; i < count; ++i) {
+      const bool is_open = !known || (polled[i].revents & POLLNVAL) == 0;
+      const int error = is_open ? send_if_socket(polled[i].fd) : 0;
+      if (error != 0) return error;
+    }
+    scanned_ += static_cast<uint32_t>(count);
+    return 0;
+  }
+
+  int send_if_socket(int fd) {
+    struct stat status {};
+    if (own_fds::is_own(fd) || sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return 0;
+    const FdSlot* const slot = fd_table.find(fd);
+    // Closed behind our back, it may be another one.
+    const bool is_known =
+        slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
+    const uint32_t flags =
+        is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags : wire::kFdUnseen;
+    entries[count_] = {fd, flags, status.st_ino};
+    fds[count_++] = fd;
+    return count_ == wire::kFdsPerPart ? send_part(false) : 0;
+  }
+
   int send_part(bool last) {
     for (;;) {
       wire::CheckpointMessage message{
-          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0};
+          {wire::Type::checkpoint, wire::kVersion}, epoch_, count_, last ? 1U : 0U, 0, scanned_};
       unsigned fd_count = count_;
       if (last && stderr_is_the_same()) {
         message.has_stderr = 1;
@@ -86,12 +116,43 @@ class Sender {
 
   uint32_t epoch_;
   unsigned count_ = 0;
+  uint32_t scanned_ = 0;
 };
 
-void say_that_it_has_ended() {
+void say_that_it_has_ended(void*) {
   log_line(LogLevel::error,
            "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
            "on, restart it to have a keeper again");
+}
+
+void say_that_there_is_none(void*) {
+  log_line(LogLevel::warn,
+           session::has_failed()
+               ? "no checkpoint is made: this program has no keeper, it could not be started; "
+                 "start the program with `udpcr run -- PROGRAM`"
+               : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
+                 "sees; `udpcr check -- PROGRAM` tells whether there are others");
+}
+
+// Not on the handler's own stack, which may be in use by whom we share it with.
+[[gnu::noinline]] void say_whose_memory_it_is() {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
+}
+
+void send_for(void* epoch) {
+  const int error = Sender(*static_cast<uint32_t*>(epoch)).send_all();
+  // Where the keeper has ended, the wait finds out.
+  if (error == 0 || error == EPIPE || error == ECONNRESET) return;
+  Line line;
+  line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
+       << strerrordesc_np(error)
+       << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
+  log_line(LogLevel::error, line);
 }
 
 // Of several threads one sends.  True: this one did.
@@ -99,18 +160,7 @@ bool send_once(uint32_t epoch) {
   uint64_t before = sent_for.load(std::memory_order_relaxed);
   const uint64_t mine = uint64_t{epoch} + 1;
   if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
-  if (sending.exchange(true, std::memory_order_acquire)) return false;
-  const int error = Sender(epoch).send_all();
-  sending.store(false, std::memory_order_release);
-  if (error == EPIPE || error == ECONNRESET) return true;  // the wait finds out
-  if (error != 0) {
-    Line line;
-    line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
-         << strerrordesc_np(error)
-         << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
-    log_line(LogLevel::error, line);
-  }
-  return true;
+  return handler_stack::run(send_for, &epoch);
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
@@ -132,6 +182,7 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
 }  // namespace
 
 void take_part(uint32_t epoch) {
+  if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
   const bool sender = send_once(epoch);
   if (await_end_of(epoch, page)) {
@@ -139,17 +190,14 @@ void take_part(uint32_t epoch) {
     return;
   }
   sent_for.store(0, std::memory_order_relaxed);
-  if (sender) say_that_it_has_ended();
+  if (sender) handler_stack::run(say_that_it_has_ended, nullptr);
 }
 
 void request() {
+  if (!is_own_process()) return say_whose_memory_it_is();
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
-    log_line(LogLevel::warn,
-             session::has_failed()
-                 ? "no checkpoint is made: this program has no keeper, it could not be started; "
-                   "start the program with `udpcr run -- PROGRAM`"
-                 : "nothing to checkpoint: the program has no UDP socket open");
+    handler_stack::run(say_that_there_is_none, nullptr);
     return;
   }
   take_part(load(page->epoch));
@@ -157,7 +205,7 @@ void request() {
 
 void forget_what_was_sent() {
   sent_for.store(0, std::memory_order_relaxed);
-  sending.store(false, std::memory_order_relaxed);
+  handler_stack::reset();
 }
 
 }  // namespace udpcr::checkpoint

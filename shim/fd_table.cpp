@@ -11,16 +11,38 @@ constinit FdTable fd_table{};
 
 namespace {
 
+constinit std::atomic<pid_t> owner_of_copies = kNoProcess;
+
+}  // namespace
+
+constinit std::atomic<pid_t>* owner_pid = &owner_of_copies;
+
+namespace {
+
 constinit FdSlot first_chunk[FdTable::kChunkSize] = {};
-constinit std::atomic<pid_t> own_pid = 0;
 
 constexpr size_t kChunkBytes = sizeof(FdSlot) * FdTable::kChunkSize;
 
 }  // namespace
 
-void remember_process() { own_pid.store(sys::getpid(), std::memory_order_relaxed); }
+void remember_process() {
+  constexpr size_t kSize = 4096;
+  void* const page =
+      mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED && madvise(page, kSize, MADV_WIPEONFORK) == 0) {
+    owner_pid = static_cast<std::atomic<pid_t>*>(page);
+  }
+  owner_pid->store(sys::getpid(), std::memory_order_relaxed);
+}
 
-bool is_own_process() { return own_pid.load(std::memory_order_relaxed) == sys::getpid(); }
+bool is_own_process() { return owner_pid->load(std::memory_order_relaxed) == sys::getpid(); }
+
+bool become_own_process() {
+  pid_t cleared = 0;
+  if (owner_pid == &owner_of_copies) cleared = owner_pid->load(std::memory_order_relaxed);
+  const pid_t own = sys::getpid();
+  return cleared != own && owner_pid->compare_exchange_strong(cleared, own);
+}
 
 FdSlot* FdTable::chunk_for(int fd) {
   std::atomic<FdSlot*>& place = chunks_[fd / kChunkSize];
@@ -106,6 +128,24 @@ void FdTable::change_socket_flags(int fd, uint32_t set, uint32_t clear) {
   each_of(slot->inode.load(std::memory_order_relaxed), change);
 }
 
+FdSlot* find_or_track(int fd) {
+  FdSlot* const known = fd_table.find(fd);
+  // Closed behind our back, and now another one?
+  if (known != nullptr && inode_of(fd) == known->inode.load(std::memory_order_relaxed)) {
+    return known;
+  }
+  if (owner_pid->load(std::memory_order_relaxed) == kNoProcess) return nullptr;
+  uint64_t inode = 0;
+  uint32_t flags = 0;
+  if (!examine_socket(fd, inode, flags)) {
+    fd_table.forget(fd);
+    return nullptr;
+  }
+  // Bound by whom is not known, nor whether others share it.
+  fd_table.track(fd, inode, flags | kFdShared);
+  return fd_table.find(fd);
+}
+
 uint64_t inode_of(int fd) {
   const KeepErrno keep;
   struct stat status {};
@@ -116,15 +156,15 @@ bool examine_socket(int fd, uint64_t& inode, uint32_t& flags) {
   const KeepErrno keep;
   struct stat status {};
   if (sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  int type = 0;
   int family = 0;
   int protocol = 0;
   socklen_t size = sizeof family;
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
-      sys::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) {
     return false;
   }
-  int type = 0;
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) {
+  if (sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
+      sys::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
     return false;
   }
   if (family != AF_INET && family != AF_INET6) return false;

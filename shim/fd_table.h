@@ -58,6 +58,13 @@ class FdTable {
   // Of the socket: of every fd that refers to it.
   void change_socket_flags(int fd, uint32_t set, uint32_t clear);
 
+  // Behind the last fd for which there is memory.
+  int end() {
+    int number = kChunks;
+    while (number > 0 && chunks_[number - 1].load(std::memory_order_acquire) == nullptr) --number;
+    return number * kChunkSize;
+  }
+
   // Calls `visit(int fd, FdSlot& slot)` until it returns false.
   template <typename Visit>
   void each(Visit visit) {
@@ -89,9 +96,25 @@ class FdTable {
 
 extern FdTable fd_table;
 
-// The process whose memory this is.
+// The process whose memory this is: its pid stands in a page that the kernel
+// clears in whoever gets a copy (MADV_WIPEONFORK, Linux 4.14), whether or not
+// our handler of fork ran there.
+constexpr pid_t kNoProcess = -1;
+extern std::atomic<pid_t>* owner_pid;
+
+// In the constructor.
 void remember_process();
+// False: it shares the memory of another one (the child of vfork), or is an
+// unnoticed copy.
 bool is_own_process();
+// A child that raw system calls have made: fork.h.
+inline bool is_unnoticed_copy() { return owner_pid->load(std::memory_order_relaxed) == 0; }
+// True: it was one, and is not any more.
+bool become_own_process();
+
+// The slot of a UDP socket's fd; one that no call of ours has seen before
+// (SCM_RIGHTS, raw system calls) is tracked from here on.  nullptr: it is none.
+FdSlot* find_or_track(int fd);
 
 // Inode and kind of an fd; false when it is no UDP socket over IPv4 or IPv6.
 bool examine_socket(int fd, uint64_t& inode, uint32_t& flags);

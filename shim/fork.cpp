@@ -9,21 +9,23 @@
 #include "fd_table.h"
 #include "joined_groups.h"
 #include "recorded_options.h"
+#include "session.h"
+#include "signals.h"
 #include "sys.h"
 
 namespace udpcr {
 
-namespace {
-
 void begin_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
-  remember_process();
+  if (!become_own_process()) return;
+  signals::renew_after_fork();
   checkpoint::forget_what_was_sent();
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
   recorded_options::reset_turn();
   joined_groups::reset_turn();
+  session::begin_child();
   if (!channel::is_open()) return;
   channel::renew_after_fork();
   // Forked while the program is being frozen: this thread was never signalled.
@@ -34,8 +36,6 @@ void begin_child() {
     checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
   }
 }
-
-}  // namespace
 
 void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }
 

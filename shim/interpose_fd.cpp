@@ -6,6 +6,7 @@
 
 #include "adopt.h"
 #include "fd_table.h"
+#include "fork.h"
 #include "interpose.h"
 #include "libc.h"
 #include "own_fds.h"
@@ -26,7 +27,7 @@ int bad_fd() {
 
 // What was recorded of the socket, if this is its last fd.
 void forget_records(const FdSlot& slot) {
-  if (!udpcr::adopt::is_pending()) return;
+  if (!udpcr::adopt::is_pending() || !udpcr::is_own_process()) return;
   if ((slot.flags.load(std::memory_order_relaxed) & udpcr::kFdShared) != 0) return;
   udpcr::replay::forget_socket(slot.inode.load(std::memory_order_relaxed));
 }
@@ -45,10 +46,17 @@ void close_old(int fd) {
   udpcr::sys::close(fd);
 }
 
+// F_DUPFD_QUERY of include/uapi/linux/fcntl.h, since Linux 6.10.
+constexpr int kDupFdQuery = 1027;
+
 using Fcntl = int (*)(int fd, int command, ...);
 
 int do_fcntl(Fcntl real, int fd, int command, void* argument) {
+  udpcr::notice_copy();
   if (own_fds::is_own(fd)) return bad_fd();
+  if (command == kDupFdQuery && own_fds::is_own(static_cast<int>(intptr_t(argument)))) {
+    argument = reinterpret_cast<void*>(intptr_t{-1});
+  }
   const int result = real(fd, command, argument);
   if (result < 0) return result;
   switch (command) {
@@ -84,12 +92,14 @@ int close_around_ours(unsigned first, unsigned last, ClosePiece close_piece) {
 }  // namespace
 
 UDPCR_EXPORT int close(int fd) {
+  udpcr::notice_copy();
   if (own_fds::is_own(fd)) return bad_fd();
   forget(fd);
   return libc().close(fd);
 }
 
 UDPCR_EXPORT int dup(int fd) noexcept {
+  udpcr::notice_copy();
   if (own_fds::is_own(fd)) return bad_fd();
   const int copy = libc().dup(fd);
   if (copy >= 0) fd_table.copy(fd, copy, false);
@@ -97,6 +107,7 @@ UDPCR_EXPORT int dup(int fd) noexcept {
 }
 
 UDPCR_EXPORT int dup2(int from, int to) noexcept {
+  udpcr::notice_copy();
   if (own_fds::is_own(from)) return bad_fd();
   const bool moved = own_fds::make_way(to);
   const int copy = libc().dup2(from, to);
@@ -106,7 +117,9 @@ UDPCR_EXPORT int dup2(int from, int to) noexcept {
 }
 
 UDPCR_EXPORT int dup3(int from, int to, int flags) noexcept {
-  if (own_fds::is_own(from)) return bad_fd();
+  udpcr::notice_copy();
+  // For one that does not exist.
+  if (own_fds::is_own(from)) return libc().dup3(from == to ? to : -1, to, flags);
   const bool moved = own_fds::make_way(to);
   const int copy = libc().dup3(from, to, flags);
   if (copy >= 0) fd_table.copy(from, to, (flags & O_CLOEXEC) != 0);
@@ -131,20 +144,24 @@ UDPCR_EXPORT int fcntl64(int fd, int command, ...) {
 }
 
 UDPCR_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept {
+  udpcr::notice_copy();
   if ((static_cast<unsigned>(flags) & CLOSE_RANGE_CLOEXEC) != 0) {
     const int result = libc().close_range(first, last, flags);
     if (result == 0) fd_table.set_cloexec_range(first, last);
     return result;
   }
-  if (first > last) return libc().close_range(first, last, flags);
-  return close_around_ours(first, last, [flags](unsigned from, unsigned to) {
+  const bool unshares = flags == static_cast<int>(CLOSE_RANGE_UNSHARE);
+  if (first > last || (flags != 0 && !unshares)) return libc().close_range(first, last, flags);
+  return close_around_ours(first, last, [flags, unshares](unsigned from, unsigned to) {
     const int result = libc().close_range(from, to, flags);
-    if (result == 0) fd_table.forget_range(from, to);
+    // Other threads may keep theirs.
+    if (result == 0 && !unshares) fd_table.forget_range(from, to);
     return result;
   });
 }
 
 UDPCR_EXPORT void closefrom(int lowest) noexcept {
+  udpcr::notice_copy();
   const unsigned first = lowest < 0 ? 0 : static_cast<unsigned>(lowest);
   fd_table.forget_range(first, ~0U);
   if (own_fds::lowest_from(first) < 0) {
@@ -153,7 +170,7 @@ UDPCR_EXPORT void closefrom(int lowest) noexcept {
   }
   const udpcr::KeepErrno keep;
   const int result = close_around_ours(first, ~0U, [](unsigned from, unsigned to) {
-    return static_cast<int>(syscall(SYS_close_range, from, to, 0));
+    return static_cast<int>(udpcr::syscall(SYS_close_range, from, to, 0));
   });
   if (result == 0) return;
   // Before Linux 5.9.

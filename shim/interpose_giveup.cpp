@@ -8,6 +8,7 @@
 
 #include "interpose.h"
 #include "libc.h"
+#include "own_fds.h"
 #include "session.h"
 #include "sys.h"
 
@@ -83,6 +84,12 @@ void look_at_call(long number, const long (&arguments)[6]) {
     case kLandlockRestrictSelf:
       ensure_keeper();
   }
+}
+
+// Ours stand above the limit for fds.
+int after_limit(int resource, int result) {
+  if (resource == RLIMIT_NOFILE && result == 0) udpcr::own_fds::rise();
+  return result;
 }
 
 }  // namespace
@@ -184,24 +191,24 @@ UDPCR_EXPORT int prctl(int option, ...) noexcept {
 
 UDPCR_EXPORT int setrlimit(__rlimit_resource_t resource, const rlimit* limit) noexcept {
   look_at_limit(resource, limit);
-  return libc().setrlimit(resource, limit);
+  return after_limit(resource, libc().setrlimit(resource, limit));
 }
 
 UDPCR_EXPORT int setrlimit64(__rlimit_resource_t resource, const rlimit64* limit) noexcept {
   look_at_limit(resource, limit);
-  return libc().setrlimit64(resource, limit);
+  return after_limit(resource, libc().setrlimit64(resource, limit));
 }
 
 UDPCR_EXPORT int prlimit(pid_t process, __rlimit_resource resource, const rlimit* limit,
                          rlimit* old) noexcept {
   look_at_limit_of(process, resource, limit);
-  return libc().prlimit(process, resource, limit, old);
+  return after_limit(resource, libc().prlimit(process, resource, limit, old));
 }
 
 UDPCR_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, const rlimit64* limit,
                            rlimit64* old) noexcept {
   look_at_limit_of(process, resource, limit);
-  return libc().prlimit64(process, resource, limit, old);
+  return after_limit(resource, libc().prlimit64(process, resource, limit, old));
 }
 
 // No cancellation point, and errno as the kernel's answer makes it, as in libc.

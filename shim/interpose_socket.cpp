@@ -5,6 +5,7 @@
 
 #include "adopt.h"
 #include "fd_table.h"
+#include "fork.h"
 #include "interpose.h"
 #include "joined_groups.h"
 #include "libc.h"
@@ -38,9 +39,16 @@ bool may_be_adopted(const FdSlot& slot) {
   return (flags & kMask) == wire::kFdOriginKnown || (flags & udpcr::kFdExchange) != 0;
 }
 
+// The child of vfork takes nothing: its fds are not those of the table.
+bool may_adopt() {
+  return (adopt::is_pending() || adopt::any_adopted.load(std::memory_order_relaxed)) &&
+         udpcr::is_own_process();
+}
+
 }  // namespace
 
 UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
+  udpcr::notice_copy();
   const bool udp = makes_udp(domain, type, protocol);
   if (udp) udpcr::session::ensure_keeper();
   const int fd = libc().socket(domain, type, protocol);
@@ -62,9 +70,10 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
 }
 
 UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept {
-  FdSlot* const slot = fd_table.find(fd);
+  udpcr::notice_copy();
+  FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().bind(fd, address, size);
-  const bool pending = adopt::is_pending();
+  const bool pending = adopt::is_pending() && may_adopt();
   if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
   const int errno_before = errno;
   int result = libc().bind(fd, address, size);
@@ -78,12 +87,10 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
 }
 
 UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
-  FdSlot* const slot = fd_table.find(fd);
+  udpcr::notice_copy();
+  FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().connect(fd, address, size);
-  if ((adopt::is_pending() || adopt::any_adopted.load(std::memory_order_relaxed)) &&
-      adopt::at_connect(fd, *slot, address, size)) {
-    return 0;
-  }
+  if (may_adopt() && adopt::at_connect(fd, *slot, address, size)) return 0;
   const int result = libc().connect(fd, address, size);
   if (result == 0) {
     const bool dissolves = address->sa_family == AF_UNSPEC;
@@ -95,9 +102,13 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
 
 UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                             socklen_t size) noexcept {
+  udpcr::notice_copy();
   const int errno_before = errno;
   int result = libc().setsockopt(fd, level, name, value, size);
-  const FdSlot* const slot = fd_table.find(fd);
+  const FdSlot* slot = fd_table.find(fd);
+  if (slot == nullptr && result == 0 && udpcr::recorded_options::concerns(level, name)) {
+    slot = udpcr::find_or_track(fd);
+  }
   if (slot == nullptr) return result;
   const uint64_t inode = slot->inode.load(std::memory_order_relaxed);
   if ((slot->flags.load(std::memory_order_relaxed) & udpcr::kFdAdopted) != 0) {

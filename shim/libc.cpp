@@ -26,6 +26,7 @@ void bind_table() {
   UDPCR_INTERPOSED(UDPCR_FIND)
 #undef UDPCR_FIND
   find(table.plain_sigaction, "__sigaction");
+  find(table.fork_alone, "_Fork");
   if (table.plain_sigaction == nullptr) table.plain_sigaction = table.sigaction;
   bound.store(true, std::memory_order_release);
 }

@@ -4,6 +4,8 @@
 // as it likes.  To the program they do not exist: its calls on them get EBADF.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <atomic>
 
 namespace udpcr::own_fds {
@@ -20,14 +22,30 @@ inline bool is_own(int fd) {
                      numbers[1].load(std::memory_order_relaxed) == fd);
 }
 
-// Moves `fd` to a high number, close-on-exec, and protects it.  The fd is ours
-// from here on.
+// Moves `fd` out of reach, close-on-exec, and protects it.  The fd is ours from
+// here on.  Out of reach is above the soft RLIMIT_NOFILE, where the program
+// cannot have fds; where the limits forbid that, or that would be very high, a
+// number below 1024 that is as high as it can be.
 void take(Use use, int fd);
+// After the program has raised its limit: out of reach again.
+void rise();
 // Closes it, if there is one.
 void drop(Use use);
-// Puts `fd` in the place of the one that there is, in one step, and takes it
-// over.  False with errno: nothing has changed, `fd` is closed.
-bool replace(Use use, int fd);
+// Takes `fd` over in the place of the one that there is, which is closed.  In
+// the child of fork.
+void replace(Use use, int fd);
+// While it lives this process may have a few fds more than its soft limit.  For
+// the child of fork, whose threads cannot see that.
+class RaisedLimit {
+ public:
+  RaisedLimit();
+  ~RaisedLimit();
+  RaisedLimit(const RaisedLimit&) = delete;
+  RaisedLimit& operator=(const RaisedLimit&) = delete;
+
+ private:
+  rlimit64 before_{};
+};
 // Before number `fd` is copied over: ours moves away.  True: `fd` was ours; it
 // stays open until it is copied over.
 bool make_way(int fd);

@@ -257,6 +257,22 @@ void note_policy(uint64_t inode, int level, int name, const void* value) {
 
 }  // namespace
 
+bool concerns(int level, int name) {
+  if (is_policy(level, name)) return true;
+  switch (level) {
+    case IPPROTO_IP:
+      return name == IP_MULTICAST_IF;
+    case IPPROTO_IPV6:
+      return name == IPV6_MTU || name == IPV6_PKTINFO || name == kIpv6JoinAnycast ||
+             name == kIpv6LeaveAnycast || name == IPV6_FLOWLABEL_MGR;
+    case SOL_SOCKET:
+      return name == kSoBusyPollBudget || name == SO_ATTACH_REUSEPORT_CBPF ||
+             name == SO_ATTACH_REUSEPORT_EBPF || name == SO_DETACH_REUSEPORT_BPF;
+    default:
+      return false;
+  }
+}
+
 void note(uint64_t inode, int level, int name, const void* value, socklen_t size) {
   const auto whole = [&](size_t least) { return value != nullptr && size >= least; };
   if (is_policy(level, name)) {

@@ -17,6 +17,9 @@ namespace udpcr::recorded_options {
 // After a successful call of the program.  Most options cost a comparison.
 void note(uint64_t inode, int level, int name, const void* value, socklen_t size);
 
+// Whether note() may record it.
+bool concerns(int level, int name);
+
 // The socket with this number is gone: a new one has it.
 void forget(uint64_t inode);
 

@@ -10,6 +10,7 @@
 #include "adopt.h"
 #include "channel.h"
 #include "fd_table.h"
+#include "fork.h"
 #include "identity.h"
 #include "inherit.h"
 #include "keeper_start.h"
@@ -236,6 +237,7 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
 }
 
 void ensure_keeper() {
+  notice_copy();
   const Keeper state = keeper.load(std::memory_order_acquire);
   if (state == Keeper::runs || state == Keeper::failed) return;
   const Settings* const settings = settings_in_force.load(std::memory_order_acquire);
@@ -249,6 +251,12 @@ void ensure_keeper() {
     return;
   }
   while (keeper.load(std::memory_order_acquire) == Keeper::starting) syscall(SYS_sched_yield);
+}
+
+void begin_child() {
+  Keeper half_started = Keeper::starting;
+  keeper.compare_exchange_strong(half_started,
+                                 channel::is_open() ? Keeper::runs : Keeper::not_wanted);
 }
 
 bool has_failed() { return keeper.load(std::memory_order_acquire) == Keeper::failed; }

@@ -16,6 +16,9 @@ void begin(const Settings& settings, int argc, const char* const* argv);
 // needs: start one, unless there is.  Keeps errno.
 void ensure_keeper();
 
+// In the child of fork: a start that another thread was at has no end here.
+void begin_child();
+
 // A keeper was wanted and could not be started.
 bool has_failed();
 

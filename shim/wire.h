@@ -117,6 +117,9 @@ struct CheckpointMessage {
   uint32_t count;  // FdEntry records that follow
   uint32_t last;
   uint32_t has_stderr;
+  // In the last part: below this number every socket was sent, whether or not
+  // the shim has seen it come; the keeper drops what is not UDP.
+  uint32_t scanned;
 };
 
 // What the shim recorded of a socket's life, in FdEntry::flags.
@@ -126,7 +129,8 @@ constexpr uint32_t kFdBoundPort = 1U << 2;     // with a port that is not 0
 constexpr uint32_t kFdBoundAddress = 1U << 3;  // with an address that is not the wildcard
 constexpr uint32_t kFdCloexec = 1U << 4;       // as far as seen
 // Of restored sockets alone.
-constexpr uint32_t kFdAsync = 1U << 5;  // O_ASYNC, which must be set at its own number
+constexpr uint32_t kFdAsync = 1U << 5;   // O_ASYNC, which must be set at its own number
+constexpr uint32_t kFdUnseen = 1U << 6;  // came by a call that is not interposed
 
 struct FdEntry {
   int32_t fd;
@@ -195,6 +199,7 @@ struct SharedPage {
   Verdict verdict;     // valid when `epoch` has grown
   uint32_t parked[2];  // threads that wait in their handler, by epoch's lowest bit
   int32_t keeper_pid;  // as the keeper sees itself; for messages only
+  uint32_t scan_to;    // handlers look for sockets at all numbers below, at least
 };
 constexpr unsigned kPageSize = 4096;
 

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "unseen.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -24,6 +26,11 @@ constexpr auto kThreadPatience = 2s;
 
 Gathering::Gathering(std::list<Process>& processes, int signal, Page& page, Log& log)
     : processes_(processes), signal_(signal), page_(page), log_(log) {
+  std::uint32_t furthest = 0;
+  for (const Process& process : processes_) {
+    furthest = std::max(furthest, fd_table_size(process.pid));
+  }
+  page_.scan_to(furthest);
   page_.freeze();
   signal_new_threads();
 }
@@ -69,18 +76,24 @@ Gathering::State Gathering::step() {
   }
   signal_new_threads();
   const std::uint32_t parked = page_.parked();
-  if (parked >= threads_) return State::complete;
+  if (parked >= threads_) return complete();
   if (not_blocking_ == 0 && elapsed() > kBlockedPatience) {
     log_.info(std::to_string(threads_ - parked) +
               " threads block every signal and are not waited for");
-    return State::complete;
+    return complete();
   }
   if (elapsed() < kThreadPatience) return State::waiting;
   if (not_frozen_.empty()) {
     not_frozen_ = std::to_string(threads_ - parked) + " of " + std::to_string(threads_) +
                   " threads did not stop within " + std::to_string(kThreadPatience / 1s) + " s";
   }
-  return State::complete;
+  return complete();
+}
+
+// A child of fork is about to make itself known.
+Gathering::State Gathering::complete() {
+  unknown_ = unknown_children(processes_);
+  return unknown_.empty() || elapsed() > kBlockedPatience ? State::complete : State::waiting;
 }
 
 Gathered Gathering::take() {
@@ -88,9 +101,15 @@ Gathered Gathering::take() {
   gathered.not_frozen = not_frozen_;
   for (Process& process : processes_) {
     if (!process.sent_all) continue;
+    take_unseen(process, gathered.losses);
     gathered.members.push_back({process.pid, process.pidfd.get(), std::move(process.sent)});
     process.sent.clear();
     process.sent_all = false;
+  }
+  for (const pid_t child : unknown_) {
+    if (name_unknown_child(child, gathered.losses) && gathered.not_frozen.empty()) {
+      gathered.not_frozen = "process " + std::to_string(child) + " is not known to udpcr";
+    }
   }
   return gathered;
 }

@@ -31,6 +31,7 @@ class Gathering {
  private:
   using Clock = std::chrono::steady_clock;
   void signal_new_threads();
+  State complete();
   [[nodiscard]] Clock::duration elapsed() const { return Clock::now() - start_; }
 
   std::list<Process>& processes_;
@@ -39,7 +40,8 @@ class Gathering {
   Log& log_;
   Clock::time_point start_ = Clock::now();
   std::vector<pid_t> signalled_;
-  std::size_t threads_ = 0;  // of all processes that take part
+  std::vector<pid_t> unknown_;  // children
+  std::size_t threads_ = 0;     // of all processes that take part
   unsigned not_blocking_ = 0;
   std::string failure_;
   std::string not_frozen_;

@@ -211,10 +211,11 @@ void Keeper::take_fds(Process& process, Packet& packet) {
     std::memcpy(&sent.entry, packet.data.data() + sizeof message + i * sizeof sent.entry,
                 sizeof sent.entry);
     sent.fd = std::move(packet.fds[i]);
-    process.sent.push_back(std::move(sent));
+    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
   process.sent_all = message.last != 0;
+  process.scanned = message.scanned;
   if (!gathering_) wanted_ = true;
 }
 
@@ -315,7 +316,7 @@ void Keeper::fail_checkpoint(const std::string& why) {
 void Keeper::start_worker() {
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
-      if (is_udp_socket(sent.fd.get())) reading_states_.emplace_back(sent.fd.get());
+      reading_states_.emplace_back(sent.fd.get());
     }
   }
   int pair[2];

@@ -24,6 +24,8 @@ class Page {
   // Threads that wait in this epoch.
   [[nodiscard]] std::uint32_t parked() const noexcept;
   void freeze() noexcept;
+  // Handlers look for sockets at every fd below.
+  void scan_to(std::uint32_t fd) noexcept;
   // From freeze() until release().
   [[nodiscard]] bool is_frozen() const noexcept;
   // Ends the epoch and wakes all who wait for it.

@@ -49,21 +49,32 @@ std::vector<pid_t> threads_of(pid_t pid) {
 
 namespace {
 
-// The SigBlk line of /proc/PID/task/TID/status; all ones when it is not there,
-// for then the thread has ended.
-std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
-  const std::string path =
-      "/proc/" + std::to_string(pid) + "/task/" + std::to_string(thread) + "/status";
+// What stands behind `name` in a status file; `absent` when there is no such
+// file, 0 when it has no such line.
+std::uint64_t status_number(const std::string& path, const char* name, int base,
+                            std::uint64_t absent) {
   const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char text[4096];
   const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : -1;
-  if (size <= 0) return ~std::uint64_t{0};
+  if (size <= 0) return absent;
   text[size] = '\0';
-  const char* const line = std::strstr(text, "\nSigBlk:\t");
-  return line == nullptr ? 0 : std::strtoull(line + 9, nullptr, 16);
+  const std::string start = std::string("\n") + name + ":\t";
+  const char* const line = std::strstr(text, start.c_str());
+  return line == nullptr ? 0 : std::strtoull(line + start.size(), nullptr, base);
+}
+
+// All ones when the thread has ended.
+std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
+  return status_number(
+      "/proc/" + std::to_string(pid) + "/task/" + std::to_string(thread) + "/status", "SigBlk", 16,
+      ~std::uint64_t{0});
 }
 
 }  // namespace
+
+std::uint32_t fd_table_size(pid_t pid) {
+  return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));
+}
 
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;

@@ -28,6 +28,7 @@ struct Process {
   // Of the checkpoint going on.
   std::vector<SentFd> sent;
   bool sent_all = false;
+  std::uint32_t scanned = 0;  // below this number every socket was sent
 
   [[nodiscard]] bool ended() const;
   // Its end of the channel is closed: it has ended or become another program,
@@ -40,6 +41,9 @@ pid_t channel_owner(int channel);
 
 // Thread ids of a process; empty when it is gone or /proc is not there.
 std::vector<pid_t> threads_of(pid_t pid);
+
+// How far the fds of a process can reach; 0 when /proc does not tell.
+std::uint32_t fd_table_size(pid_t pid);
 
 // How many of `threads` do not block `signal`: such a thread is either not yet
 // in its handler or has left it.

@@ -27,6 +27,7 @@ struct Gathered {
   };
   std::vector<Member> members;  // the root of the tree first
   std::string not_frozen;       // why the program does not stand still; empty: it does
+  std::vector<Loss> losses;     // what did not come together
 };
 
 // Exit statuses of `udpcr checkpoint`; `captured` comes before one of the

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "unseen.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+namespace udpcr::keeper {
+
+namespace {
+
+// PF_FORKNOEXEC of include/linux/sched.h, Linux 6.1; /proc/PID/stat shows it.
+constexpr unsigned long kForkedWithoutExec = 0x40;
+
+std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
+
+// The fds of a process that are sockets.  False with errno: it may not be
+// looked at.
+bool sockets_of(pid_t pid, std::vector<int>& fds) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
+                                                   closedir);
+  if (!folder) return false;
+  while (const dirent* entry = readdir(folder.get())) {
+    int fd = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
+    char target[8] = {};
+    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) continue;
+    if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
+  }
+  std::sort(fds.begin(), fds.end());
+  return true;
+}
+
+UniqueFd take_fd(int pidfd, int fd) {
+  return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
+}
+
+std::string fd_of(pid_t pid, std::uint32_t fd) {
+  return "fd " + std::to_string(fd) + " of process " + std::to_string(pid);
+}
+
+// Of a process that is neither ended nor another program by now.
+bool is_copy(pid_t pid) {
+  std::ifstream file(proc_of(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  const std::size_t name_end = text.rfind(") ");
+  if (name_end == std::string::npos) return false;
+  char state = 0;
+  unsigned long flags = 0;
+  // state ppid pgrp session tty_nr tpgid flags
+  if (std::sscanf(text.c_str() + name_end + 2, "%c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2) {
+    return false;
+  }
+  return state != 'Z' && state != 'X' && (flags & kForkedWithoutExec) != 0;
+}
+
+}  // namespace
+
+bool has_unseen(const std::vector<Loss>& losses) {
+  return std::any_of(losses.begin(), losses.end(),
+                     [](const Loss& loss) { return loss.what == kUnseenLoss; });
+}
+
+void take_unseen(Process& process, std::vector<Loss>& losses) {
+  if (fd_table_size(process.pid) <= process.scanned) return;
+  std::vector<int> fds;
+  if (!sockets_of(process.pid, fds)) {
+    losses.push_back(
+        {"fd",
+         "sockets from " + fd_of(process.pid, process.scanned) +
+             " on, if there are any, are not kept: " + proc_of(process.pid) +
+             "/fd may not be read (" + std::strerror(errno) + ")",
+         "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
+    return;
+  }
+  for (const int fd : fds) {
+    if (std::uint32_t(fd) < process.scanned) continue;
+    SentFd sent{{fd, wire::kFdUnseen, 0}, take_fd(process.pidfd.get(), fd)};
+    struct stat status {};
+    if (!sent.fd || fstat(sent.fd.get(), &status) != 0) {
+      losses.push_back(
+          {"fd",
+           "the socket at " + fd_of(process.pid, std::uint32_t(fd)) +
+               " is not kept: it may not be taken (" + std::strerror(errno) + ")",
+           "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
+      continue;
+    }
+    sent.entry.inode = status.st_ino;
+    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
+  }
+}
+
+std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
+  std::vector<pid_t> unknown;
+  for (const Process& process : processes) {
+    if (process.ended()) continue;
+    for (const pid_t thread : threads_of(process.pid)) {
+      std::ifstream children(proc_of(process.pid) + "/task/" + std::to_string(thread) +
+                             "/children");
+      for (pid_t child = 0; children >> child;) {
+        const bool is_known = child == getppid() || std::any_of(processes.begin(), processes.end(),
+                                                                [child](const Process& other) {
+                                                                  return other.pid == child;
+                                                                });
+        if (!is_known && is_copy(child)) unknown.push_back(child);
+      }
+    }
+  }
+  return unknown;
+}
+
+bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {
+  std::vector<int> fds;
+  const bool readable = sockets_of(child, fds);
+  if (readable) {
+    const UniqueFd pidfd(int(syscall(SYS_pidfd_open, child, 0)));
+    const auto may_be_udp = [&](int fd) {
+      const UniqueFd taken = take_fd(pidfd.get(), fd);
+      return !taken || is_udp_socket(taken.get());
+    };
+    if (std::none_of(fds.begin(), fds.end(), may_be_udp)) return false;
+  }
+  losses.push_back({"process",
+                    "process " + std::to_string(child) +
+                        " is a child made by a system call that udpcr did not see: it was not "
+                        "stopped, and of its sockets only those are kept that others have too",
+                    "let the program use fork(3) or clone(2) of the C library"});
+  return readable;
+}
+
+}  // namespace udpcr::keeper
