@@ -8,6 +8,7 @@
 #include "fork.h"
 #include "interpose.h"
 #include "libc.h"
+#include "own_fds.h"
 #include "recorded_options.h"
 #include "replay.h"
 #include "session.h"
@@ -16,6 +17,7 @@
 using udpcr::fd_table;
 using udpcr::FdSlot;
 using udpcr::libc;
+using udpcr::own_fds::is_own;
 namespace adopt = udpcr::adopt;
 namespace replay = udpcr::replay;
 namespace wire = udpcr::wire;
@@ -27,6 +29,14 @@ constexpr int kTypeMask = 0xf;  // SOCK_TYPE_MASK of include/linux/net.h, Linux 
 bool makes_udp(int domain, int type, int protocol) {
   return (domain == AF_INET || domain == AF_INET6) && (type & kTypeMask) == SOCK_DGRAM &&
          (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
+}
+
+// Ours do not exist for the program.
+int hidden(int fd) { return is_own(fd) ? -1 : fd; }
+
+int bad_fd() {
+  errno = EBADF;
+  return -1;
 }
 
 // Until it is bound or connected, what is done to it is recorded.
@@ -48,8 +58,9 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
   udpcr::notice_copy();
   const bool udp = makes_udp(domain, type, protocol);
   if (udp) udpcr::session::ensure_keeper();
-  const int fd = libc().socket(domain, type, protocol);
+  int fd = libc().socket(domain, type, protocol);
   if (fd < 0) return fd;
+  fd = udpcr::own_fds::without_ours(fd, 0);
   if (!udp) {
     fd_table.forget(fd);
     return fd;
@@ -67,6 +78,7 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
 
 UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().bind(fd, address, size);
   const bool pending = adopt::is_pending() && may_adopt();
@@ -82,6 +94,7 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
 
 UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().connect(fd, address, size);
   if (may_adopt() && adopt::at_connect(fd, *slot, address, size)) return 0;
@@ -97,6 +110,7 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
 UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                             socklen_t size) noexcept {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   const int result = libc().setsockopt(fd, level, name, value, size);
   const FdSlot* slot = fd_table.find(fd);
   if (slot == nullptr && result == 0 && udpcr::recorded_options::concerns(level, name)) {
@@ -116,6 +130,8 @@ UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
 }
 
 UDPCR_EXPORT int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
+  if (is_own(epoll) || is_own(fd))
+    return libc().epoll_ctl(hidden(epoll), operation, hidden(fd), event);
   const int result = libc().epoll_ctl(epoll, operation, fd, event);
   if (result != 0 || !adopt::is_pending()) return result;
   const FdSlot* const slot = fd_table.find(fd);

@@ -23,6 +23,10 @@ namespace {
 
 // While threads are being brought to a stop, how often we look.
 constexpr int kGatheringPollMs = 1;
+// A program that executes itself leaves its keeper behind, and the control name
+// of its pid for as long as that one takes to notice.
+constexpr int kNamePollMs = 10;
+constexpr int kNameAttempts = 500;
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
@@ -58,12 +62,23 @@ bool Keeper::add_process(UniqueFd channel) {
   if (process.pid <= 0) return false;
   process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
   process.control = listen_for_control(process.pid);
-  if (!process.control) {
-    log_.info("udpcr checkpoint " + std::to_string(process.pid) +
-              " will not work: its control name is taken");
-  }
   processes_.push_back(std::move(process));
   return true;
+}
+
+bool Keeper::await_control_names() {
+  bool any = false;
+  for (Process& process : processes_) {
+    if (process.control || process.control_attempts > kNameAttempts) continue;
+    process.control = listen_for_control(process.pid);
+    if (process.control) continue;
+    any = true;
+    if (++process.control_attempts > kNameAttempts) {
+      log_.info("udpcr checkpoint " + std::to_string(process.pid) +
+                " will not work: its control name is taken");
+    }
+  }
+  return any;
 }
 
 std::vector<Keeper::Source> Keeper::sources() {
@@ -79,7 +94,9 @@ std::vector<Keeper::Source> Keeper::sources() {
 
 int Keeper::patience() {
   const int expiry = held_.expire();
-  return gathering_ ? kGatheringPollMs : expiry;
+  if (gathering_) return kGatheringPollMs;
+  if (!await_control_names()) return expiry;
+  return expiry < 0 ? kNamePollMs : std::min(expiry, kNamePollMs);
 }
 
 void Keeper::run() {

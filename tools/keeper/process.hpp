@@ -23,6 +23,7 @@ struct Process {
   UniqueFd pidfd;    // empty when the process had ended before we could look
   UniqueFd channel;  // ours
   UniqueFd control;  // listens for `udpcr checkpoint PID`
+  int control_attempts = 0;
   bool channel_ended = false;
 
   // Of the checkpoint going on.
