@@ -23,6 +23,8 @@ constexpr int kLookMs = 100;  // how often a waiting thread looks after the keep
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
+// Every fd below was looked at for it.
+constinit std::atomic<uint32_t> sent_to = 0;
 // The buffers below are in use.
 constinit std::atomic<bool> sending = false;
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
@@ -31,7 +33,7 @@ constinit pollfd polled[kPolledAtOnce] = {};
 
 class Sender {
  public:
-  explicit Sender(uint32_t epoch) : epoch_(epoch) {}
+  Sender(uint32_t epoch, uint32_t first) : epoch_(epoch), scanned_(first) {}
 
   // 0 or errno.  Sockets may have come by calls that nobody interposes
   // (SCM_RIGHTS, pidfd_getfd, raw system calls), so all are looked at.
@@ -41,10 +43,13 @@ class Sender {
     if (end < kScanTo) end = kScanTo;
     if (end < known) end = known;
     if (end > static_cast<uint32_t>(FdTable::kMostFds)) end = FdTable::kMostFds;
+    const bool again = scanned_ > 0;
     int error = 0;
     while (scanned_ < end && error == 0) error = send_some(end);
-    if (error == 0) error = recorded_options::each(send_option, this);
-    return error != 0 ? error : send_part(true);
+    if (error == 0 && !again) error = recorded_options::each(send_option, this);
+    if (error != 0) return error;
+    sent_to.store(scanned_, std::memory_order_relaxed);
+    return send_part(true);
   }
 
  private:
@@ -115,7 +120,7 @@ class Sender {
 
   uint32_t epoch_;
   unsigned count_ = 0;
-  uint32_t scanned_ = 0;
+  uint32_t scanned_;
 };
 
 void say_that_it_has_ended() {
@@ -124,29 +129,33 @@ void say_that_it_has_ended() {
            "on, restart it to have a keeper again");
 }
 
+// Looks at the fds from `first` on, and sends.
+void send_from(uint32_t epoch, uint32_t first) {
+  if (sending.exchange(true, std::memory_order_acquire)) return;
+  const int error = Sender(epoch, first).send_all();
+  sending.store(false, std::memory_order_release);
+  if (error == 0 || error == EPIPE || error == ECONNRESET) return;  // the wait finds out
+  Line line;
+  line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
+       << strerrordesc_np(error)
+       << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
+  log_line(LogLevel::error, line);
+}
+
 // Of several threads one sends.  True: this one did.
 bool send_once(uint32_t epoch) {
   uint64_t before = sent_for.load(std::memory_order_relaxed);
   const uint64_t mine = uint64_t{epoch} + 1;
   if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
-  if (sending.exchange(true, std::memory_order_acquire)) return false;
-  const int error = Sender(epoch).send_all();
-  sending.store(false, std::memory_order_release);
-  if (error == EPIPE || error == ECONNRESET) return true;  // the wait finds out
-  if (error != 0) {
-    Line line;
-    line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
-         << strerrordesc_np(error)
-         << (error == ETOOMANYREFS ? "; raise RLIMIT_NOFILE (ulimit -n)" : "; try again");
-    log_line(LogLevel::error, line);
-  }
+  sent_to.store(0, std::memory_order_relaxed);
+  send_from(epoch, 0);
   return true;
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
 
 // False: the keeper has ended.
-bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
+bool await_end_of(uint32_t epoch, wire::SharedPage& page, bool sender) {
   bool keeper_lives = true;
   __atomic_fetch_add(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
   while (load(page.epoch) == epoch) {
@@ -154,6 +163,8 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
     if (load(page.epoch) != epoch) break;
     keeper_lives = !channel::has_ended();
     if (!keeper_lives) break;
+    const uint32_t sent = sent_to.load(std::memory_order_relaxed);
+    if (sender && sent > 0 && load(page.scan_to) > sent) send_from(epoch, sent);
   }
   __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
   return keeper_lives;
@@ -165,7 +176,7 @@ void take_part(uint32_t epoch) {
   if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
   const bool sender = send_once(epoch);
-  if (await_end_of(epoch, page)) {
+  if (await_end_of(epoch, page, sender)) {
     if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
     return;
   }

@@ -52,6 +52,28 @@ bool may_adopt() {
          udpcr::is_own_process();
 }
 
+// A socket that came unseen and has no name yet is as good as a fresh one, if
+// all fds that have it are known.
+void learn_origin(FdSlot& slot) {
+  const udpcr::KeepErrno keep;
+  const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
+  for (int fd = 0; fd < udpcr::FdTable::kChunkSize; ++fd) {
+    if (!is_own(fd) && udpcr::inode_of(fd) == inode) udpcr::find_or_track(fd);
+  }
+  fd_table.each_of(inode, [](int, FdSlot& one) {
+    one.flags.fetch_or(wire::kFdOriginKnown, std::memory_order_relaxed);
+  });
+}
+
+bool has_no_name(int fd) {
+  const udpcr::KeepErrno keep;
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  // The port has the same place in both families.
+  return syscall(SYS_getsockname, fd, &name, &size) == 0 &&
+         reinterpret_cast<const sockaddr_in*>(&name)->sin_port == 0;
+}
+
 }  // namespace
 
 UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
@@ -81,7 +103,12 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
   if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().bind(fd, address, size);
+  udpcr::session::ensure_keeper();
   const bool pending = adopt::is_pending() && may_adopt();
+  const uint32_t flags = slot->flags.load(std::memory_order_relaxed);
+  if ((flags & (wire::kFdOriginKnown | udpcr::kFdConnected)) == 0 && has_no_name(fd)) {
+    learn_origin(*slot);
+  }
   if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
   int result = libc().bind(fd, address, size);
   if (result < 0 && pending && errno == EADDRINUSE &&
@@ -97,6 +124,7 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
   if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().connect(fd, address, size);
+  udpcr::session::ensure_keeper();
   if (may_adopt() && adopt::at_connect(fd, *slot, address, size)) return 0;
   const int result = libc().connect(fd, address, size);
   if (result == 0) {

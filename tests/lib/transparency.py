@@ -10,7 +10,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from harness import SOURCE, Program, check, equal
+from harness import SOURCE, Program, check, end_children, equal
 
 PROGRAMS = SOURCE / "tests" / "transparency" / "programs"
 SANITIZERS = {"plain": [], "asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}
@@ -75,6 +75,7 @@ def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(),
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
     program.kill()
+    end_children()
 
     program = start(how, "restarted")
     same(end(program), native, "after the restart")

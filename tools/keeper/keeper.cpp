@@ -223,8 +223,10 @@ void Keeper::take_fds(Process& process, Packet& packet) {
     if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
-  process.sent_all = message.last != 0;
-  process.scanned = message.scanned;
+  // One that was asked by a signal does not know how far its fds reach.
+  const std::uint32_t reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  process.sent_all = message.last != 0 && message.scanned >= reach;
+  if (message.last != 0 && !process.sent_all) page_->scan_to(reach);
   if (!gathering_) wanted_ = true;
 }
 

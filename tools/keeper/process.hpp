@@ -29,7 +29,6 @@ struct Process {
   // Of the checkpoint going on.
   std::vector<SentFd> sent;
   bool sent_all = false;
-  std::uint32_t scanned = 0;  // below this number every socket was sent
 
   [[nodiscard]] bool ended() const;
   // Its end of the channel is closed: it has ended or become another program,

@@ -402,7 +402,7 @@ static char* arguments_for(char* (*words)[8], uint64_t seed, int number, const c
 }
 
 static void make_child(void) {
-  static _Alignas(16) char stack[65536];
+  _Alignas(16) char stack[65536];  // not static: a child may be running on it
   struct birth birth = {draw(1000000) + 1, (int)draw(3) == 0};
   char* words[8];
   char child_name[sizeof name + 16];

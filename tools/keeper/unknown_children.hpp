@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// What the handlers of the program cannot send: sockets at fds beyond those
-// that they looked through, and those of children that they do not know of.
+// Children of the program that nobody has told of.
 #pragma once
 
 #include <list>
@@ -9,10 +8,6 @@
 #include "process.hpp"
 
 namespace udpcr::keeper {
-
-// Adds to `process.sent` the UDP sockets from fd `process.scanned` on.  What
-// cannot be had is named in `losses`.
-void take_unseen(Process& process, std::vector<Loss>& losses);
 
 // Children of `processes` that have a copy of the program's memory and no
 // channel: raw system calls made them.

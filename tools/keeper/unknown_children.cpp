@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "unseen.hpp"
+#include "unknown_children.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -24,8 +22,7 @@ constexpr unsigned long kForkedWithoutExec = 0x40;
 
 std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
-// The fds of a process that are sockets.  False with errno: it may not be
-// looked at.
+// The fds of a process that are sockets.  False: it may not be looked at.
 bool sockets_of(pid_t pid, std::vector<int>& fds) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
                                                    closedir);
@@ -46,10 +43,6 @@ UniqueFd take_fd(int pidfd, int fd) {
   return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
 }
 
-std::string fd_of(pid_t pid, std::uint32_t fd) {
-  return "fd " + std::to_string(fd) + " of process " + std::to_string(pid);
-}
-
 // Of a process that is neither ended nor another program by now.
 bool is_copy(pid_t pid) {
   std::ifstream file(proc_of(pid) + "/stat");
@@ -67,35 +60,6 @@ bool is_copy(pid_t pid) {
 }
 
 }  // namespace
-
-void take_unseen(Process& process, std::vector<Loss>& losses) {
-  if (fd_table_size(process.pid) <= process.scanned) return;
-  std::vector<int> fds;
-  if (!sockets_of(process.pid, fds)) {
-    losses.push_back(
-        {"fd",
-         "sockets from " + fd_of(process.pid, process.scanned) +
-             " on, if there are any, are not kept: " + proc_of(process.pid) +
-             "/fd may not be read (" + std::strerror(errno) + ")",
-         "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
-    return;
-  }
-  for (const int fd : fds) {
-    if (std::uint32_t(fd) < process.scanned) continue;
-    SentFd sent{{fd, 0, 0}, take_fd(process.pidfd.get(), fd)};
-    struct stat status {};
-    if (!sent.fd || fstat(sent.fd.get(), &status) != 0) {
-      losses.push_back(
-          {"fd",
-           "the socket at " + fd_of(process.pid, std::uint32_t(fd)) +
-               " is not kept: it may not be taken (" + std::strerror(errno) + ")",
-           "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
-      continue;
-    }
-    sent.entry.inode = status.st_ino;
-    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
-  }
-}
 
 std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
   std::vector<pid_t> unknown;
