@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -32,7 +33,10 @@ bool sockets_of(pid_t pid, std::vector<int>& fds) {
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
     char target[8] = {};
-    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) continue;
+    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
+      if (errno == ENOENT) continue;
+      return false;
+    }
     if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
   }
   std::sort(fds.begin(), fds.end());
