@@ -51,8 +51,10 @@ def same(found, wanted, when):
 
 
 def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
-                environment=None, complaints=(), checkpoint=Program.checkpoint, before=()):
-    """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order."""
+                environment=None, complaints=(), checkpoint=Program.checkpoint, before=(),
+                senders=SENDERS, prepare=None):
+    """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order.
+    `prepare` is called with the program in the second run, before datagrams are sent."""
     argv = [build(name, sanitizer), *arguments]
     settings = {"IMAGE": f"{name}.udpcr", **(settings or {})}
     environment = {**ENVIRONMENT, **(environment or {})}
@@ -64,14 +66,16 @@ def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(),
         return program
 
     program = start("plain", "native")
-    send(port)
+    send(port, senders)
     native = end(program)
     until_ready = native[:native.index("ready") + 1]
     check(any(" says " in line for line in native), f"natively nothing is received: {native}")
 
     program = start(how, "first")
     same(program.lines(), until_ready, "under udpcr")
-    send(port)
+    if prepare:
+        prepare(program)
+    send(port, senders)
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
     program.kill()
