@@ -296,7 +296,7 @@ void Keeper::step_gathering() {
     case Gathering::State::waiting:
       return;
     case Gathering::State::failed:
-      return fail_checkpoint(gathering_->failure());
+      return fail_checkpoint(std::string(gathering_->failure()));
     case Gathering::State::complete:
       gathered_ = gathering_->take();
       gathering_.reset();

@@ -18,7 +18,9 @@ namespace udpcr::keeper {
 
 namespace {
 
-// PF_FORKNOEXEC of include/linux/sched.h, Linux 6.1; /proc/PID/stat shows it.
+// PF_EXITING and PF_FORKNOEXEC of include/linux/sched.h, Linux 6.1;
+// /proc/PID/stat shows them.
+constexpr unsigned long kExiting = 0x4;
 constexpr unsigned long kForkedWithoutExec = 0x40;
 
 std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
@@ -60,7 +62,8 @@ bool is_copy(pid_t pid) {
   if (std::sscanf(text.c_str() + name_end + 2, "%c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2) {
     return false;
   }
-  return state != 'Z' && state != 'X' && (flags & kForkedWithoutExec) != 0;
+  return state != 'Z' && state != 'X' &&
+         (flags & (kForkedWithoutExec | kExiting)) == kForkedWithoutExec;
 }
 
 }  // namespace
