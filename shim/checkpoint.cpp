@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "fd_table.h"
+#include "handler_stack.h"
 #include "log.h"
 #include "own_fds.h"
 #include "recorded_options.h"
@@ -25,8 +26,7 @@ constexpr int kLookMs = 100;  // how often a waiting thread looks after the keep
 constinit std::atomic<uint64_t> sent_for = 0;
 // Every fd below was looked at for it.
 constinit std::atomic<uint32_t> sent_to = 0;
-// The buffers below are in use.
-constinit std::atomic<bool> sending = false;
+// One sender at a time: what runs on the handler's own stack.
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
 constinit int fds[wire::kMaxFds] = {};
 constinit pollfd polled[kPolledAtOnce] = {};
@@ -123,18 +123,40 @@ class Sender {
   uint32_t scanned_;
 };
 
-void say_that_it_has_ended() {
+void say_that_it_has_ended(void*) {
   log_line(LogLevel::error,
            "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
            "on, restart it to have a keeper again");
 }
 
-// Looks at the fds from `first` on, and sends.
-void send_from(uint32_t epoch, uint32_t first) {
-  if (sending.exchange(true, std::memory_order_acquire)) return;
-  const int error = Sender(epoch, first).send_all();
-  sending.store(false, std::memory_order_release);
-  if (error == 0 || error == EPIPE || error == ECONNRESET) return;  // the wait finds out
+void say_whose_child_it_is(void*) {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
+}
+
+void say_that_there_is_none(void*) {
+  log_line(LogLevel::warn,
+           session::has_failed()
+               ? "no checkpoint is made: this program has no keeper, it could not be started; "
+                 "start the program with `udpcr run -- PROGRAM`"
+               : "nothing to checkpoint: the program has no UDP socket open");
+}
+
+struct Share {
+  uint32_t epoch;
+  uint32_t first;  // fd
+};
+
+// Looks at the fds from the first on, and sends.
+void send_share(void* of) {
+  const Share share = *static_cast<Share*>(of);
+  const int error = Sender(share.epoch, share.first).send_all();
+  // Where the keeper has ended, the wait finds out.
+  if (error == 0 || error == EPIPE || error == ECONNRESET) return;
   Line line;
   line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
        << strerrordesc_np(error)
@@ -148,8 +170,8 @@ bool send_once(uint32_t epoch) {
   const uint64_t mine = uint64_t{epoch} + 1;
   if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
   sent_to.store(0, std::memory_order_relaxed);
-  send_from(epoch, 0);
-  return true;
+  Share all{epoch, 0};
+  return handler_stack::run(send_share, &all);
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
@@ -164,7 +186,8 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page, bool sender) {
     keeper_lives = !channel::has_ended();
     if (!keeper_lives) break;
     const uint32_t sent = sent_to.load(std::memory_order_relaxed);
-    if (sender && sent > 0 && load(page.scan_to) > sent) send_from(epoch, sent);
+    Share rest{epoch, sent};
+    if (sender && sent > 0 && load(page.scan_to) > sent) handler_stack::run(send_share, &rest);
   }
   __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
   return keeper_lives;
@@ -181,25 +204,17 @@ void take_part(uint32_t epoch) {
     return;
   }
   sent_for.store(0, std::memory_order_relaxed);
-  if (sender) say_that_it_has_ended();
+  if (sender) handler_stack::run(say_that_it_has_ended, nullptr);
 }
 
 void request() {
   if (!is_own_process()) {
-    Line line;
-    line << "no checkpoint is made: process " << sys::getpid()
-         << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
-                                 : " shares the memory of its parent")
-         << "; send the signal to its parent";
-    return log_line(LogLevel::warn, line);
+    handler_stack::run(say_whose_child_it_is, nullptr);
+    return;
   }
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
-    log_line(LogLevel::warn,
-             session::has_failed()
-                 ? "no checkpoint is made: this program has no keeper, it could not be started; "
-                   "start the program with `udpcr run -- PROGRAM`"
-                 : "nothing to checkpoint: the program has no UDP socket open");
+    handler_stack::run(say_that_there_is_none, nullptr);
     return;
   }
   take_part(load(page->epoch));
@@ -207,7 +222,7 @@ void request() {
 
 void forget_what_was_sent() {
   sent_for.store(0, std::memory_order_relaxed);
-  sending.store(false, std::memory_order_relaxed);
+  handler_stack::reset();
 }
 
 }  // namespace udpcr::checkpoint

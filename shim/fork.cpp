@@ -8,14 +8,18 @@
 #include "checkpoint.h"
 #include "recorded_options.h"
 #include "session.h"
+#include "signals.h"
 #include "sys.h"
 
 namespace udpcr {
 
-void begin_child() {
+namespace {
+
+void renew() {
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
+  signals::renew_after_fork();
   checkpoint::forget_what_was_sent();
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
@@ -30,6 +34,14 @@ void begin_child() {
   if (state == wire::PageState::freezing) {
     checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
   }
+}
+
+}  // namespace
+
+void begin_child() {
+  renew();
+  // What waited in the kernel is not the child's.
+  signals::let_go_if_read();
 }
 
 void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }

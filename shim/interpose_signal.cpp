@@ -2,9 +2,13 @@
 //
 // The calls by which a program would take, or close its ears to, the
 // checkpoint signal.  For every other signal they pass through.
+#include <string.h>
+
 #include "interpose.h"
 #include "libc.h"
+#include "signal_thread.h"
 #include "signals.h"
+#include "sys.h"
 
 using udpcr::libc;
 namespace signals = udpcr::signals;
@@ -117,6 +121,40 @@ UDPCR_EXPORT int pthread_sigmask(int how, const sigset_t* set, sigset_t* old) no
   return signals::change_mask(libc().pthread_sigmask, how, set, old);
 }
 
-UDPCR_EXPORT int sigsuspend(const sigset_t* mask) {
-  return signals::suspend(libc().sigsuspend, *mask);
+namespace {
+
+// BSD's masks hold the first 32 signals.
+int change_bsd_mask(int how, const int* mask) {
+  sigset_t set;
+  sigset_t old;
+  sigemptyset(&set);
+  if (mask != nullptr) memcpy(&set, mask, sizeof *mask);
+  const udpcr::KeepErrno keep;
+  signals::change_mask(libc().sigprocmask, how, mask == nullptr ? nullptr : &set, &old);
+  int before = 0;
+  memcpy(&before, &old, sizeof before);
+  return before;
+}
+
+}  // namespace
+
+UDPCR_EXPORT int sigblock(int mask) noexcept { return change_bsd_mask(SIG_BLOCK, &mask); }
+
+UDPCR_EXPORT int sigsetmask(int mask) noexcept { return change_bsd_mask(SIG_SETMASK, &mask); }
+
+UDPCR_EXPORT int siggetmask() noexcept { return change_bsd_mask(SIG_BLOCK, nullptr); }
+
+// The kernel does not say for whom it was.
+UDPCR_EXPORT int pthread_sigqueue(pthread_t thread, int signal, union sigval value) noexcept {
+  const pid_t id = signals::is_watched(signal) ? signals::id_of(thread) : 0;
+  if (id == 0) return libc().pthread_sigqueue(thread, signal, value);
+  const udpcr::KeepErrno keep;
+  siginfo_t info{};
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = udpcr::sys::getpid();
+  info.si_uid = static_cast<uid_t>(syscall(SYS_getuid));
+  info.si_value = value;
+  signals::mark_for_thread(info);
+  return syscall(SYS_rt_tgsigqueueinfo, info.si_pid, id, signal, &info) == 0 ? 0 : errno;
 }

@@ -5,12 +5,22 @@
 #pragma once
 
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -19,15 +29,23 @@ extern "C" {
 // In libc, but in none of its headers.
 int capset(void* header, const void* data) noexcept;
 __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
+int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
+                size_t size);
+[[noreturn]] void __longjmp_chk(jmp_buf buffer, int value) noexcept;
 }
 
 // Every function that we interpose and pass on.
 #define UDPCR_INTERPOSED(X) \
+  X(__longjmp_chk)          \
+  X(__ppoll_chk)            \
+  X(__sigsetjmp)            \
+  X(_longjmp)               \
   X(bind)                   \
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
   X(clone)                  \
+  X(clock_nanosleep)        \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -36,12 +54,30 @@ __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
   X(dup2)                   \
   X(dup3)                   \
   X(epoll_ctl)              \
+  X(epoll_pwait)            \
+  X(epoll_pwait2)           \
+  X(execv)                  \
+  X(execve)                 \
+  X(execveat)               \
+  X(execvp)                 \
+  X(execvpe)                \
   X(fcntl)                  \
   X(fcntl64)                \
+  X(fexecve)                \
+  X(longjmp)                \
+  X(nanosleep)              \
+  X(pause)                  \
+  X(popen)                  \
+  X(posix_spawn)            \
+  X(posix_spawnp)           \
+  X(ppoll)                  \
   X(prctl)                  \
   X(prlimit)                \
   X(prlimit64)              \
+  X(pselect)                \
+  X(pthread_create)         \
   X(pthread_sigmask)        \
+  X(pthread_sigqueue)       \
   X(setegid)                \
   X(seteuid)                \
   X(setgid)                 \
@@ -57,14 +93,20 @@ __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
   X(sighold)                \
   X(sigignore)              \
   X(siginterrupt)           \
+  X(siglongjmp)             \
   X(signal)                 \
+  X(signalfd)               \
+  X(sigpending)             \
   X(sigprocmask)            \
   X(sigrelse)               \
   X(sigset)                 \
   X(sigsuspend)             \
+  X(sigtimedwait)           \
   X(socket)                 \
   X(ssignal)                \
+  X(system)                 \
   X(sysv_signal)            \
+  X(thrd_create)            \
   X(unshare)
 
 namespace udpcr {
