@@ -14,6 +14,8 @@
 #include <fstream>
 #include <memory>
 
+#include "control.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -76,11 +78,13 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
       std::ifstream children(proc_of(process.pid) + "/task/" + std::to_string(thread) +
                              "/children");
       for (pid_t child = 0; children >> child;) {
-        const bool is_known = child == getppid() || std::any_of(processes.begin(), processes.end(),
-                                                                [child](const Process& other) {
-                                                                  return other.pid == child;
-                                                                });
-        if (!is_known && is_copy(child)) unknown.push_back(child);
+        const auto is_child = [child](const Process& other) { return other.pid == child; };
+        if (child == getppid() || std::any_of(processes.begin(), processes.end(), is_child)) {
+          continue;
+        }
+        // The children of a program that has executed itself since have the
+        // keeper that it had before.
+        if (is_copy(child) && !has_keeper(child)) unknown.push_back(child);
       }
     }
   }

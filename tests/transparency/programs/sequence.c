@@ -42,6 +42,8 @@ static const char* address;
 static char name[128];  // which process of the sequence it is
 static int calls;       // still to be made
 static int children;    // made so far
+static pid_t staying[8];
+static int stays_count;
 static volatile sig_atomic_t caught;
 
 static unsigned draw(unsigned below) {
@@ -341,16 +343,27 @@ __attribute__((noreturn)) static void stay(void) {
   for (;;) pause();
 }
 
+// Nobody is left to hold an fd of this process when it ends.
+__attribute__((noreturn)) static void end_as_child(int status) {
+  while (stays_count > 0) {
+    const pid_t child = staying[--stays_count];
+    kill(child, SIGKILL);
+    waitpid(child, NULL, __WALL);
+  }
+  _exit(status);
+}
+
 // What is drawn before the child is there decides what it does.
 __attribute__((noreturn)) static void live_as_child(uint64_t seed, int stays) {
   char parent[sizeof name];
   memcpy(parent, name, sizeof parent);
   snprintf(name, sizeof name, "%.100s.%d", parent, children);
   begin(seed, 4 + (int)(seed % 8));
+  stays_count = 0;
   fcntl(0, F_GETFD);  // whatever made it, udpcr knows it from here on
   make_calls();
   if (stays) stay();
-  _exit((int)(seed % 7));
+  end_as_child((int)(seed % 7));
 }
 
 static void await_child(pid_t child, int stays) {
@@ -361,7 +374,10 @@ static void await_child(pid_t child, int stays) {
   // One that cannot even begin ends.
   while (stays) {
     const struct timespec patience = {0, 20000000};
-    if (sigtimedwait(&done, NULL, &patience) == DONE) return;
+    if (sigtimedwait(&done, NULL, &patience) == DONE) {
+      staying[stays_count++] = child;
+      return;
+    }
     if (waitpid(child, &status, WNOHANG) == child)
       return say("%s child ended with %x", name, (unsigned)status);
   }
@@ -526,7 +542,7 @@ int main(int argc, char** argv) {
   make_calls();
   if (strchr(name, '.') != NULL) {
     if (argc > 5) stay();
-    return 0;
+    end_as_child(0);
   }
   say_fds();
   await_test();
