@@ -47,8 +47,8 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
-  X(clock_nanosleep)        \
   X(clone)                  \
+  X(clock_nanosleep)        \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \

@@ -211,7 +211,7 @@ bool serve(const siginfo_t& info, bool& outside) {
   }
   outside = is_from_outside(info);
   // The child of vfork has our memory, and nothing to keep.
-  if (outside && is_own_process()) checkpoint::request();
+  if (outside && (is_own_process() || is_unnoticed_copy())) checkpoint::request();
   return outside;
 }
 
