@@ -44,8 +44,8 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
-  X(clone)                  \
   X(clock_nanosleep)        \
+  X(clone)                  \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
