@@ -106,18 +106,36 @@ Bytes ipv6_packet(const PacketPlan& plan, ByteView data, std::size_t offset, boo
   return packet;
 }
 
-// The kernel writes into a recorded route and into timestamps on arrival
-// (net/ipv4/ip_options.c, __ip_options_compile).
-bool is_left_alone(ByteView options) {
+// On arrival the kernel writes its address into a recorded route that has room
+// (net/ipv4/ip_options.c, __ip_options_compile): the last entry is taken out
+// where that is what it was.  False: it would become another.
+bool rewind_route(std::uint8_t* option, std::size_t size, const Address& destination) {
+  const std::size_t pointer = size < 3 ? 0 : option[2];  // counts from 1
+  if (pointer > size) return true;                       // full
+  if (pointer < 8 || std::memcmp(option + pointer - 5, destination.bytes, 4) != 0) return false;
+  std::memset(option + pointer - 5, 0, 4);
+  option[2] = static_cast<std::uint8_t>(pointer - 4);
+  return true;
+}
+
+bool fit_ipv4(Bytes& options, const Address& destination) {
   constexpr std::uint8_t kEnd = 0;
   constexpr std::uint8_t kNothing = 1;
   constexpr std::uint8_t kRecordRoute = 7;
   constexpr std::uint8_t kTimestamp = 68;
+  if (options.size() > 40 || options.size() % 4 != 0) return false;
   for (std::size_t at = 0; at < options.size() && options[at] != kEnd;) {
-    if (options[at] == kRecordRoute || options[at] == kTimestamp) return false;
-    const bool single = options[at] == kNothing;
-    if (!single && (at + 1 == options.size() || options[at + 1] < 2)) return false;
-    at += single ? 1 : options[at + 1];
+    if (options[at] == kNothing) {
+      ++at;
+      continue;
+    }
+    const std::size_t left = options.size() - at;
+    const std::size_t size = left < 2 ? 0 : options[at + 1];
+    if (size < 2 || size > left) return false;
+    // It would have another time.
+    if (options[at] == kTimestamp) return false;
+    if (options[at] == kRecordRoute && !rewind_route(&options[at], size, destination)) return false;
+    at += size;
   }
   return true;
 }
@@ -136,15 +154,16 @@ bool is_whole(ByteView headers, std::uint8_t protocol) {
 
 }  // namespace
 
-bool can_send(const PacketPlan& plan, std::size_t payload) {
+bool fit_options(PacketPlan& plan, std::size_t payload) {
   if (plan.options.empty()) return true;
-  const std::size_t header = plan.source.family == AF_INET ? kIpv4Header : kIpv6Header;
-  const std::size_t size = header + plan.options.size() + kUdpHeader + payload;
-  if (size > std::min<std::size_t>(plan.mtu, 65535)) return false;
-  return plan.source.family == AF_INET
-             ? plan.options.size() <= 40 && plan.options.size() % 4 == 0 &&
-                   is_left_alone(plan.options)
-             : is_whole(plan.options, plan.protocol);
+  const bool v4 = plan.source.family == AF_INET;
+  const std::size_t size =
+      (v4 ? kIpv4Header : kIpv6Header) + plan.options.size() + kUdpHeader + payload;
+  const bool fits =
+      size <= std::min<std::size_t>(plan.mtu, 65535) &&
+      (v4 ? fit_ipv4(plan.options, plan.destination) : is_whole(plan.options, plan.protocol));
+  if (!fits) plan.options.clear();
+  return fits;
 }
 
 std::vector<Bytes> make_packets(const PacketPlan& plan, ByteView payload) {

@@ -12,7 +12,6 @@ namespace udpcr {
 struct PacketMark {
   std::uint16_t ipv4_id = 0;     // not 0: the kernel would choose
   std::uint32_t flow_label = 0;  // 20 bits
-  std::uint32_t socket = 0;      // SO_MARK, where the flow label must be the datagram's
 };
 
 struct PacketPlan {
@@ -26,12 +25,13 @@ struct PacketPlan {
   // IPv4: options of the header, in fours; IPv6: extension headers that end with
   // the one before UDP, and the number of the first.  Not for what must be
   // fragmented.
-  ByteView options;
+  Bytes options;
   std::uint8_t next_header = 0;
 };
 
-// False: such options cannot be sent along and arrive as they are.
-bool can_send(const PacketPlan& plan, std::size_t payload);
+// Makes the options such that they arrive as they are now.  False: that cannot
+// be, and they are left out.
+bool fit_options(PacketPlan& plan, std::size_t payload);
 
 // The packets of one datagram: more than one when it must be fragmented.
 std::vector<Bytes> make_packets(const PacketPlan& plan, ByteView payload);

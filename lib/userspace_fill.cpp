@@ -8,6 +8,7 @@
 
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <map>
 #include <thread>
+#include <tuple>
 
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
@@ -61,6 +63,7 @@ struct Visible {
              is_on(record, SOL_SOCKET, SO_TIMESTAMPING) ||
              is_on(record, SOL_SOCKET, kSoTimestampingNew)),
         flow(is_on(record, SOL_IPV6, kIpv6Flowinfo)),
+        segments(is_on(record, SOL_UDP, kUdpGro)),
         fragment(is_on(record, SOL_IP, kIpRecvfragsize) ||
                  is_on(record, SOL_IPV6, kIpv6Recvfragsize)) {}
   bool interface;
@@ -68,7 +71,13 @@ struct Visible {
   bool ttl;
   bool time;
   bool flow;
+  bool segments;
   bool fragment;
+
+  [[nodiscard]] KnownBy unseen() const noexcept {
+    // A socket that sends segments writes the IP header itself.
+    return flow || segments ? KnownBy::itself : KnownBy::header;
+  }
 };
 
 // Our thread stays on one processor: its backlog keeps the order, two do not.
@@ -132,11 +141,14 @@ class Owners {
 // from the first of them.
 class Filler {
  public:
-  Filler(int fd, Sender& sender) : fd_(fd), sender_(sender), charged_(queue_memory(fd).rmem) {}
+  // `one_by_one`: the filter is set anew for each datagram.
+  Filler(int fd, Sender& sender, bool one_by_one)
+      : fd_(fd), sender_(sender), one_by_one_(one_by_one), charged_(queue_memory(fd).rmem) {}
 
   Kept send(const Datagram& datagram, ByteView payload) {
     const int family = datagram.source ? datagram.source->family : AF_UNSPEC;
-    const std::pair<int, std::size_t> kind{family, payload.size()};
+    const bool in_parts = datagram.gso_size.value_or(0) != 0 || datagram.frag_size;
+    const std::tuple kind{family, payload.size(), in_parts};
     const auto cost = costs_.find(kind);
     if (cost == costs_.end() || !sender_.has_room_for(datagram)) finish();
     const Kept kept = sender_.add(datagram, payload);
@@ -156,6 +168,7 @@ class Filler {
 
   void finish() {
     if (waiting_ == 0) return;
+    if (one_by_one_) sender_.admit_only_mine(fd_);
     const int error = sender_.flush();
     if (error != 0 && error_ == 0) error_ = error;
     const std::uint32_t start = charged_;
@@ -184,7 +197,9 @@ class Filler {
  private:
   int fd_;
   Sender& sender_;
-  std::map<std::pair<int, std::size_t>, std::uint32_t> costs_;
+  bool one_by_one_;
+  // By family, size, and whether it comes in parts.
+  std::map<std::tuple<int, std::size_t, bool>, std::uint32_t> costs_;
   std::uint32_t charged_;       // SO_MEMINFO's rmem, last read
   std::uint32_t expected_ = 0;  // what the waiting ones will add
   std::size_t waiting_ = 0;
@@ -239,6 +254,7 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
     if (number != 0) losses.push_back({what, std::to_string(number) + why, remedy});
   };
   constexpr const char* kModule = "load the kernel module, which keeps it";
+  constexpr const char* kRaw = "run with CAP_NET_RAW, or load the kernel module";
   lose("source address", lost.source,
        raw ? " datagrams have a source that cannot be given to an injected datagram"
            : " datagrams come from an address of this machine instead of their sender's",
@@ -256,15 +272,11 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   if (visible.port) {
     lose("original destination", count, " datagrams show the private port of the restore", kModule);
   }
-  if (visible.flow && record.family == AF_INET6) {
-    // Either all carry the mark by which the filter knows them, or none its own.
-    const bool mark_is_seen = is_on(record, SOL_SOCKET, kSoRcvmark);
-    lose("flow label", raw ? (mark_is_seen ? count : 0) : lost.flow,
-         " datagrams carry another flow label", kModule);
+  if (visible.flow && !raw) {
+    lose("flow label", lost.flow, " datagrams carry another flow label", kRaw);
   }
   lose("IP options", lost.options, " datagrams had options or extension headers",
        raw ? kModule : "run with CAP_NET_RAW");
-  constexpr const char* kRaw = "run with CAP_NET_RAW, or load the kernel module";
   lose("mark", lost.mark, " datagrams had a firewall mark", raw ? kModule : kRaw);
   // Others are passed over by the offset alone.
   if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
@@ -294,7 +306,8 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   target.family = record.family;
   target.protocol = record.protocol;
   target.interface_matters = visible.interface;
-  target.flow_matters = visible.flow && !is_on(record, SOL_SOCKET, kSoRcvmark);
+  target.fragment_matters = visible.fragment;
+  target.known_by = visible.unseen();
 
   Sender& sender = senders.acquire(target, fd);
   const bool raw = senders.raw();
@@ -304,23 +317,26 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   // is on (net/ipv4/ip_sockglue.c, ipv4_pktinfo_prepare, Linux 6.1).
   if (is_on(record, SOL_IP, IP_PKTINFO)) write_number(fd, SOL_IP, IP_PKTINFO, 1);
   if (is_on(record, SOL_IPV6, IPV6_RECVPKTINFO)) write_number(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
+  // Segments stay together only while it is on (net/ipv4/udp.c, udp_unexpected_gso).
+  if (visible.segments) write_number(fd, SOL_UDP, kUdpGro, 1);
   target.port = bind_private_port(fd, record.family);
   sender.aim(target);
 
   Counts lost;
   std::vector<std::uint16_t> unknown;
   const OneProcessor one_processor;
-  Filler filler(fd, sender);
+  Filler filler(fd, sender, target.known_by == KnownBy::itself);
   const Owners owners(visible.interface);
   for (std::size_t offset = 0;;) {
     const ByteView message = state.receive_queue.next(offset);
     if (message.empty()) break;
     const Datagram datagram = decode_datagram(message, unknown);
     const ByteView payload = datagram.payload;
-    // What UDP_GRO had put together goes out in its segments.
-    const std::size_t segment = datagram.gso_size.value_or(0) != 0
-                                    ? *datagram.gso_size
-                                    : std::max<std::size_t>(payload.size(), 1);
+    // What UDP_GRO had put together goes out in its segments where need be.
+    const std::size_t gso_size = datagram.gso_size.value_or(0);
+    const bool whole = gso_size == 0 || gso_size >= payload.size() ||
+                       (visible.segments && sender.takes_segments(datagram));
+    const std::size_t segment = whole ? std::max<std::size_t>(payload.size(), 1) : gso_size;
     std::size_t done = 0;
     do {
       const Kept kept =
@@ -333,7 +349,7 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
         lost.mark += kept.mark ? 0 : 1;
         lost.flow += datagram.flow_label ? 1 : 0;
         lost.segments += segment < payload.size() ? 1 : 0;
-        lost.fragment += datagram.frag_size && visible.fragment ? 1 : 0;
+        lost.fragment += kept.fragment ? 0 : 1;
         lost.priority += kept.priority ? 0 : 1;
         lost.peeked += datagram.peeked && payload.empty() ? 1 : 0;
         const bool moved = visible.interface && datagram.ifindex && datagram.destination &&

@@ -53,8 +53,10 @@ std::vector<Loss> userspace_limits() {
                       "without raw sockets, that of multicast and broadcast datagrams becomes the "
                       "loopback address",
                       "run with CAP_NET_RAW"});
-    limits.push_back({"IP options, extension headers, firewall mark, priority of queued datagrams",
-                      "without raw sockets they cannot be sent along", "run with CAP_NET_RAW"});
+    limits.push_back(
+        {"IP options, extension headers, flow label, firewall mark, priority, fragment "
+         "and segment size of queued datagrams",
+         "without raw sockets they cannot be sent along", "run with CAP_NET_RAW"});
   }
   if (!may_administer()) {
     limits.push_back({"buffer size",
@@ -87,9 +89,11 @@ std::vector<Loss> userspace_limits() {
                     kModule});
   limits.push_back(
       {"original destination port", "datagrams that come back carry another", kModule});
-  limits.push_back({"segment size (UDP_GRO), fragment size (IP_RECVFRAGSIZE)",
-                    "datagrams that come back have none", kModule});
-  limits.push_back({"recorded routes and timestamps in IPv4 options",
+  limits.push_back({"segment size (UDP_GRO)",
+                    "only datagrams to an address of this machine from a port that is free come "
+                    "back whole, others in their segments",
+                    kModule});
+  limits.push_back({"timestamps and recorded routes through this machine in IPv4 options",
                     "the kernel would write into them again: such options are left out", kModule});
   limits.push_back(
       {"source 0.0.0.0", "the kernel gives such a datagram an address of its own", kModule});

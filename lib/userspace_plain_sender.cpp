@@ -87,6 +87,7 @@ Kept PlainSender::add(const Datagram& datagram, ByteView payload) {
   kept.options = datagram.ip_options.empty();
   kept.mark = datagram.mark.value_or(0) == 0;
   kept.priority = datagram.priority.value_or(0) == 0;
+  kept.fragment = !target_.fragment_matters || !datagram.frag_size;
   destination.port = target_.port;
   const int fd = sender_for(source, kept.source);
 

@@ -9,18 +9,23 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <span>
+#include <utility>
 
 #include "control_message.hpp"
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
 #include "userspace_engine.hpp"
+#include "userspace_segments.hpp"
 #include "userspace_senders.hpp"
 
 namespace udpcr {
 namespace {
 
 constexpr std::size_t kBatchBytes = std::size_t{1} << 20U;
+// IPv6 header, fragment header and the 8 bytes that a fragment has at least.
+constexpr std::uint16_t kLeastFragment = 56;
 
 bool is_link_local(const Address& address) noexcept {
   return address.family == AF_INET6 && address.bytes[0] == 0xfe &&
@@ -37,6 +42,14 @@ unsigned mtu_of(unsigned interface) {
   return static_cast<unsigned>(request.ifr_mtu);
 }
 
+void admit(int fd, std::span<sock_filter> code) {
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
+    fail("attach a filter to the socket that is being restored", errno,
+         "raise net.core.optmem_max");
+  }
+}
+
 class RawSender final : public Sender {
  public:
   explicit RawSender(const SendTarget& target) : Sender(target) {
@@ -46,15 +59,17 @@ class RawSender final : public Sender {
     }
     mark_.ipv4_id = static_cast<std::uint16_t>(random[0] | 1U);
     mark_.flow_label = 0x10000U | random[1];
-    mark_.socket = std::uint32_t{mark_.ipv4_id} << 16U | random[1];
   }
 
   [[nodiscard]] bool reusable() const noexcept override { return joined_.empty(); }
 
   [[nodiscard]] bool has_room_for(const Datagram& datagram) const override {
-    return packets_.empty() ||
-           (packets_.size() < kMost && bytes_ < kBatchBytes && family_ == family_of(datagram));
+    if (packets_.empty() && !whole_) return true;
+    return !whole_ && !next_ && target_.known_by != KnownBy::itself && packets_.size() < kMost &&
+           bytes_ < kBatchBytes && family_ == family_of(datagram);
   }
+
+  bool takes_segments(const Datagram& datagram) override;
 
   Kept add(const Datagram& datagram, ByteView payload) override;
   [[nodiscard]] bool fragmented() const noexcept override { return fragmented_; }
@@ -89,6 +104,11 @@ class RawSender final : public Sender {
   std::vector<Packet> packets_;
   std::size_t bytes_ = 0;
   bool fragmented_ = false;
+  // Waits to be sent in segments, by this socket.
+  UniqueFd next_;  // for the datagram that add() takes next
+  std::optional<std::pair<Datagram, UniqueFd>> whole_;
+  std::uint16_t last_port_ = 0;  // of the sender of the datagram added last
+  std::size_t last_size_ = 0;    // of its payload
   std::map<unsigned, unsigned> mtus_;
   std::set<std::pair<std::string, unsigned>> joined_;
 };
@@ -167,13 +187,35 @@ unsigned RawSender::choose_way(const Datagram& datagram, PacketPlan& plan, Kept&
   return 0;
 }
 
+bool RawSender::takes_segments(const Datagram& datagram) {
+  // The socket writes the IP header: nothing in it can be ours.
+  const bool possible =
+      target_.known_by != KnownBy::header && target_.protocol == IPPROTO_UDP && datagram.source &&
+      datagram.source->port != 0 && !datagram.source->is_wildcard() && datagram.destination &&
+      datagram.destination->family == datagram.source->family && datagram.ip_options.empty() &&
+      datagram.flow_label.value_or(0) == 0 && datagram.ttl.value_or(64) != 0 &&
+      routes_.reach(*datagram.destination) == Reach::local;
+  if (!possible) return false;
+  next_ = open_segment_socket(datagram);
+  return static_cast<bool>(next_);
+}
+
 Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   Kept kept;
   family_ = family_of(datagram);
+  if (next_) {
+    last_port_ = datagram.source->port;
+    last_size_ = payload.size();
+    fragmented_ = false;
+    whole_.emplace(datagram, std::move(next_));
+    return kept;
+  }
   PacketPlan plan;
   plan.protocol = static_cast<std::uint8_t>(target_.protocol);
   plan.mark = mark_;
-  if (target_.flow_matters) plan.mark.flow_label = datagram.flow_label.value_or(0);
+  if (target_.known_by != KnownBy::header) {
+    plan.mark.flow_label = datagram.flow_label.value_or(0);
+  }
   plan.tos = datagram.tos.value_or(0);
   plan.ttl = datagram.ttl.value_or(64);
   plan.source = datagram.source.value_or(loopback_address(family_));
@@ -187,19 +229,23 @@ Kept RawSender::add(const Datagram& datagram, ByteView payload) {
   Packet packet;
   packet.interface = choose_way(datagram, plan, kept);
   plan.mtu = mtu(packet.interface == 0 ? kLoopback : packet.interface);
+  if (target_.fragment_matters && datagram.frag_size) {
+    kept.fragment = *datagram.frag_size >= kLeastFragment && *datagram.frag_size <= plan.mtu;
+    if (kept.fragment) plan.mtu = *datagram.frag_size;
+  }
   plan.options = datagram.ip_options;
   plan.next_header = datagram.next_header.value_or(0);
   // Both travel over loopback with the packet.
-  kept.mark = !target_.flow_matters || datagram.mark.value_or(0) == 0;
-  if (kept.mark) packet.mark = datagram.mark.value_or(0);
+  packet.mark = datagram.mark.value_or(0);
   packet.priority = datagram.priority.value_or(0);
-  kept.options = can_send(plan, payload.size());
-  if (!kept.options) plan.options = {};
+  kept.options = fit_options(plan, payload.size());
   Address name = plan.destination;
   name.port = 0;  // raw sockets take a protocol number there (net/ipv6/raw.c)
   packet.name = name.to_sockaddr(packet.name_size);
   std::vector<Bytes> parts = make_packets(plan, payload);
   fragmented_ = parts.size() > 1;
+  last_port_ = plan.source.port;
+  last_size_ = payload.size();
   for (Bytes& part : parts) {
     bytes_ += part.size();
     packet.bytes = std::move(part);
@@ -223,9 +269,12 @@ void RawSender::say(const Packet& packet, ControlMessages& control) const {
 }
 
 int RawSender::flush() {
+  if (whole_) {
+    const auto [datagram, fd] = *std::exchange(whole_, std::nullopt);
+    return send_segments(fd.get(), datagram, target_.port);
+  }
   if (packets_.empty()) return 0;
   const int fd = socket_for(family_);
-  write_number(fd, SOL_SOCKET, SO_MARK, target_.flow_matters ? static_cast<int>(mark_.socket) : 0);
   const std::size_t count = packets_.size();
   std::vector<mmsghdr> messages(count);
   std::vector<iovec> vectors(count);
@@ -258,25 +307,37 @@ int RawSender::flush() {
 
 void RawSender::admit_only_mine(int fd) const {
   constexpr std::uint32_t kIpHeader = static_cast<std::uint32_t>(SKF_NET_OFF);
-  sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kIpHeader),
-      BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 2),
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIpHeader + 4),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.ipv4_id, 3, 4),
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, target_.flow_matters
-                                             ? static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)
-                                             : kIpHeader),
-      BPF_STMT(BPF_ALU | BPF_AND | BPF_K, target_.flow_matters ? 0xffffffffU : 0xfffffU),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, target_.flow_matters ? mark_.socket : mark_.flow_label, 0,
-               1),
-      BPF_STMT(BPF_RET | BPF_K, 0xffffffffU),
-      BPF_STMT(BPF_RET | BPF_K, 0),
-  };
-  const sock_fprog program{std::size(code), code};
-  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
-    fail("attach a filter to the socket that is being restored", errno,
-         "raise net.core.optmem_max");
+  constexpr sock_filter kAdmit = BPF_STMT(BPF_RET | BPF_K, 0xffffffffU);
+  constexpr sock_filter kDrop = BPF_STMT(BPF_RET | BPF_K, 0);
+  switch (target_.known_by) {
+    case KnownBy::header: {
+      sock_filter code[] = {
+          BPF_STMT(BPF_LD | BPF_B | BPF_ABS, kIpHeader),
+          BPF_STMT(BPF_ALU | BPF_RSH | BPF_K, 4),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 4, 0, 2),
+          BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIpHeader + 4),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.ipv4_id, 3, 4),
+          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kIpHeader),
+          BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xfffffU),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark_.flow_label, 0, 1),
+          kAdmit,
+          kDrop,
+      };
+      return admit(fd, code);
+    }
+    case KnownBy::itself: {
+      // The data begin with the UDP header.  UDP-Lite has no length there.
+      const auto size = static_cast<std::uint32_t>(last_size_ + 8);
+      sock_filter code[] = {
+          BPF_STMT(BPF_LD | BPF_W | BPF_LEN, 0),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, size, 0, 3),
+          BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 0),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, last_port_, 0, 1),
+          kAdmit,
+          kDrop,
+      };
+      return admit(fd, code);
+    }
   }
 }
 

@@ -23,6 +23,14 @@ struct Kept {
   bool options = true;  // of the IP header, extension headers
   bool mark = true;
   bool priority = true;
+  bool fragment = true;  // size of the largest fragment
+};
+
+// By what the socket's filter knows our datagrams: something that the program
+// cannot see.
+enum class KnownBy : std::uint8_t {
+  header,  // IPv4 identification, IPv6 flow label
+  itself,  // its sender's port and length: one datagram at a time
 };
 
 struct SendTarget {
@@ -30,7 +38,8 @@ struct SendTarget {
   int protocol = IPPROTO_UDP;
   std::uint16_t port = 0;          // of any address of this machine
   bool interface_matters = false;  // the program can see the arrival interface
-  bool flow_matters = false;       // and the flow label, but not the mark
+  bool fragment_matters = false;   // and the size of fragments
+  KnownBy known_by = KnownBy::header;
 };
 
 // Datagrams are collected by add() and go out, in order, with flush(): at most
@@ -42,6 +51,8 @@ class Sender {
   virtual ~Sender() = default;
   // False: flush() must come first.
   [[nodiscard]] virtual bool has_room_for(const Datagram& datagram) const = 0;
+  // Whether add() takes a datagram that UDP_GRO had put together as it is.
+  virtual bool takes_segments(const Datagram& /*datagram*/) { return false; }
   // `payload`: of this datagram, or one segment of it.
   virtual Kept add(const Datagram& datagram, ByteView payload) = 0;
   // True when the datagram added last goes out in fragments.
@@ -51,7 +62,7 @@ class Sender {
   void aim(const SendTarget& target) noexcept { target_ = target; }
   // False: it holds what must not be held longer than one restore takes.
   [[nodiscard]] virtual bool reusable() const noexcept { return false; }
-  // Lets nothing but this sender's datagrams into `fd`.
+  // Lets nothing but this sender's datagrams into `fd`; before each flush().
   virtual void admit_only_mine(int fd) const = 0;
 
  protected:

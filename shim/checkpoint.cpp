@@ -75,8 +75,9 @@ class Sender {
     // Closed behind our back, it may be another one.
     const bool is_known =
         slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
-    const uint32_t flags = is_known ? slot->flags.load(std::memory_order_relaxed) : 0;
-    entries[count_] = {fd, flags & kFdWireFlags, status.st_ino};
+    const uint32_t flags =
+        is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags : wire::kFdUnseen;
+    entries[count_] = {fd, flags, status.st_ino};
     fds[count_++] = fd;
     return count_ == wire::kFdsPerPart ? send_part(false) : 0;
   }
@@ -143,7 +144,18 @@ void say_that_there_is_none(void*) {
            session::has_failed()
                ? "no checkpoint is made: this program has no keeper, it could not be started; "
                  "start the program with `udpcr run -- PROGRAM`"
-               : "nothing to checkpoint: the program has no UDP socket open");
+               : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
+                 "sees; `udpcr check -- PROGRAM` tells whether there are others");
+}
+
+// Not on the handler's own stack, which may be in use by whom we share it with.
+[[gnu::noinline]] void say_whose_memory_it_is() {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
 }
 
 struct Share {
@@ -208,10 +220,14 @@ void take_part(uint32_t epoch) {
 }
 
 void request() {
+<<<<<<< HEAD
   if (!is_own_process()) {
     handler_stack::run(say_whose_child_it_is, nullptr);
     return;
   }
+=======
+  if (!is_own_process()) return say_whose_memory_it_is();
+>>>>>>> sig
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     handler_stack::run(say_that_there_is_none, nullptr);

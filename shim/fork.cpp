@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "recorded_options.h"
 #include "session.h"
+#include "signal_thread.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -15,7 +16,11 @@ namespace udpcr {
 
 namespace {
 
+<<<<<<< HEAD
 void renew() {
+=======
+void become_child() {
+>>>>>>> sig
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
@@ -39,9 +44,18 @@ void renew() {
 }  // namespace
 
 void begin_child() {
+<<<<<<< HEAD
   renew();
+=======
+  become_child();
+>>>>>>> sig
   // What waited in the kernel is not the child's.
   signals::let_go_if_read();
+}
+
+void begin_raw_child() {
+  signals::find_thread_id();
+  begin_child();
 }
 
 void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }

@@ -64,6 +64,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl)                  \
   X(fcntl64)                \
   X(fexecve)                \
+  X(kill)                   \
   X(longjmp)                \
   X(nanosleep)              \
   X(pause)                  \
@@ -76,8 +77,10 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(prlimit64)              \
   X(pselect)                \
   X(pthread_create)         \
+  X(pthread_kill)           \
   X(pthread_sigmask)        \
   X(pthread_sigqueue)       \
+  X(raise)                  \
   X(setegid)                \
   X(seteuid)                \
   X(setgid)                 \
@@ -98,6 +101,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(signalfd)               \
   X(sigpending)             \
   X(sigprocmask)            \
+  X(sigqueue)               \
   X(sigrelse)               \
   X(sigset)                 \
   X(sigsuspend)             \

@@ -8,6 +8,7 @@
 #include "fork.h"
 #include "libc.h"
 #include "log.h"
+#include "main_program.h"
 #include "session.h"
 #include "settings.h"
 #include "signals.h"
@@ -45,6 +46,7 @@ __attribute__((constructor)) void start(int argc, char** argv, char** environmen
   remember_process();
   if (settings.log_file[0] != '\0') open_log_file(settings.log_file);
   for (size_t i = 0; i < complaints.count; ++i) log_line(LogLevel::warn, complaints.lines[i]);
+  say_what_is_not_seen();
   signals::install(settings.signal, settings.signal_chain);
   watch_forks();
   session::begin(settings, argc, argv);

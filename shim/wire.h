@@ -114,7 +114,8 @@ constexpr uint32_t kFdBoundPort = 1U << 2;     // with a port that is not 0
 constexpr uint32_t kFdBoundAddress = 1U << 3;  // with an address that is not the wildcard
 constexpr uint32_t kFdCloexec = 1U << 4;       // as far as seen
 // Of restored sockets alone.
-constexpr uint32_t kFdAsync = 1U << 5;  // O_ASYNC, which must be set at its own number
+constexpr uint32_t kFdAsync = 1U << 5;   // O_ASYNC, which must be set at its own number
+constexpr uint32_t kFdUnseen = 1U << 6;  // came by a call that is not interposed
 
 struct FdEntry {
   int32_t fd;

@@ -11,6 +11,8 @@
 #include <udpcr/udpcr.hpp>
 
 #include "module_client.hpp"
+#include "program_check.hpp"
+#include "program_file.hpp"
 
 namespace udpcr {
 namespace {
@@ -37,17 +39,52 @@ UseEngine choice_of(const char* wanted) {
   return UseEngine::automatic;
 }
 
+const char* heading(Finding::Kind kind) {
+  switch (kind) {
+    case Finding::Kind::not_run:
+      return "not executable";
+    case Finding::Kind::not_loaded:
+      return "shim not loaded";
+    case Finding::Kind::unseen:
+      return "not seen";
+    case Finding::Kind::note:
+      break;
+  }
+  return "note";
+}
+
+int check_one(const char* name) {
+  const ProgramCheck check = check_program(name, find_shim());
+  const char* lead = "program: ";
+  for (const std::string& file : check.files) {
+    std::printf("%s%s\n", lead, file.c_str());
+    lead = "run by: ";
+  }
+  for (const Finding& finding : check.findings) {
+    std::printf("%s: %s\n", heading(finding.kind), finding.what.c_str());
+    if (!finding.remedy.empty()) std::printf("    %s\n", finding.remedy.c_str());
+  }
+  const bool works = check.works();
+  std::puts(works ? "works: yes, as far as its files tell" : "works: no");
+  return works ? 0 : 1;
+}
+
 }  // namespace
 
 int check_main(int argc, char** argv) {
-  if (argc > 1) {
-    const bool help = std::strcmp(argv[1], "--help") == 0;
-    std::fprintf(
-        help ? stdout : stderr,
-        "usage: udpcr check\n"
-        "Says which engine would be used here, and what it could not keep for this user.\n");
+  const bool help = argc > 1 && std::strcmp(argv[1], "--help") == 0;
+  int program = 1;
+  if (argc > 1 && std::strcmp(argv[1], "--") == 0) ++program;
+  if (help || (argc > 1 && (program == argc || (program == 1 && argv[1][0] == '-')))) {
+    std::fputs(
+        "usage: udpcr check [[--] PROGRAM [ARGUMENT...]]\n\n"
+        "Without PROGRAM: which engine would be used here, and what it could not keep for this\n"
+        "user.  With it: whether PROGRAM works under udpcr, as far as its files tell, what does\n"
+        "not, and the remedies; the status is 1 when it does not work.\n",
+        help ? stdout : stderr);
     return help ? 0 : 125;
   }
+  if (argc > 1) return check_one(argv[program]);
   const char* const wanted = std::getenv("UDPCR_ENGINE");
   utsname kernel{};
   ::uname(&kernel);

@@ -21,7 +21,7 @@ constexpr Command kCommands[] = {
     {"list", udpcr::list_main, "list the UDP sockets of this network namespace"},
     {"show", udpcr::tool::show_main, "print an image"},
     {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
-    {"check", udpcr::check_main, "tell what can be kept on this machine"},
+    {"check", udpcr::check_main, "tell what can be kept here, or whether a program works"},
     {"keeper", udpcr::keeper::keeper_main, nullptr},
 };
 

@@ -13,6 +13,8 @@
 
 #include "commands.hpp"
 #include "keeper_start.h"
+#include "program_check.hpp"
+#include "program_file.hpp"
 #include "settings.h"
 #include "wire.h"
 
@@ -77,41 +79,54 @@ const Option* find_option(const std::string& name) {
   return nullptr;
 }
 
-// The file that execvp would take; empty when there is none.
-std::string find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return access(name.c_str(), F_OK) == 0 ? name : "";
-  const char* path = std::getenv("PATH");
-  std::string folders = path == nullptr ? "/bin:/usr/bin" : path;
-  folders += ':';
-  std::string found;
-  for (std::size_t start = 0; start < folders.size();) {
-    const std::size_t end = folders.find(':', start);
-    const std::string folder = folders.substr(start, end - start);
-    std::string file = (folder.empty() ? "." : folder) + "/" + name;
-    if (access(file.c_str(), X_OK) == 0 && !std::filesystem::is_directory(file)) return file;
-    if (found.empty() && access(file.c_str(), F_OK) == 0) found = file;
-    start = end + 1;
-  }
-  return found;
-}
-
-// The shim stands beside the tool, as built and as installed.
-std::string find_shim(const std::filesystem::path& tool) {
-  for (const std::filesystem::path& candidate :
-       {tool.parent_path() / "../lib/libudpcr_shim.so",
-        std::filesystem::path(UDPCR_LIBDIR "/libudpcr_shim.so")}) {
-    std::error_code error;
-    const std::filesystem::path shim = std::filesystem::canonical(candidate, error);
-    if (!error) return shim;
-  }
-  return {};
-}
-
 void preload(const std::string& shim) {
   const char* others = std::getenv("LD_PRELOAD");
   const std::string value =
       others == nullptr || *others == '\0' ? shim : shim + ":" + std::string(others);
   setenv("LD_PRELOAD", value.c_str(), 1);
+}
+
+// What the shim would say were it in the program.
+void warn(const Settings& settings, const std::string& sentence) {
+  if (settings.log < LogLevel::warn) return;
+  const UniqueFd file(
+      settings.log_file[0] == '\0'
+          ? -1
+          : open(settings.log_file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600));
+  dprintf(file ? file.get() : STDERR_FILENO, "udpcr: warning: %s\n", sentence.c_str());
+}
+
+// False: the shim will not be in the program.
+bool tell_what_cannot_work(const std::string& file, const std::string& shim,
+                           const Settings& settings) {
+  const ProgramCheck check = check_program(file, shim);
+  for (const Finding& finding : check.findings) {
+    // What cannot be executed is said by exec; Go by the shim.
+    if (finding.kind != Finding::Kind::not_loaded) continue;
+    warn(settings, finding.what + "; the program runs without udpcr" +
+                       (finding.remedy.empty() ? "" : "; " + finding.remedy));
+    return false;
+  }
+  return true;
+}
+
+// "": the keeper has started, and the program will find it.
+std::string give_keeper(const std::string& tool, const Settings& settings) {
+  KeeperConnection connection{};
+  const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
+  if (problem.error_number != 0) {
+    return std::string("the keeper cannot start: ") + problem.step + ": " +
+           std::strerror(problem.error_number) +
+           "; without a keeper (LD_PRELOAD alone) the program would run, but could not be "
+           "checkpointed";
+  }
+  const std::string channel =
+      std::to_string(connection.channel) + "," + std::to_string(connection.page);
+  setenv("UDPCR_CHANNEL", channel.c_str(), 1);
+  // Both pass through exec; the shim closes them on the next.
+  fcntl(connection.channel, F_SETFD, 0);
+  fcntl(connection.page, F_SETFD, 0);
+  return {};
 }
 
 int run(const std::vector<char*>& program) {
@@ -123,28 +138,20 @@ int run(const std::vector<char*>& program) {
   read_settings(
       settings, environ, file.c_str(), [](const char*, void*) {}, nullptr);
   if (!settings.disabled) {
-    std::error_code error;
-    const std::filesystem::path tool = std::filesystem::read_symlink("/proc/self/exe", error);
-    const std::string shim = find_shim(tool);
+    const std::string shim = find_shim();
     if (shim.empty()) {
       return fail(kFailed, "libudpcr_shim.so is not where it was built or installed (" +
                                std::string(UDPCR_LIBDIR) + "); install udpcr anew");
     }
-    KeeperConnection connection{};
-    const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
-    if (problem.error_number != 0) {
-      return fail(kFailed, std::string("the keeper cannot start: ") + problem.step + ": " +
-                               std::strerror(problem.error_number) +
-                               "; without a keeper (LD_PRELOAD alone) the program would run, but "
-                               "could not be checkpointed");
+    // Without it a keeper would be waited for by nobody.  What the program
+    // starts finds the shim all the same.
+    if (tell_what_cannot_work(file, shim, settings)) {
+      std::error_code error;
+      const std::filesystem::path tool = std::filesystem::read_symlink("/proc/self/exe", error);
+      const std::string problem = give_keeper(tool, settings);
+      if (!problem.empty()) return fail(kFailed, problem);
     }
     preload(shim);
-    const std::string channel =
-        std::to_string(connection.channel) + "," + std::to_string(connection.page);
-    setenv("UDPCR_CHANNEL", channel.c_str(), 1);
-    // Both pass through exec; the shim closes them on the next.
-    fcntl(connection.channel, F_SETFD, 0);
-    fcntl(connection.page, F_SETFD, 0);
   }
   execv(file.c_str(), program.data());
   const int error_number = errno;

@@ -8,6 +8,7 @@
 #include <catch2/catch.hpp>
 #include <cstring>
 
+#include "kernel_numbers.hpp"
 #include "support.hpp"
 
 using namespace udpcr;
@@ -201,26 +202,54 @@ TEST_CASE("a full queue comes back whole and the buffer size is exact") {
   CHECK(payloads(read_some(restored.fd.get(), 1)) == std::vector<std::string>{"goes on"});
 }
 
-TEST_CASE("what UDP_GRO put together comes back") {
+TEST_CASE("what UDP_GRO put together comes back as one datagram") {
   const auto engine = engine_under_test();
-  Datagram together =
-      datagram(address("198.51.100.9", 9), address("10.9.0.1"), std::string(2500, 'g'));
+  const bool v4 = GENERATE(true, false);
+  const bool mark_seen = GENERATE(false, true);
+  Datagram together = datagram(address(v4 ? "198.51.100.9" : "2001:db8:5::9", 9),
+                               address(v4 ? "10.9.0.1" : "fd00:9::1"), std::string(2500, 'g'));
+  together.gso_size = 1000;
+  together.tos = 0x2e;
+  together.ttl = 17;
+  together.mark = 5;
+  const Datagram alone = datagram(*together.source, *together.destination, "alone");
+  SocketState state =
+      state_of(address(v4 ? "0.0.0.0" : "::", free_port()), {alone, together, together, alone});
+  state.record.options.push_back({SOL_UDP, UDP_GRO, Bytes{1, 0, 0, 0}});
+  if (mark_seen) state.record.options.push_back({SOL_SOCKET, kSoRcvmark, Bytes{1, 0, 0, 0}});
+  const Restored restored = engine->restore(state, {});
+  INFO(list(restored.losses));
+  CHECK(restored.losses.empty());
+  const auto after = decode_all(engine->capture(restored.fd.get(), {}).receive_queue);
+  REQUIRE(after.size() == 4);
+  CHECK(text(after[0].payload) == "alone");
+  CHECK(text(after[3].payload) == "alone");
+  for (std::size_t i = 1; i < 3; ++i) {
+    CHECK(after[i].payload == together.payload);
+    CHECK(after[i].source == together.source);
+    CHECK(after[i].gso_size == together.gso_size);
+    CHECK(after[i].tos == together.tos);
+    CHECK(after[i].ttl == together.ttl);
+    CHECK(after[i].mark == together.mark);
+  }
+}
+
+TEST_CASE("segments that cannot come back together come back in order, and it is named") {
+  if (with_module()) return;
+  const auto engine = engine_under_test();
+  // Its port is taken.
+  const UniqueFd sender = socket_at(address("10.9.0.1"));
+  Datagram together = datagram(local_of(sender.get()), address("10.9.0.1"), std::string(2500, 'g'));
   together.gso_size = 1000;
   SocketState state = state_of(address("0.0.0.0", free_port()), {together});
-  if (with_module()) {
-    // One datagram still, for a program that asks for such.
-    state.record.options.push_back({SOL_UDP, UDP_GRO, Bytes{1, 0, 0, 0}});
-  }
+  state.record.options.push_back({SOL_UDP, UDP_GRO, Bytes{1, 0, 0, 0}});
   const Restored restored = engine->restore(state, {});
+  CHECK(names(restored.losses, "segment size"));
   const auto seen = read_all(restored.fd.get());
-  if (with_module()) {
-    REQUIRE(seen.size() == 1);
-    CHECK(seen[0].payload.size() == 2500);
-    return;
-  }
   REQUIRE(seen.size() == 3);
   CHECK(seen[0].payload.size() == 1000);
   CHECK(seen[2].payload.size() == 500);
+  CHECK(seen[0].source == together.source);
 }
 
 TEST_CASE("a datagram whose source is 0.0.0.0 arrives, with its source or named") {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One column of the fidelity matrix, on this kernel.
 
-usage: fidelity_column.py COLUMN RESULTS [--modes MODE...] [--group GROUP] [--from FOLDER...]
+usage: fidelity_column.py COLUMN RESULTS [--modes [MODE...]] [--group GROUP] [--from FOLDER...]
 
 The program runs four times a mode, or two: `control` sets the state and says
 what the kernel tells of it; `blank` opens the same sockets without the state,
@@ -15,7 +15,7 @@ numbers, and those of other columns, which have left them in FOLDER, to here.
 Nothing may be lost in silence there either, and what both columns keep must
 be kept.
 
-RESULTS gets the cells, and the image.
+RESULTS gets the cells, and the image.  With no mode only images of others are restored.
 """
 
 import argparse
@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import fidelity_broken  # noqa: E402
 import fidelity_cells as cells  # noqa: E402
+import fidelity_mapped  # noqa: E402
 import fidelity_network as network  # noqa: E402
 from harness import BUILD, KEPT_IN_PART, Program, Skip, check, equal, installed, keepers, need_root, \
     only_image, show, until  # noqa: E402
@@ -114,7 +115,6 @@ class Column:
         answers = self.finish(second)
         until("the keeper's end", lambda: not keepers(), SECONDS)
         return answers[0], second.complaints()
-
 
     def abort(self, folder):
         """Status and complaints of a restart with UDPCR_ON_ERROR=abort."""
@@ -219,7 +219,7 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("column", choices=[*cells.COLUMNS, DEBUG])
     arguments.add_argument("results", type=Path)
-    arguments.add_argument("--modes", nargs="+", default=["adopt", "inherit"])
+    arguments.add_argument("--modes", nargs="*", default=["adopt", "inherit"])
     arguments.add_argument("--group", default="all")
     arguments.add_argument("--from", dest="sources", nargs="+", type=Path, default=[])
     given = arguments.parse_args()
@@ -236,7 +236,8 @@ def main():
     expected = cells.read_expected()
     all_well = True
 
-    all_well &= walk(column)
+    if given.modes:
+        all_well &= walk(column)
     control, absent, broken = column.uncheckpointed("control")
     blank, _, _ = column.uncheckpointed("blank")
     for row, why in broken.items():
@@ -272,11 +273,14 @@ def main():
         network.build_link_again()
         all_well &= Carried.restore(column, own, control, expected)
         if given.group in ("all", fidelity_broken.GROUP):
+            for cell in fidelity_mapped.run(column, "inherit", control):
+                found.append(cell)
+                all_well &= compare(cell, expected)
             all_well &= fidelity_broken.run(column, control)
     counts = {verdict: sum(cell.verdict == verdict for cell in found)
               for verdict in ("kept", "reported", "silent", "absent")}
     print(f"# {column.name}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
-    if given.group == "all":
+    if given.group == "all" and given.modes:
         cells.save(found, given.results / f"{column.name}.json")
     print("done")
     return 0 if all_well else 1

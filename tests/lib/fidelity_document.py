@@ -35,6 +35,10 @@ checkpointed, killed and restarted; then the restarted program asks the kernel, 
 * -: this kernel, or this user, cannot have the state.
 
 Where adopt and inherit differ, the cell says so. A loss without a word would fail the test.
+The rows of `map` are restored with `UDPCR_MAP`, with inherit; `tests/shim/map` shows it with adopt.
+Three things have no row, for no call of a program tells them: `SO_BUSY_POLL_BUDGET` (recorded: `tests/shim/untold_options`),
+the security label (named where it changes: `tests/engine/error_restore_test.cpp`), being in a BPF sockmap (refused by name
+with the module: `tests/module/record_test.cpp`).
 
 """
 

@@ -174,11 +174,15 @@ class Program:
               f"udpcr checkpoint ended with status {result.returncode}: {said}")
         return said
 
-    def state(self):
+    def status(self, field):
+        """The first word of a line of /proc/PID/status."""
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-            if line.startswith("State:"):
+            if line.startswith(f"{field}:"):
                 return line.split()[1]
         return "?"
+
+    def state(self):
+        return self.status("State")
 
     def stop(self):
         self.signal(signal.SIGSTOP)

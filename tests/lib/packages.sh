@@ -7,6 +7,10 @@ build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libn
                 libnl-genl-3-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
 test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
+# What tests/programs/NAME needs, beside test_packages: see fetch_program.sh.
+declare -A program_packages=(
+  [avahi]="avahi-daemon" [chronyd]="chrony" [java]="openjdk-17-jre-headless libecj-java"
+  [named]="bind9" [openvpn]="openvpn" [snmpd]="snmpd")
 vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
 module_packages=(make gcc libc6-dev libelf-dev dkms)
 kernel_style_packages=(perl sparse xz-utils)

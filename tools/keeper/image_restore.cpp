@@ -11,6 +11,7 @@
 
 #include "image_report.hpp"
 #include "restore_order.hpp"
+#include "unseen.hpp"
 
 namespace udpcr::keeper {
 
@@ -114,6 +115,14 @@ void ImageRestore::restore(std::size_t number, SocketRecord record, Engine& engi
     log_.warn(
         "not restored: a socket that was neither bound nor connected cannot be told "
         "apart; UDPCR_FDS=inherit brings it back");
+    complete_ = false;
+    return;
+  }
+  // Held for nobody, it would be in the way of the program's own.
+  if (settings_.fds == FdMode::adopt && has_unseen(socket.losses)) {
+    log_.warn("not restored: " + to_string(record.local) +
+              ": the program got it by a call that udpcr does not see; UDPCR_FDS=inherit brings "
+              "it back");
     complete_ = false;
     return;
   }

@@ -13,10 +13,12 @@
 #include <csignal>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "image_report.hpp"
 #include "interface_indices.hpp"
 #include "namespace_engine.hpp"
+#include "unseen.hpp"
 
 namespace udpcr::keeper {
 
@@ -65,7 +67,8 @@ class Work {
     capture();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
-      const std::string line = "nothing to checkpoint: the program has no UDP socket open";
+      const std::string line =
+          "nothing to checkpoint: the program has no UDP socket that udpcr has seen it open";
       log_.warn(line);
       return {Outcome::failed, line + "\n"};
     }
@@ -117,6 +120,7 @@ class Work {
                                "time; checkpoint again"});
     }
     image_.losses.insert(image_.losses.end(), gathered_.losses.begin(), gathered_.losses.end());
+    std::set<std::uint32_t> seen;  // sockets
     for (const Gathered::Member& member : gathered_.members) {
       ImageProcess process;
       process.pid = member.pid;
@@ -124,10 +128,27 @@ class Work {
         struct stat status {};
         if (fstat(sent.fd.get(), &status) != 0) continue;
         const std::uint32_t index = socket_index(status.st_ino, sent);
+        if ((sent.entry.flags & wire::kFdUnseen) == 0) seen.insert(index);
         const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
         process.fds.push_back({sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index});
       }
       image_.processes.push_back(std::move(process));
+    }
+    if (settings_.fds == FdMode::adopt) name_unseen(seen);
+  }
+
+  void name_unseen(const std::set<std::uint32_t>& seen) {
+    for (const ImageProcess& process : image_.processes) {
+      for (const ImageFd& fd : process.fds) {
+        std::vector<Loss>& losses = image_.sockets[fd.socket].losses;
+        if (seen.count(fd.socket) != 0 || has_unseen(losses)) continue;
+        losses.push_back(
+            {kUnseenLoss,
+             "fd " + std::to_string(fd.number) + " of process " + std::to_string(process.pid) +
+                 " came by a call that udpcr does not see (an inline system call, io_uring, "
+                 "SCM_RIGHTS), and so will its bind at the next start",
+             "start it with UDPCR_FDS=inherit, which brings it back at its old fd"});
+      }
     }
   }
 
