@@ -130,15 +130,6 @@ void say_that_it_has_ended(void*) {
            "on, restart it to have a keeper again");
 }
 
-void say_whose_child_it_is(void*) {
-  Line line;
-  line << "no checkpoint is made: process " << sys::getpid()
-       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
-                               : " shares the memory of its parent")
-       << "; send the signal to its parent";
-  log_line(LogLevel::warn, line);
-}
-
 void say_that_there_is_none(void*) {
   log_line(LogLevel::warn,
            session::has_failed()
@@ -220,14 +211,7 @@ void take_part(uint32_t epoch) {
 }
 
 void request() {
-<<<<<<< HEAD
-  if (!is_own_process()) {
-    handler_stack::run(say_whose_child_it_is, nullptr);
-    return;
-  }
-=======
   if (!is_own_process()) return say_whose_memory_it_is();
->>>>>>> sig
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     handler_stack::run(say_that_there_is_none, nullptr);

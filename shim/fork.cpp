@@ -16,11 +16,7 @@ namespace udpcr {
 
 namespace {
 
-<<<<<<< HEAD
-void renew() {
-=======
 void become_child() {
->>>>>>> sig
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
@@ -44,11 +40,7 @@ void become_child() {
 }  // namespace
 
 void begin_child() {
-<<<<<<< HEAD
-  renew();
-=======
   become_child();
->>>>>>> sig
   // What waited in the kernel is not the child's.
   signals::let_go_if_read();
 }
