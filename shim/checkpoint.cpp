@@ -20,6 +20,8 @@ namespace {
 // would take ten times as long.
 constexpr uint32_t kScanTo = 4096;
 constexpr int kPolledAtOnce = 256;
+// Flags that are true of all its fds.
+constexpr uint32_t kFdOfSocket = kFdWireFlags & ~wire::kFdCloexec;
 constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
@@ -75,8 +77,9 @@ class Sender {
     // Closed behind our back, it may be another one.
     const bool is_known =
         slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
-    const uint32_t flags =
-        is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags : wire::kFdUnseen;
+    uint32_t flags = is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags
+                              : fd_table.flags_of_forgotten(status.st_ino) & kFdOfSocket;
+    if (!is_known && flags == 0) flags = wire::kFdUnseen;
     entries[count_] = {fd, flags, status.st_ino};
     fds[count_++] = fd;
     return count_ == wire::kFdsPerPart ? send_part(false) : 0;
