@@ -39,7 +39,7 @@ class Keeper {
   void hello(Process& process, Packet& packet);
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
-  void answer_claim(Process& process, const Packet& packet);
+  void answer_claim(Process& process, Packet& packet);
   void read_client(Client& client);
   [[nodiscard]] bool is_here(pid_t pid) const;
   void forget_ended();
