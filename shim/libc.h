@@ -67,8 +67,8 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl)                  \
   X(fcntl64)                \
   X(fexecve)                \
-  X(kill)                   \
   X(initgroups)             \
+  X(kill)                   \
   X(longjmp)                \
   X(nanosleep)              \
   X(pause)                  \
