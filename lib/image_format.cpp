@@ -25,9 +25,18 @@ void serialize(Archive& archive, Loss& loss, unsigned /*version*/) {
   archive& loss.what& loss.why& loss.remedy;
 }
 
+void save(archive::Writer& writer, const ImageFd& fd, unsigned /*version*/) {
+  writer << fd.number << fd.flags << fd.socket << fd.name;
+}
+
+void load(archive::Reader& reader, ImageFd& fd, unsigned /*version*/) {
+  reader >> fd.number >> fd.flags >> fd.socket;
+  if (reader.goes_on()) reader >> fd.name;  // those of 0.1 may lack it
+}
+
 template <typename Archive>
-void serialize(Archive& archive, ImageFd& fd, unsigned /*version*/) {
-  archive& fd.number& fd.flags& fd.socket;
+void serialize(Archive& archive, ImageFd& fd, unsigned version) {
+  boost::serialization::split_free(archive, fd, version);
 }
 
 template <typename Archive>

@@ -5,8 +5,10 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #include "channel.h"
+#include "joined_groups.h"
 #include "log.h"
 #include "recorded_options.h"
 #include "replay.h"
@@ -53,6 +55,17 @@ struct Endpoint {
     return true;
   }
 
+  // bind(2) takes AF_UNSPEC for the IPv4 wildcard (net/ipv4/af_inet.c,
+  // __inet_bind, Linux 6.1).
+  static Endpoint to_bind(const sockaddr* address, socklen_t size, bool ipv6) {
+    sockaddr_in wildcard{};
+    if (ipv6 || address == nullptr || size < sizeof wildcard) return {address, size};
+    memcpy(&wildcard, address, sizeof wildcard);
+    if (wildcard.sin_family != AF_UNSPEC || wildcard.sin_addr.s_addr != 0) return {address, size};
+    wildcard.sin_family = AF_INET;
+    return {reinterpret_cast<const sockaddr*>(&wildcard), sizeof wildcard};
+  }
+
   // Connecting to the wildcard is connecting to loopback (net/ipv4/route.c,
   // net/ipv6/datagram.c, Linux 6.1).
   void name_loopback() {
@@ -72,6 +85,24 @@ bool is_same_place(const Endpoint& wanted, const uint8_t (&bytes)[16], uint32_t 
 }
 
 const wire::TableEntry& entry_at(uint32_t number) { return table->entry[number]; }
+
+// The socket of an fd that connect(2) may put another in the place of.
+struct Exchangeable {
+  uint64_t inode;
+  uint32_t entry;
+};
+constexpr size_t kMostExchangeable = 256;
+constinit Exchangeable exchangeable[kMostExchangeable] = {};
+constinit size_t exchangeable_used = 0;
+
+bool is_bound_alike(const wire::TableEntry& one, const wire::TableEntry& other) {
+  return one.family == other.family && one.protocol == other.protocol &&
+         one.local_port == other.local_port && one.actual_port == other.actual_port &&
+         ((one.flags ^ other.flags) & (wire::kFdBound | wire::kFdBoundAddress)) == 0 &&
+         memcmp(one.local_address, other.local_address, sizeof one.local_address) == 0 &&
+         memcmp(one.device, other.device, sizeof one.device) == 0 &&
+         one.netns_cookie == other.netns_cookie;
+}
 
 bool is_held(const wire::TableEntry& entry) {
   wire::EntryState state{};
@@ -95,6 +126,14 @@ class Fresh {
 
   // An entry that was closed behind our back is no socket of ours.
   [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
+
+  // Sending binds as well.
+  [[nodiscard]] bool has_a_port() const {
+    sockaddr_storage name{};
+    socklen_t size = sizeof name;
+    return syscall(SYS_getsockname, fd_, &name, &size) == 0 &&
+           Endpoint(reinterpret_cast<const sockaddr*>(&name), size).port != 0;
+  }
 
   [[nodiscard]] bool is_of_kind(const wire::TableEntry& entry) const {
     return entry.family == family_ && entry.protocol == protocol_ && is_in_namespace_of(entry);
@@ -133,45 +172,85 @@ class Fresh {
   }
 
   // `restored` becomes the socket of every fd that the fresh one had.
-  bool make_way_for(int restored, const wire::TableEntry& entry) {
+  bool make_way_for(int restored, uint32_t number) {
+    const wire::TableEntry& entry = entry_at(number);
     // As this run has asked.
     const int file_flags = sys::fcntl(fd_, F_GETFL);
     const bool async = (file_flags & O_ASYNC) != 0 || (entry.flags & wire::kFdAsync) != 0;
     sys::fcntl(restored, F_SETFL, file_flags & ~O_ASYNC);
     copy_owner(restored);
+    const bool exchanges = may_exchange(number);
+    const uint64_t inode = inode_of(restored);
+    joined_groups::forget(inode);
     replay::set_options_again(inode_, fd_, restored);
     replay::leave_epolls(inode_);
-    const uint64_t inode = inode_of(restored);
-    const uint32_t origin =
-        entry.flags & (wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress);
+    const uint32_t mask = wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress | kFdExchange;
+    const uint32_t marks = (entry.flags & mask) | kFdAdopted |
+                           (is_connected(restored) ? kFdConnected : 0) |
+                           (exchanges ? kFdExchange : 0);
     bool placed = false;
+    int refused = 0;
     const auto place = [&](int fd, FdSlot& slot) {
+      if (inode_of(fd) != inode_) return;  // closed meanwhile
       const int cloexec = sys::fcntl(fd, F_GETFD) == FD_CLOEXEC ? O_CLOEXEC : 0;
       // EBUSY: another thread is about to get this number (dup(2)).
       while (sys::dup3(restored, fd, cloexec) < 0) {
+        refused = errno;
         if (errno != EINTR && errno != EBUSY) return;
       }
       // The signal names the number at which it was asked for (F_SETSIG).
       if (async && !placed) sys::fcntl(fd, F_SETFL, file_flags | O_ASYNC);
       placed = true;
-      slot.flags.fetch_or(origin | kFdAdopted | (entry.peer_port != 0 ? kFdConnected : 0),
-                          std::memory_order_relaxed);
+      slot.flags.fetch_and(~mask, std::memory_order_relaxed);
+      slot.flags.fetch_or(marks, std::memory_order_relaxed);
       slot.inode.store(inode, std::memory_order_release);
     };
+    const uint64_t fresh = inode_;
     FdSlot* const slot = fd_table.find(fd_);
     if (slot != nullptr && (slot->flags.load(std::memory_order_relaxed) & kFdShared) == 0) {
       place(fd_, *slot);
     } else {
-      fd_table.each_of(inode_, place);
+      fd_table.each_of(fresh, place);
     }
-    replay::join_epolls(inode_);
-    replay::forget(inode_);
-    recorded_options::move(inode_, inode);
+    replay::join_epolls(fresh, inode);
+    if (exchanges) {
+      replay::keep_for(fresh, inode);
+      exchangeable[exchangeable_used++] = {inode, number};
+    } else {
+      replay::forget(fresh);
+    }
+    recorded_options::move(fresh, inode);
     sys::close(restored);
+    if (!placed && refused != 0) say_that_it_is_refused(refused);
     return placed;
   }
 
  private:
+  static bool is_connected(int fd) {
+    sockaddr_storage name{};
+    socklen_t size = sizeof name;
+    return syscall(SYS_getpeername, fd, &name, &size) == 0;
+  }
+
+  // Another one was bound alike and connected: connect(2) makes this one that.
+  static bool may_exchange(uint32_t number) {
+    const wire::TableEntry& entry = entry_at(number);
+    if (entry.peer_port != 0 || exchangeable_used == kMostExchangeable) return false;
+    for (uint32_t i = 0; i < table_entries; ++i) {
+      const wire::TableEntry& other = entry_at(i);
+      if (is_held(other) && other.peer_port != 0 && is_bound_alike(entry, other)) return true;
+    }
+    return false;
+  }
+
+  void say_that_it_is_refused(int error) const {
+    Line line;
+    line << "not restored: fd " << fd_ << " cannot be replaced (dup3): " << strerrordesc_np(error)
+         << "; if a seccomp filter of the program forbids it, it must allow dup3; the program goes "
+            "on with a fresh socket";
+    log_line(LogLevel::error, line);
+  }
+
   // Whom this run has told to be signalled, if anyone.
   void copy_owner(int restored) const {
     f_owner_ex owner{};
@@ -208,12 +287,64 @@ void give_up(int error) {
 // The keeper's word that this entry is no more to be had: the next, then.
 bool is_refusal(int error) { return error == EALREADY || error == ETIME || error == ENOENT; }
 
+// A program that has set its RLIMIT_NOFILE as low as it can could not receive
+// the socket that it gets in exchange.
+class Room {
+ public:
+  explicit Room(int fd) {
+    if (is_there(fd)) return;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &before_) != 0) return;
+    rlimit64 raised = before_;
+    raised.rlim_cur += 16;
+    if (raised.rlim_max < raised.rlim_cur) raised.rlim_max = raised.rlim_cur;
+    is_raised_ = syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, nullptr) == 0;
+    exists_ = is_raised_ && is_there(fd);
+  }
+  ~Room() {
+    if (is_raised_) syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before_, nullptr);
+  }
+  Room(const Room&) = delete;
+  Room& operator=(const Room&) = delete;
+
+  [[nodiscard]] bool exists() const { return exists_; }
+
+ private:
+  static bool is_there(int fd) {
+    const int probe = sys::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (probe >= 0) sys::close(probe);
+    return probe >= 0 || errno != EMFILE;
+  }
+
+  rlimit64 before_ = {};
+  bool is_raised_ = false;
+  bool exists_ = true;
+};
+
+// bind(2) alone does not connect.  A port that the kernel chose would be lost.
+void dissolve(int restored, const wire::TableEntry& entry) {
+  if (entry.peer_port == 0 || (entry.flags & wire::kFdBoundPort) == 0) return;
+  const sockaddr none{AF_UNSPEC, {}};
+  if (syscall(SYS_connect, restored, &none, sizeof none) != 0 || entry.device[0] == '\0') return;
+  // It takes the device off (net/ipv4/udp.c, __udp_disconnect, Linux 6.1).
+  sys::setsockopt(restored, SOL_SOCKET, SO_BINDTODEVICE, entry.device,
+                  static_cast<socklen_t>(strnlen(entry.device, sizeof entry.device)));
+}
+
 // The first entry that `fits`, in the order of the image: the same occurrence.
-template <typename Fits>
-bool adopt_first(Fresh& fresh, Fits fits) {
+// `arrived` is shown the socket before it takes its place.
+template <typename Fits, typename Arrived>
+bool adopt_first(Fresh& fresh, int fd, Fits fits, Arrived arrived) {
   for (uint32_t i = 0; i < table_entries && is_pending(); ++i) {
     const wire::TableEntry& entry = entry_at(i);
     if (!is_held(entry) || !fits(entry)) continue;
+    const Room room(fd);
+    if (!room.exists()) {
+      Line line;
+      line << "not restored: fd " << fd
+           << ": no fd is left to receive the restored socket; raise RLIMIT_NOFILE (ulimit -n)";
+      log_line(LogLevel::error, line);
+      return false;
+    }
     int restored = -1;
     const int error = channel::ask(wire::Type::claim, i, restored);
     if (is_refusal(error)) continue;
@@ -221,8 +352,12 @@ bool adopt_first(Fresh& fresh, Fits fits) {
       give_up(error);
       return false;
     }
-    const bool placed = fresh.make_way_for(restored, entry);
+    arrived(restored, entry);
+    const bool placed = fresh.make_way_for(restored, i);
     any_adopted.store(true, std::memory_order_relaxed);
+    // Its answer means that the keeper's own copy is closed, the port free.
+    int none = -1;
+    if (!placed) channel::ask(wire::Type::release, i, none);
     look_whether_any_is_left();
     return placed;
   }
@@ -265,18 +400,46 @@ bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
   if ((flags & wire::kFdOriginKnown) == 0) return false;
   if ((flags & (wire::kFdBound | kFdConnected)) != 0) return false;
   const Turn own_turn(turn);
-  const Endpoint wanted(address, size);
+  const Endpoint wanted = Endpoint::to_bind(address, size, (flags & kFdIpv6) != 0);
   Fresh fresh(fd, slot);
-  if (wanted.family == AF_UNSPEC || !fresh.is_sound()) return false;
+  if (wanted.family == AF_UNSPEC || !fresh.is_sound() || fresh.has_a_port()) return false;
   // A listener before the sockets that it has connected on the same port.
   for (const bool connected : {false, true}) {
     const auto fits = [&](const wire::TableEntry& entry) {
       return (entry.peer_port != 0) == connected && fresh.would_bind_as(entry, wanted);
     };
-    if (adopt_first(fresh, fits)) return true;
+    if (adopt_first(fresh, fd, fits, dissolve)) return true;
   }
   return false;
 }
+
+namespace {
+
+// What a listener was connected to in its earlier life is another socket,
+// bound alike: the two change places, and the next that is bound like this
+// one gets what this one was.
+bool exchange(int fd, FdSlot& slot, const Endpoint& peer) {
+  Exchangeable* own = nullptr;
+  const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
+  for (size_t i = 0; i < exchangeable_used; ++i) {
+    if (exchangeable[i].inode == inode) own = &exchangeable[i];
+  }
+  Fresh now(fd, slot);
+  if (own == nullptr || !now.is_sound()) return false;
+  const uint32_t number = own->entry;
+  const auto fits = [&](const wire::TableEntry& entry) {
+    return is_bound_alike(entry, entry_at(number)) && entry.peer_port == peer.port &&
+           is_same_place(peer, entry.peer_address, entry.peer_scope);
+  };
+  const auto give_back = [&](int, const wire::TableEntry&) {
+    int given = fd;
+    channel::ask(wire::Type::give_back, number, given);
+    *own = exchangeable[--exchangeable_used];
+  };
+  return adopt_first(now, fd, fits, give_back);
+}
+
+}  // namespace
 
 bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
   const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
@@ -284,26 +447,28 @@ bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
   if (peer.family == AF_UNSPEC) return false;
   peer.name_loopback();
   if ((flags & kFdAdopted) != 0) {
-    const KeepErrno keep;
-    return is_connected_to(fd, peer);
+    const Turn own_turn(turn);
+    return is_connected_to(fd, peer) ||
+           (is_pending() && (flags & kFdExchange) != 0 && exchange(fd, slot, peer));
   }
   if (!is_pending() || (flags & wire::kFdOriginKnown) == 0) return false;
   if ((flags & (wire::kFdBound | kFdConnected)) != 0) return false;
   const Turn own_turn(turn);
   Fresh fresh(fd, slot);
-  return fresh.is_sound() && adopt_first(fresh, [&](const wire::TableEntry& entry) {
-           return fresh.would_connect_as(entry, peer);
-         });
+  if (!fresh.is_sound() || fresh.has_a_port()) return false;
+  const auto fits = [&](const wire::TableEntry& entry) {
+    return fresh.would_connect_as(entry, peer);
+  };
+  return adopt_first(fresh, fd, fits, [](int, const wire::TableEntry&) {});
 }
 
 bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t size) {
-  const Endpoint wanted(address, size);
+  const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
+  const Endpoint wanted = Endpoint::to_bind(address, size, (flags & kFdIpv6) != 0);
   if (wanted.port == 0) return false;
   const Turn own_turn(turn);
   const Fresh fresh(fd, slot);
-  const uint16_t protocol = (slot.flags.load(std::memory_order_relaxed) & kFdUdpLite) != 0
-                                ? IPPROTO_UDPLITE
-                                : IPPROTO_UDP;
+  const uint16_t protocol = (flags & kFdUdpLite) != 0 ? IPPROTO_UDPLITE : IPPROTO_UDP;
   bool given_up = false;
   for (uint32_t i = 0; i < table_entries; ++i) {
     const wire::TableEntry& entry = entry_at(i);
@@ -321,8 +486,9 @@ bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t
   return given_up;
 }
 
-uint32_t bind_flags(const sockaddr* address, socklen_t size) {
-  const Endpoint endpoint(address, size);
+uint32_t bind_flags(const FdSlot& slot, const sockaddr* address, socklen_t size) {
+  const bool ipv6 = (slot.flags.load(std::memory_order_relaxed) & kFdIpv6) != 0;
+  const Endpoint endpoint = Endpoint::to_bind(address, size, ipv6);
   uint32_t flags = wire::kFdBound;
   if (endpoint.port != 0) flags |= wire::kFdBoundPort;
   if (!endpoint.is_wildcard()) flags |= wire::kFdBoundAddress;

@@ -33,7 +33,7 @@ bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
 bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t size);
 
 // What kFdBound* says of a bind(2) to this address.
-uint32_t bind_flags(const sockaddr* address, socklen_t size);
+uint32_t bind_flags(const FdSlot& slot, const sockaddr* address, socklen_t size);
 
 // In the child of fork.
 void reset_turn();

@@ -156,8 +156,8 @@ ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& ar
 int ask(wire::Type type, uint32_t entry, int& socket) {
   wire::ClaimMessage claim{{type, wire::kVersion}, entry};
   const iovec piece{&claim, sizeof claim};
+  const int unsent = send(&piece, 1, &socket, type == wire::Type::give_back ? 1 : 0);
   socket = -1;
-  const int unsent = send(&piece, 1, nullptr, 0);
   if (unsent != 0) return unsent;
   const int64_t deadline_ms = milliseconds_now() + kAnswerPatienceMs;
   for (;;) {

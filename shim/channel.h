@@ -35,8 +35,9 @@ ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& ar
                 int64_t deadline_ms);
 int64_t milliseconds_now();
 
-// claim or release: the keeper's answer, 0 or errno.  `socket`: the restored
-// socket or -1.  One thread at a time (Turn).
+// claim, release or give_back: the keeper's answer, 0 or errno.  `socket`: the
+// restored socket or -1; the one that is given back, and stays the caller's.
+// One thread at a time (Turn).
 int ask(wire::Type type, uint32_t entry, int& socket);
 
 // In the child of fork: a channel of its own.

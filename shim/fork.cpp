@@ -6,6 +6,7 @@
 #include "adopt.h"
 #include "channel.h"
 #include "checkpoint.h"
+#include "joined_groups.h"
 #include "recorded_options.h"
 #include "session.h"
 #include "signals.h"
@@ -24,6 +25,7 @@ void become_child() {
   // A thread that had its turn does not exist here.
   adopt::reset_turn();
   recorded_options::reset_turn();
+  joined_groups::reset_turn();
   session::begin_child();
   if (!channel::is_open()) return;
   channel::renew_after_fork();

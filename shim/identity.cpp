@@ -4,6 +4,8 @@
 #include <udpcr/image_header.h>
 
 #include "channel.h"
+#include "fd_table.h"
+#include "listen.h"
 #include "log.h"
 #include "sys.h"
 
@@ -49,17 +51,31 @@ void remember_identity(int argc, const char* const* argv) {
 
 int send_hello() {
   const bool has_stderr = stderr_is_the_same();
+  const listen::Activation activation = listen::activation();
   wire::HelloMessage hello{{wire::Type::hello, wire::kVersion},
                            has_stderr ? 1U : 0U,
                            executable_size,
                            arguments_size,
                            arguments_cut ? 1U : 0U,
                            executable_hash,
-                           arguments_hash};
-  const iovec pieces[] = {
-      {&hello, sizeof hello}, {executable, executable_size}, {arguments, arguments_size}};
-  const int fd = STDERR_FILENO;
-  return channel::send(pieces, 3, &fd, has_stderr ? 1 : 0);
+                           arguments_hash,
+                           activation.names_size,
+                           activation.count,
+                           listen::room_behind(activation.count),
+                           0,
+                           {}};
+  fd_table.each([&](int fd, FdSlot&) {
+    hello.live[hello.live_count++] = fd;
+    return hello.live_count < wire::kMostLive;
+  });
+  const iovec pieces[] = {{&hello, sizeof hello},
+                          {executable, executable_size},
+                          {arguments, arguments_size},
+                          {const_cast<char*>(activation.names), activation.names_size}};
+  int fds[wire::kMostLive + 1];
+  memcpy(fds, hello.live, hello.live_count * sizeof fds[0]);
+  fds[hello.live_count] = STDERR_FILENO;
+  return channel::send(pieces, 4, fds, hello.live_count + (has_stderr ? 1 : 0));
 }
 
 Standing image_standing(const Settings& settings) {

@@ -170,7 +170,7 @@ UDPCR_EXPORT void closefrom(int lowest) noexcept {
   }
   const udpcr::KeepErrno keep;
   const int result = close_around_ours(first, ~0U, [](unsigned from, unsigned to) {
-    return static_cast<int>(syscall(SYS_close_range, from, to, 0));
+    return static_cast<int>(udpcr::syscall(SYS_close_range, from, to, 0));
   });
   if (result == 0) return;
   // Before Linux 5.9.

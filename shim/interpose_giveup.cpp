@@ -2,6 +2,7 @@
 //
 // Calls by which a program gives up what its keeper needs (privileges, the
 // root folder, the right to start processes): the keeper is started before.
+#include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/syscall.h>
 
@@ -21,7 +22,7 @@ bool is_lower(int resource, rlim_t soft, rlim_t hard) {
   if (resource != RLIMIT_NPROC && resource != RLIMIT_NOFILE) return false;
   const udpcr::KeepErrno keep;
   rlimit64 now{};  // the kernel's on every architecture
-  if (syscall(SYS_prlimit64, 0, resource, nullptr, &now) != 0) return true;
+  if (udpcr::syscall(SYS_prlimit64, 0, resource, nullptr, &now) != 0) return true;
   return soft < now.rlim_cur || hard < now.rlim_max;
 }
 
@@ -41,6 +42,56 @@ int after_limit(int resource, int result) {
   return result;
 }
 
+void look_at_option(long option) {
+  switch (option) {
+    case PR_SET_SECCOMP:
+    case PR_SET_NO_NEW_PRIVS:
+    case PR_CAPBSET_DROP:
+    case PR_SET_SECUREBITS:
+      ensure_keeper();
+  }
+}
+
+// SYS_landlock_restrict_self, since Linux 5.13, of every architecture.
+constexpr long kLandlockRestrictSelf = 446;
+
+// Of a program that makes the call by its number (libseccomp, libcap).
+void look_at_call(long number, const long (&arguments)[6]) {
+  switch (number) {
+    case SYS_prctl:
+      return look_at_option(arguments[0]);
+    case SYS_seccomp:
+      if (arguments[0] != SECCOMP_GET_ACTION_AVAIL && arguments[0] != SECCOMP_GET_NOTIF_SIZES) {
+        ensure_keeper();
+      }
+      return;
+#ifdef SYS_setrlimit
+    case SYS_setrlimit:
+      return look_at_limit(static_cast<int>(arguments[0]),
+                           reinterpret_cast<const rlimit*>(arguments[1]));
+#endif
+    case SYS_prlimit64:
+      return look_at_limit_of(static_cast<pid_t>(arguments[0]), static_cast<int>(arguments[1]),
+                              reinterpret_cast<const rlimit64*>(arguments[2]));
+    case SYS_capset:
+    case SYS_chroot:
+    case SYS_pivot_root:
+    case SYS_setns:
+    case SYS_unshare:
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setfsuid:
+    case SYS_setfsgid:
+    case SYS_setgroups:
+    case kLandlockRestrictSelf:
+      ensure_keeper();
+  }
+}
+
 }  // namespace
 
 UDPCR_EXPORT int chroot(const char* path) noexcept {
@@ -48,9 +99,19 @@ UDPCR_EXPORT int chroot(const char* path) noexcept {
   return libc().chroot(path);
 }
 
+UDPCR_EXPORT int pivot_root(const char* root, const char* old) noexcept {
+  ensure_keeper();
+  return libc().pivot_root(root, old);
+}
+
 UDPCR_EXPORT int unshare(int flags) noexcept {
   ensure_keeper();
   return libc().unshare(flags);
+}
+
+UDPCR_EXPORT int setns(int fd, int kind) noexcept {
+  ensure_keeper();
+  return libc().setns(fd, kind);
 }
 
 UDPCR_EXPORT int setuid(uid_t user) noexcept {
@@ -93,6 +154,26 @@ UDPCR_EXPORT int setresgid(gid_t real, gid_t effective, gid_t saved) noexcept {
   return libc().setresgid(real, effective, saved);
 }
 
+UDPCR_EXPORT int setfsuid(uid_t user) noexcept {
+  ensure_keeper();
+  return libc().setfsuid(user);
+}
+
+UDPCR_EXPORT int setfsgid(gid_t group) noexcept {
+  ensure_keeper();
+  return libc().setfsgid(group);
+}
+
+UDPCR_EXPORT int setgroups(size_t count, const gid_t* groups) noexcept {
+  ensure_keeper();
+  return libc().setgroups(count, groups);
+}
+
+UDPCR_EXPORT int initgroups(const char* user, gid_t group) {
+  ensure_keeper();
+  return libc().initgroups(user, group);
+}
+
 UDPCR_EXPORT int capset(void* header, const void* data) noexcept {
   ensure_keeper();
   return libc().capset(header, data);
@@ -104,7 +185,7 @@ UDPCR_EXPORT int prctl(int option, ...) noexcept {
   unsigned long arguments[4];
   for (unsigned long& argument : arguments) argument = va_arg(rest, unsigned long);
   va_end(rest);
-  if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) ensure_keeper();
+  look_at_option(option);
   return libc().prctl(option, arguments[0], arguments[1], arguments[2], arguments[3]);
 }
 
@@ -128,4 +209,16 @@ UDPCR_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, const rlim
                            rlimit64* old) noexcept {
   look_at_limit_of(process, resource, limit);
   return after_limit(resource, libc().prlimit64(process, resource, limit, old));
+}
+
+// No cancellation point, and errno as the kernel's answer makes it, as in libc.
+UDPCR_EXPORT long syscall(long number, ...) noexcept {
+  va_list rest;
+  va_start(rest, number);
+  long arguments[6];
+  for (long& argument : arguments) argument = va_arg(rest, long);
+  va_end(rest);
+  look_at_call(number, arguments);
+  return libc().syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
+                        arguments[4], arguments[5]);
 }

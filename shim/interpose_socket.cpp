@@ -7,6 +7,7 @@
 #include "fd_table.h"
 #include "fork.h"
 #include "interpose.h"
+#include "joined_groups.h"
 #include "libc.h"
 #include "recorded_options.h"
 #include "replay.h"
@@ -29,11 +30,13 @@ bool makes_udp(int domain, int type, int protocol) {
          (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
 }
 
-// Until it is bound or connected, what is done to it is recorded.
+// Until no restored socket can take its place any more, what is done to it is
+// recorded.
 bool may_be_adopted(const FdSlot& slot) {
   constexpr uint32_t kMask =
       wire::kFdOriginKnown | wire::kFdBound | udpcr::kFdConnected | udpcr::kFdAdopted;
-  return (slot.flags.load(std::memory_order_relaxed) & kMask) == wire::kFdOriginKnown;
+  const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
+  return (flags & kMask) == wire::kFdOriginKnown || (flags & udpcr::kFdExchange) != 0;
 }
 
 // The child of vfork takes nothing: its fds are not those of the table.
@@ -57,6 +60,7 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
   const uint64_t inode = udpcr::inode_of(fd);
   // The number of a socket that is gone.
   if (adopt::is_pending()) replay::forget_socket(inode);
+  if (adopt::any_adopted.load(std::memory_order_relaxed)) udpcr::joined_groups::forget(inode);
   udpcr::recorded_options::forget(inode);
   fd_table.track(fd, inode,
                  wire::kFdOriginKnown | ((type & SOCK_CLOEXEC) != 0 ? wire::kFdCloexec : 0) |
@@ -71,12 +75,14 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
   if (slot == nullptr) return libc().bind(fd, address, size);
   const bool pending = adopt::is_pending() && may_adopt();
   if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
+  const int errno_before = errno;
   int result = libc().bind(fd, address, size);
   if (result < 0 && pending && errno == EADDRINUSE &&
       adopt::give_port_up(fd, *slot, address, size)) {
+    errno = errno_before;
     result = libc().bind(fd, address, size);
   }
-  if (result == 0) fd_table.change_socket_flags(fd, adopt::bind_flags(address, size), 0);
+  if (result == 0) fd_table.change_socket_flags(fd, adopt::bind_flags(*slot, address, size), 0);
   return result;
 }
 
@@ -97,22 +103,28 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
 UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                             socklen_t size) noexcept {
   udpcr::notice_copy();
-  const int result = libc().setsockopt(fd, level, name, value, size);
+  const int errno_before = errno;
+  int result = libc().setsockopt(fd, level, name, value, size);
   const FdSlot* slot = fd_table.find(fd);
   if (slot == nullptr && result == 0 && udpcr::recorded_options::concerns(level, name)) {
     slot = udpcr::find_or_track(fd);
   }
   if (slot == nullptr) return result;
+  const uint64_t inode = slot->inode.load(std::memory_order_relaxed);
+  if ((slot->flags.load(std::memory_order_relaxed) & udpcr::kFdAdopted) != 0) {
+    const int error = result == 0 ? 0 : errno;
+    if (udpcr::joined_groups::answer(inode, level, name, value, size, error) == 0) {
+      result = 0;
+      errno = errno_before;
+    }
+  }
   if (result == 0) {
-    const uint64_t inode = slot->inode.load(std::memory_order_relaxed);
     udpcr::recorded_options::note(inode, level, name, value, size);
     if (adopt::is_pending() && may_be_adopted(*slot)) {
       replay::record_option(inode, level, name, value, size);
     }
-    return 0;
   }
-  const bool adopted = (slot->flags.load(std::memory_order_relaxed) & udpcr::kFdAdopted) != 0;
-  return adopted && errno == EADDRINUSE && replay::is_membership(level, name) ? 0 : result;
+  return result;
 }
 
 UDPCR_EXPORT int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {

@@ -30,7 +30,7 @@ constinit Start starts[kStarts] = {};
 
 Start& take_start() {
   const udpcr::KeepErrno keep;
-  for (;; syscall(SYS_sched_yield)) {
+  for (;; udpcr::syscall(SYS_sched_yield)) {
     for (Start& start : starts) {
       if (!start.taken.exchange(true, std::memory_order_acquire)) return start;
     }

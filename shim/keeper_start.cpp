@@ -3,8 +3,10 @@
 
 #include <sched.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "anchor.h"
 #include "sys.h"
 #include "text.h"
 #include "wire.h"
@@ -55,8 +57,8 @@ bool passes_on(const char* entry) {
          !starts_with(entry, "UDPCR_");
 }
 
-// What both new processes work with.  They share our memory while we wait
-// (CLONE_VM and CLONE_VFORK), so it is also their answer.
+// What the new processes work with; in shared memory, so it is also their
+// answer.
 struct Birth {
   const char* tool;
   int channel;
@@ -65,6 +67,7 @@ struct Birth {
   unsigned char* keeper_stack_top;
   int error_number;  // 0: the keeper runs
   const char* step;
+  uint32_t done;  // an anchor has tried
 };
 
 void set_default_dispositions() {
@@ -100,15 +103,55 @@ int become_keeper(void* argument) {
   return 127;
 }
 
-// Runs in the process in between, whose end leaves the keeper without a
-// parent.  Exit signal 0: invisible to the program's SIGCHLD and wait().
-int beget_keeper(void* argument) {
-  auto& birth = *static_cast<Birth*>(argument);
-  if (clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, argument) < 0) {
+void beget_keeper(Birth& birth) {
+  if (clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, &birth) < 0) {
     birth.error_number = errno;
     birth.step = "no process for it";
   }
+}
+
+// Runs in the process in between, whose end leaves the keeper without a
+// parent.  Exit signal 0: invisible to the program's SIGCHLD and wait().
+int beget_and_end(void* argument) {
+  beget_keeper(*static_cast<Birth*>(argument));
   syscall(SYS_exit, 0);
+  return 0;
+}
+
+// 0 or errno.
+int beget_through_parentless(Birth& birth, unsigned char* stack_top) {
+  const int between = clone(beget_and_end, stack_top, CLONE_VM | CLONE_VFORK, &birth);
+  if (between < 0) return errno;
+  while (syscall(SYS_wait4, between, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
+  }
+  return 0;
+}
+
+// A process whose parent ends becomes the child of these.
+bool is_reaper() {
+  int subreaper = 0;
+  syscall(SYS_prctl, PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
+  return subreaper != 0 || sys::getpid() == 1;
+}
+
+// 0 or errno.
+int beget_through_anchor(Birth& birth) {
+  constexpr int kLookMs = 100;
+  const long anchor = syscall(SYS_clone, 0, 0, 0, 0, 0);
+  if (anchor < 0) return errno;
+  if (anchor == 0) {
+    beget_keeper(birth);
+    const bool failed = birth.error_number != 0;
+    __atomic_store_n(&birth.done, 1, __ATOMIC_RELEASE);
+    syscall(SYS_futex, &birth.done, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+    if (failed) syscall(SYS_exit_group, 0);
+    live_as_anchor();
+  }
+  while (__atomic_load_n(&birth.done, __ATOMIC_ACQUIRE) == 0) {
+    sys::futex_wait(&birth.done, 0, kLookMs);
+    if (syscall(SYS_wait4, anchor, nullptr, __WCLONE | WNOHANG, nullptr) == anchor) return ESRCH;
+  }
+  if (birth.error_number != 0) syscall(SYS_wait4, anchor, nullptr, __WCLONE, nullptr);
   return 0;
 }
 
@@ -120,7 +163,7 @@ size_t count_entries(const char* const* environment) {
 
 KeeperStartError failure(const char* step) { return {errno, step}; }
 
-// `memory`: two stacks, then room for the environment.
+// `memory`: two stacks, what is shared, then room for the environment.
 KeeperStartError give_birth(const char* tool, int channel, const char* const* environment,
                             unsigned char* memory) {
   Text<12> number;
@@ -130,24 +173,23 @@ KeeperStartError give_birth(const char* tool, int channel, const char* const* en
   char channel_argument[12];
   memcpy(channel_argument, number.c_str(), number.size() + 1);
 
-  Birth birth = {};
+  auto& birth = *reinterpret_cast<Birth*>(memory + 2 * kStackSize);
   birth.tool = tool;
   birth.channel = channel;
   birth.arguments[0] = name;
   birth.arguments[1] = keeper;
   birth.arguments[2] = channel_argument;
   birth.keeper_stack_top = memory + 2 * kStackSize;
-  birth.environment = reinterpret_cast<char**>(memory + 2 * kStackSize);
+  birth.environment = reinterpret_cast<char**>(&birth + 1);
   size_t kept = 0;
   for (const char* const* entry = environment; entry != nullptr && *entry != nullptr; ++entry) {
     if (passes_on(*entry)) birth.environment[kept++] = const_cast<char*>(*entry);
   }
 
   const BlockSignals blocked;
-  const int between = clone(beget_keeper, memory + kStackSize, CLONE_VM | CLONE_VFORK, &birth);
-  if (between < 0) return failure("no process for it");
-  while (syscall(SYS_wait4, between, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
-  }
+  const int error = is_reaper() ? beget_through_anchor(birth)
+                                : beget_through_parentless(birth, memory + kStackSize);
+  if (error != 0) return {error, "no process for it"};
   return {birth.error_number, birth.step};
 }
 
@@ -195,9 +237,10 @@ KeeperStartError start_keeper(const char* tool, const Settings& settings,
   Fd theirs(pair[1]);
   if (!ours.move_high() || !theirs.move_high()) return failure("no fd for its channel");
 
-  const size_t size = 2 * kStackSize + (count_entries(environment) + 1) * sizeof(char*);
+  const size_t size =
+      2 * kStackSize + sizeof(Birth) + (count_entries(environment) + 1) * sizeof(char*);
   void* const memory =
-      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+      mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return failure("no memory for its stack");
   const KeeperStartError problem =
       give_birth(tool, theirs.get(), environment, static_cast<unsigned char*>(memory));

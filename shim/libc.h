@@ -5,6 +5,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
@@ -28,6 +30,7 @@
 extern "C" {
 // In libc, but in none of its headers.
 int capset(void* header, const void* data) noexcept;
+int pivot_root(const char* root, const char* old) noexcept;
 __sighandler_t bsd_signal(int signal, __sighandler_t handler) noexcept;
 int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask,
                 size_t size);
@@ -64,10 +67,12 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl)                  \
   X(fcntl64)                \
   X(fexecve)                \
+  X(initgroups)             \
   X(kill)                   \
   X(longjmp)                \
   X(nanosleep)              \
   X(pause)                  \
+  X(pivot_root)             \
   X(popen)                  \
   X(posix_spawn)            \
   X(posix_spawnp)           \
@@ -83,7 +88,11 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(raise)                  \
   X(setegid)                \
   X(seteuid)                \
+  X(setfsgid)               \
+  X(setfsuid)               \
   X(setgid)                 \
+  X(setgroups)              \
+  X(setns)                  \
   X(setregid)               \
   X(setresgid)              \
   X(setresuid)              \
@@ -108,6 +117,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(sigtimedwait)           \
   X(socket)                 \
   X(ssignal)                \
+  X(syscall)                \
   X(system)                 \
   X(sysv_signal)            \
   X(thrd_create)            \

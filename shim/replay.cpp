@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "adopt.h"
+#include "fd_table.h"
+#include "joined_groups.h"
 #include "log.h"
 #include "sys.h"
 #include "turn.h"
@@ -100,7 +102,8 @@ int set_again(const Option& option, int fresh, int restored) {
     return 0;
   }
   const int error = errno;
-  if (error == EADDRINUSE && is_membership(option.level, option.name)) return 0;
+  // Detached since, from both.
+  if (option.name == SO_DETACH_FILTER && option.level == SOL_SOCKET) return 0;
   // IPV6_V6ONLY cannot be set once a socket is bound, SO_BINDTODEVICE not by
   // everyone: no matter where they are as they should be.
   return have_the_same(option.level, option.name, fresh, restored) ? 0 : error;
@@ -146,10 +149,13 @@ void forget_socket(uint64_t inode) {
 }
 
 void set_options_again(uint64_t inode, int fresh, int restored) {
+  const uint64_t restored_inode = inode_of(restored);
   for (size_t i = 0; i < options_used; ++i) {
     const Option& option = options[i];
     if (option.inode != inode) continue;
-    const int error = set_again(option, fresh, restored);
+    const int refused = set_again(option, fresh, restored);
+    const int error = joined_groups::answer(restored_inode, option.level, option.name, option.value,
+                                            option.size, refused);
     if (error == 0) continue;
     Line line;
     line << "fd " << fresh << ": socket option " << option.level << "/" << option.name
@@ -167,9 +173,10 @@ void leave_epolls(uint64_t inode) {
   }
 }
 
-void join_epolls(uint64_t inode) {
+void join_epolls(uint64_t inode, uint64_t restored) {
   for (size_t i = 0; i < epolls_used; ++i) {
-    if (epolls[i].inode != inode) continue;
+    // The number may be that of another file by now.
+    if (epolls[i].inode != inode || inode_of(epolls[i].fd) != restored) continue;
     const int result = static_cast<int>(
         syscall(SYS_epoll_ctl, epolls[i].epoll, EPOLL_CTL_ADD, epolls[i].fd, &epolls[i].event));
     // The program has closed one of the two meanwhile.
@@ -182,16 +189,13 @@ void join_epolls(uint64_t inode) {
   }
 }
 
-bool is_membership(int level, int name) {
-  if (level == IPPROTO_IP) {
-    return name == IP_ADD_MEMBERSHIP || name == IP_ADD_SOURCE_MEMBERSHIP ||
-           name == MCAST_JOIN_GROUP || name == MCAST_JOIN_SOURCE_GROUP;
+void keep_for(uint64_t fresh, uint64_t restored) {
+  for (size_t i = 0; i < options_used; ++i) {
+    if (options[i].inode == fresh) options[i].inode = restored;
   }
-  if (level == IPPROTO_IPV6) {
-    return name == IPV6_ADD_MEMBERSHIP || name == MCAST_JOIN_GROUP ||
-           name == MCAST_JOIN_SOURCE_GROUP;
+  for (size_t i = 0; i < epolls_used; ++i) {
+    if (epolls[i].inode == fresh) epolls[i].inode = restored;
   }
-  return false;
 }
 
 }  // namespace udpcr::replay

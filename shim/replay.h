@@ -22,11 +22,10 @@ void forget_socket(uint64_t inode);
 void set_options_again(uint64_t inode, int fresh, int restored);
 // Before and after the restored socket takes the fresh one's fds.
 void leave_epolls(uint64_t inode);
-void join_epolls(uint64_t inode);
+void join_epolls(uint64_t inode, uint64_t restored);
 void forget(uint64_t inode);
-
-// The restored socket has what the program asks for: joining a group a second
-// time is EADDRINUSE (ip(7)).
-bool is_membership(int level, int name);
+// What was done to `fresh` has been done to `restored`, which may have to make
+// way itself.
+void keep_for(uint64_t fresh, uint64_t restored);
 
 }  // namespace udpcr::replay

@@ -14,6 +14,7 @@
 #include "identity.h"
 #include "inherit.h"
 #include "keeper_start.h"
+#include "listen.h"
 #include "log.h"
 #include "sys.h"
 
@@ -73,7 +74,8 @@ void say_why_not(const KeeperStartError& problem, const char* path) {
       line << "install udpcr, or start the program with `udpcr run`";
       break;
     default:
-      line << "if its sandbox forbids it, start the program with `udpcr run`";
+      line << "if its sandbox forbids it, start the program with `udpcr run` or with a keeper "
+              "service (UDPCR_KEEPER)";
   }
   log_line(LogLevel::error, line);
 }
@@ -89,12 +91,17 @@ void say_that_it_is_silent(int error, const char* image) {
 // The image is being restored: its sockets, or the table of them.
 void await_ready(const Settings& settings) {
   const int64_t deadline_ms = channel::milliseconds_now() + kReadyPatienceMs;
-  wire::ReadyMessage ready{};
+  static constinit struct {
+    wire::ReadyMessage message;
+    char names[wire::kMostNames];
+  } packet = {};
   channel::Arrived arrived{};
   int table = -1;
-  const ssize_t size = channel::receive(&ready, sizeof ready, &table, 1, arrived, deadline_ms);
+  const ssize_t size = channel::receive(&packet, sizeof packet, &table, 1, arrived, deadline_ms);
   if (size < 0) return say_that_it_is_silent(errno, settings.image);
-  if (static_cast<size_t>(size) != sizeof ready || ready.header.type != wire::Type::ready) {
+  const wire::ReadyMessage& ready = packet.message;
+  if (static_cast<size_t>(size) != sizeof ready + ready.names_size ||
+      ready.header.type != wire::Type::ready) {
     if (arrived.fd_count > 0) sys::close(table);
     return say_that_it_is_silent(EPROTO, settings.image);
   }
@@ -107,7 +114,11 @@ void await_ready(const Settings& settings) {
     sys::exit_group(125);
   }
   if (arrived.fd_count > 0) adopt::open_table(table, ready.entries);
-  if (ready.inherited > 0) place_inherited(ready.inherited, deadline_ms);
+  if (ready.inherited == 0) return;
+  place_inherited(ready.inherited, deadline_ms);
+  if (settings.fds == FdMode::listen) {
+    listen::announce(ready.inherited, packet.names, ready.names_size);
+  }
 }
 
 void greet(const Settings& settings) {

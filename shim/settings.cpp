@@ -89,7 +89,7 @@ class Reader {
     bool without_options = false;
     read_choice("UDPCR_OPTIONS", {"all", "none"}, without_options);
     settings_.restore_options = !without_options;
-    read_choice("UDPCR_FDS", {"adopt", "inherit"}, settings_.fds);
+    read_choice("UDPCR_FDS", {"adopt", "inherit", "listen"}, settings_.fds);
     read_choice("UDPCR_MATCH", {"argv", "exe", "any"}, settings_.match);
     read_choice("UDPCR_ENGINE", {"auto", "module", "userspace"}, settings_.engine);
     read_choice("UDPCR_ON_ERROR", {"start", "abort"}, settings_.on_error);

@@ -11,7 +11,8 @@
 namespace udpcr {
 
 enum class After : uint8_t { continue_, exit_, stop };
-enum class FdMode : uint8_t { adopt, inherit };
+// listen: as inherit, at the numbers of socket activation (sd_listen_fds(3)).
+enum class FdMode : uint8_t { adopt, inherit, listen };
 enum class Match : uint8_t { argv, exe, any };
 enum class EngineChoice : uint8_t { automatic, module, userspace };
 enum class OnError : uint8_t { start, abort };

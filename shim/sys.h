@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "system_call.h"
+
 namespace udpcr {
 
 class KeepErrno {

@@ -11,8 +11,9 @@
 //     start       first message ever, by the shim's constructor or `udpcr run`
 //                 (StartMessage; fds: the shared page)
 //     hello       by the shim's constructor: who the program is (HelloMessage,
-//                 then executable, arguments, each with its NUL; fds: stderr,
-//                 where there is one)
+//                 then executable, arguments, each with its NUL, and
+//                 LISTEN_FDNAMES; fds: the UDP sockets that it was handed down,
+//                 then stderr, where there is one)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -27,13 +28,17 @@
 //     claim       at bind or connect: entry K of the table (ClaimMessage)
 //     release     entry K shall be closed, the program needs its port
 //                 (ClaimMessage)
+//     give_back   entry K, which was claimed, is to be held again
+//                 (ClaimMessage; fds: the socket)
 //
 //   keeper -> program
-//     ready       answer to hello (ReadyMessage; fds: the table, if `entries`;
-//                 with UDPCR_FDS=inherit follow `inherited` fds in messages of
-//                 type inherit).  Only awaited when an image stands there.
+//     ready       answer to hello (ReadyMessage, then names for LISTEN_FDNAMES;
+//                 fds: the table, if `entries`; with UDPCR_FDS=inherit and listen
+//                 follow `inherited` fds in messages of type inherit).  Only
+//                 awaited when an image stands there.
 //     inherit     InheritMessage: fd numbers; fds: the sockets
-//     claimed     answer to claim and release (ClaimedMessage; fds: the socket)
+//     claimed     answer to claim, release and give_back (ClaimedMessage; fds: the
+//                 socket)
 //
 // During a checkpoint the keeper answers through the shared page alone: a
 // handler needs sendmsg, poll and futex, nothing else.  The keeper reads
@@ -55,6 +60,10 @@ constexpr uint32_t kVersion = 3;
 constexpr unsigned kMaxFds = 253;
 // FdEntry records a message: room for stderr beside them.
 constexpr unsigned kFdsPerPart = 250;
+// Sockets handed down that a hello tells of.
+constexpr unsigned kMostLive = 64;
+// Text of LISTEN_FDNAMES; more is left out.
+constexpr unsigned kMostNames = 4096;
 // Largest packet, header included.
 constexpr unsigned kMaxPacket = 96 * 1024;
 
@@ -69,6 +78,7 @@ enum class Type : uint32_t {
   inherit,
   claimed,
   option,
+  give_back,
 };
 
 struct WireHeader {
@@ -89,6 +99,11 @@ struct HelloMessage {
   uint32_t arguments_cut;    // 1: arguments were longer
   uint64_t executable_hash;  // udpcr_identity_hash
   uint64_t arguments_hash;   // of all arguments
+  uint32_t names_size;       // bytes that follow; no NUL
+  uint32_t listen_count;     // LISTEN_FDS, when it is meant for this process
+  uint32_t listen_room;      // fd numbers that are free behind those
+  uint32_t live_count;
+  int32_t live[kMostLive];  // numbers of the sockets that it was handed down
 };
 
 struct ForkedMessage {
@@ -150,9 +165,10 @@ struct ClaimMessage {
 
 struct ReadyMessage {
   WireHeader header;
-  uint32_t entries;    // of the table
-  uint32_t inherited;  // fds that follow in `inherit` messages
-  uint32_t abort;      // 1: UDPCR_ON_ERROR=abort, and something was not restored
+  uint32_t entries;     // of the table
+  uint32_t inherited;   // fds that follow in `inherit` messages
+  uint32_t abort;       // 1: UDPCR_ON_ERROR=abort, and something was not restored
+  uint32_t names_size;  // bytes that follow; no NUL
 };
 
 struct InheritMessage {

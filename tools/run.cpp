@@ -42,7 +42,7 @@ constexpr Option kOptions[] = {
     {"--queue-max-age", "UDPCR_QUEUE_MAX_AGE", "SECONDS", "older queues are not brought back"},
     {"--options", "UDPCR_OPTIONS", "all|none", "whether socket options are restored"},
     {"--park-seconds", "UDPCR_PARK_SECONDS", "SECONDS", "how long unclaimed sockets are kept"},
-    {"--fds", "UDPCR_FDS", "adopt|inherit", "how the program gets its sockets back"},
+    {"--fds", "UDPCR_FDS", "adopt|inherit|listen", "how the program gets its sockets back"},
     {"--map", "UDPCR_MAP", "OLD=NEW,...", "addresses, ports, interfaces that changed"},
     {"--match", "UDPCR_MATCH", "argv|exe|any", "who may take an image"},
     {"--engine", "UDPCR_ENGINE", "auto|module|userspace", "who reads and restores"},

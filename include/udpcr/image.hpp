@@ -13,6 +13,7 @@ struct ImageFd {
   std::int32_t number = -1;
   std::uint32_t flags = 0;   // FD_CLOEXEC
   std::uint32_t socket = 0;  // index into Image::sockets
+  std::string name = {};     // of LISTEN_FDNAMES (sd_listen_fds(3)); mostly empty
 };
 
 struct ImageProcess {

@@ -6,6 +6,7 @@ wait; and the restart, which must read those datagrams.  All that the program
 says must be the same in all three, and udpcr has nothing to complain of.
 """
 
+import functools
 import socket
 import subprocess
 from pathlib import Path
@@ -21,7 +22,9 @@ PORT = 5300
 SENDERS = [("127.0.0.2", 4002), ("127.0.0.3", 4003), ("127.0.0.2", 4002)]
 
 
+@functools.cache
 def build(name, sanitizer="plain"):
+    """Once for all cases of a script; where the first of them lives."""
     program = Path(f"{name}_{sanitizer}").absolute()
     subprocess.run(["cc", "-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread",
                     *SANITIZERS[sanitizer], "-o", program, PROGRAMS / f"{name}.c"], check=True)
@@ -51,29 +54,40 @@ def same(found, wanted, when):
 
 
 def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
-                environment=None, complaints=(), checkpoint=Program.checkpoint, before=()):
-    """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order."""
+                environment=None, complaints=(), checkpoint=Program.checkpoint, before=(),
+                feed=None, first_environment=None, goes_on=False):
+    """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order.
+
+    `feed(program)` sends what waits, if not to `port`.  `first_environment`: of the run that is
+    checkpointed, where the program is to ask for something else than in the two others.
+    `goes_on`: the first run is not killed; to its end it must say the same as well.
+    """
+    feed = feed or (lambda program: send(port))
     argv = [build(name, sanitizer), *arguments]
     settings = {"IMAGE": f"{name}.udpcr", **(settings or {})}
     environment = {**ENVIRONMENT, **(environment or {})}
 
-    def start(how, run):
-        program = Program(argv, how, name=run, settings=settings, environment=environment,
-                          piped=True, before=before)
+    def start(how, run, more=None):
+        program = Program(argv, how, name=run, settings=settings,
+                          environment={**environment, **(more or {})}, piped=True, before=before)
         program.await_line("^ready$", 30)
         return program
 
     program = start("plain", "native")
-    send(port)
+    feed(program)
     native = end(program)
     until_ready = native[:native.index("ready") + 1]
     check(any(" says " in line for line in native), f"natively nothing is received: {native}")
 
-    program = start(how, "first")
-    same(program.lines(), until_ready, "under udpcr")
-    send(port)
+    program = start(how, "first", first_environment)
+    if first_environment is None:
+        same(program.lines(), until_ready, "under udpcr")
+    until_ready = program.lines()
+    feed(program)
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
+    if goes_on:
+        same(end(program), native, "when it goes on after the checkpoint")
     program.kill()
 
     program = start(how, "restarted")

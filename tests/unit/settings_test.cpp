@@ -92,6 +92,12 @@ TEST_CASE("settings: every value that is known") {
   CHECK(read.settings.map == std::string("53=5353,eth0=ens3"));
 }
 
+TEST_CASE("settings: sockets as socket activation hands them over") {
+  const Read read = from({"UDPCR_FDS=listen"});
+  CHECK(read.complaints.empty());
+  CHECK(read.settings.fds == FdMode::listen);
+}
+
 TEST_CASE("settings: an unknown value is one sentence, and the default is used") {
   const auto [variable, value, used] = GENERATE(
       table<const char*, const char*, const char*>({{"UDPCR_AFTER", "explode", "continue"},

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fresh_socket.hpp"
 #include "kernel_numbers.hpp"
 #include "packet.hpp"
 
@@ -83,13 +84,18 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
     log_.error(std::string(error.what()) + "; nothing is mapped");
     if (settings_.on_error == OnError::abort) return true;
   }
-  ImageRestore restore(image, settings_, folder_.path(), map, told_, log_);
+  ImageRestore restore(image, settings_, folder_.path(), map, program, told_, log_);
   entries_ = restore.run(*engine);
   if (!restore.complete() && settings_.on_error == OnError::abort) {
     entries_.clear();
     return true;
   }
-  if (settings_.fds == FdMode::inherit) choose_inherited(image);
+  // Their queues are not to come once more.
+  if (restore.alive() > 0) first_one_adopted();
+  if (settings_.fds != FdMode::adopt) choose_inherited(image);
+  if (settings_.fds == FdMode::listen && !number_as_activated(program)) {
+    return settings_.on_error == OnError::abort;
+  }
   deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.park_seconds);
   if (settings_.fds == FdMode::adopt && !entries_.empty()) make_table();
   return false;
@@ -105,7 +111,7 @@ void HeldSockets::choose_inherited(const Image& image) {
     for (const ImageFd& fd : image.processes.front().fds) {
       const int entry = entry_of_socket.at(fd.socket);
       if (entry < 0) continue;
-      inherited_.push_back({fd.number, (fd.flags & FD_CLOEXEC) != 0, std::size_t(entry)});
+      inherited_.push_back({fd.number, (fd.flags & FD_CLOEXEC) != 0, std::size_t(entry), fd.name});
       given[std::size_t(entry)] = true;
     }
   }
@@ -115,6 +121,49 @@ void HeldSockets::choose_inherited(const Image& image) {
               " belonged to a child of the program alone; UDPCR_FDS=adopt brings it back");
     entries_[i].fd.reset();
   }
+}
+
+// In the order of the old numbers, each socket once, behind those that the
+// program was handed by others.
+bool HeldSockets::number_as_activated(const Identity& program) {
+  std::sort(inherited_.begin(), inherited_.end(),
+            [](const Inherited& one, const Inherited& other) { return one.number < other.number; });
+  std::vector<Inherited> once;
+  for (Inherited& fd : inherited_) {
+    const bool known = std::any_of(once.begin(), once.end(),
+                                   [&](const Inherited& other) { return other.entry == fd.entry; });
+    if (!known) once.push_back(std::move(fd));
+  }
+  inherited_ = std::move(once);
+  const std::size_t first = kFirstListenFd + program.listen_count;
+  if (inherited_.size() > program.listen_room) {
+    log_.error("nothing is restored: UDPCR_FDS=listen needs the fds from " + std::to_string(first) +
+               " to " + std::to_string(first + inherited_.size() - 1) + ", and " +
+               std::to_string(first + program.listen_room) +
+               " is in use: start the program without it; image " + folder_.path() + " stays");
+    inherited_.clear();
+    entries_.clear();
+    return false;
+  }
+  for (std::size_t i = 0; i < inherited_.size(); ++i) {
+    Inherited& fd = inherited_[i];
+    fd.number = std::int32_t(first + i);
+    fd.cloexec = false;
+    if (fd.name.empty()) fd.name = "unknown";
+    if (listen_names_.size() + fd.name.size() < wire::kMostNames) {
+      listen_names_ += (i == 0 ? "" : ":") + fd.name;
+    }
+  }
+  return true;
+}
+
+std::vector<LiveSocket> HeldSockets::named() const {
+  std::vector<LiveSocket> named;
+  for (const Inherited& fd : inherited_) {
+    const int socket = entries_[fd.entry].fd.get();
+    if (!fd.name.empty()) named.push_back({fd.number, read_cookie(socket, kSoCookie), fd.name});
+  }
+  return named;
 }
 
 void HeldSockets::make_table() {
@@ -206,6 +255,15 @@ std::int32_t HeldSockets::release(std::uint32_t entry) {
             std::to_string(entries_[entry].datagrams) + " queued datagrams stay in the image");
   entries_[entry].fd.reset();
   set_state(entry, wire::EntryState::gone);
+  return 0;
+}
+
+std::int32_t HeldSockets::take_back(std::uint32_t entry, UniqueFd socket) {
+  if (entry >= entries_.size()) return ENOENT;
+  if (entries_[entry].fd || !is_udp_socket(socket.get())) return EINVAL;
+  entries_[entry].fd = std::move(socket);
+  set_state(entry, wire::EntryState::held);
+  log_.debug("the program has given back " + to_string(entries_[entry].record.local));
   return 0;
 }
 

@@ -35,19 +35,26 @@ class HeldSockets {
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
   [[nodiscard]] std::size_t entries() const noexcept { return entries_.size(); }
 
-  // UDPCR_FDS=inherit: hands all over through `channel`, after `ready`.
+  // UDPCR_FDS=inherit and listen: hands all over through `channel`, after `ready`.
   struct Inherited {
     std::int32_t number;
     bool cloexec;
     std::size_t entry;
+    std::string name;  // of LISTEN_FDNAMES
   };
   [[nodiscard]] const std::vector<Inherited>& inherited() const noexcept { return inherited_; }
+  // UDPCR_FDS=listen: LISTEN_FDNAMES.
+  [[nodiscard]] const std::string& listen_names() const noexcept { return listen_names_; }
+  // Those that have names, which later images are to keep.
+  [[nodiscard]] std::vector<LiveSocket> named() const;
   // `process` is at its other end.
   void hand_over_inherited(int channel, pid_t process);
 
   // Answers to the shim of `process`; the errno of ClaimedMessage.
   std::int32_t claim(std::uint32_t entry, pid_t process, UniqueFd& socket);
   std::int32_t release(std::uint32_t entry);
+  // One that was claimed.
+  std::int32_t take_back(std::uint32_t entry, UniqueFd socket);
 
   // Closes what was not claimed in time.  Milliseconds until that is due; -1
   // when nothing is held.
@@ -59,6 +66,7 @@ class HeldSockets {
 
  private:
   void choose_inherited(const Image& image);
+  bool number_as_activated(const Identity& program);
   void give_owner(const RestoredSocket& socket, pid_t process);
   void make_table();
   void set_state(std::size_t entry, wire::EntryState state);
@@ -71,6 +79,7 @@ class HeldSockets {
   Log& log_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
+  std::string listen_names_;
   UniqueFd table_fd_;
   wire::Table* table_ = nullptr;
   std::size_t table_size_ = 0;

@@ -2,14 +2,34 @@
 #include "identity.hpp"
 
 #include <algorithm>
+#include <string_view>
+
+#include "fresh_socket.hpp"
+#include "kernel_numbers.hpp"
 
 namespace udpcr::keeper {
 
+namespace {
+
+std::vector<std::string> split_names(std::string_view text) {
+  std::vector<std::string> names;
+  while (!text.empty()) {
+    const std::size_t colon = text.find(':');
+    names.emplace_back(text.substr(0, colon));
+    text.remove_prefix(colon == std::string_view::npos ? text.size() : colon + 1);
+  }
+  return names;
+}
+
+}  // namespace
+
 Identity Identity::from_hello(const Packet& packet) {
   const auto hello = packet.as<wire::HelloMessage>();
-  if (packet.data.size() !=
-      sizeof hello + std::size_t{hello.executable_size} + hello.arguments_size) {
-    throw Error("the program's hello does not have the length that it states");
+  if (packet.data.size() != sizeof hello + std::size_t{hello.executable_size} +
+                                hello.arguments_size + hello.names_size ||
+      hello.live_count > wire::kMostLive ||
+      packet.fds.size() != hello.live_count + (hello.has_stderr != 0 ? 1U : 0U)) {
+    throw Error("the program's hello does not hold what it states");
   }
   Identity identity;
   identity.arguments_cut = hello.arguments_cut != 0;
@@ -23,7 +43,24 @@ Identity Identity::from_hello(const Packet& packet) {
     identity.arguments.emplace_back(text, stop);
     text = stop + 1;
   }
+  const std::vector<std::string> names = split_names({end, hello.names_size});
+  identity.listen_count = hello.listen_count;
+  identity.listen_room = hello.listen_room;
+  for (std::size_t i = 0; i < hello.live_count; ++i) {
+    LiveSocket live{hello.live[i], read_cookie(packet.fds[i].get(), kSoCookie), {}};
+    const auto place = std::size_t(live.number - kFirstListenFd);
+    if (live.number >= kFirstListenFd && place < names.size() && place < hello.listen_count) {
+      live.name = names[place];
+    }
+    identity.live.push_back(std::move(live));
+  }
   return identity;
+}
+
+bool Identity::has_alive(std::uint64_t cookie) const {
+  return cookie != 0 && std::any_of(live.begin(), live.end(), [&](const LiveSocket& socket) {
+           return socket.cookie == cookie;
+         });
 }
 
 bool may_take(const Identity& program, const Image& image, Match match, std::string& reason) {

@@ -52,11 +52,13 @@ bool was_bound(const SocketRecord& record) {
 }
 
 ImageRestore::ImageRestore(const Image& image, const Settings& settings, const std::string& path,
-                           const AddressMap& map, ToldOptions& told, Log& log)
+                           const AddressMap& map, const Identity& program, ToldOptions& told,
+                           Log& log)
     : image_(image),
       settings_(settings),
       path_(path),
       map_(map),
+      program_(program),
       told_(told),
       log_(log),
       boot_id_(boot_id()) {
@@ -70,6 +72,13 @@ std::vector<RestoredSocket> ImageRestore::run(Engine& engine) {
   for (const std::size_t number : restore_order(records)) {
     // One that could not be decoded, as has been said.
     if (records[number].family == AF_UNSPEC) continue;
+    // Handed down by a service manager, or kept through an exec.
+    if (image_.boot_id == boot_id_ && program_.has_alive(records[number].cookie)) {
+      ++alive_;
+      log_.info(to_string(records[number].local) + " is not restored from image " + path_ +
+                ": the program has the socket itself, with its queue");
+      continue;
+    }
     restore(number, std::move(records[number]), engine);
   }
   std::sort(restored_.begin(), restored_.end(),

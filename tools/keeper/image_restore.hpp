@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "address_map.hpp"
+#include "identity.hpp"
 #include "log.hpp"
 #include "settings.h"
 #include "signal_owner.hpp"
@@ -27,12 +28,14 @@ class ImageRestore {
   // `path` names the image in lines.  What goes wrong with a socket is a line,
   // and the others are restored.
   ImageRestore(const Image& image, const Settings& settings, const std::string& path,
-               const AddressMap& map, ToldOptions& told, Log& log);
+               const AddressMap& map, const Identity& program, ToldOptions& told, Log& log);
 
   // In the order of the image.
   std::vector<RestoredSocket> run(Engine& engine);
   // Nothing is missing.
   [[nodiscard]] bool complete() const { return complete_; }
+  // Passed over: the program was handed them down.
+  [[nodiscard]] std::size_t alive() const { return alive_; }
 
  private:
   std::vector<SocketRecord> decode_records();
@@ -44,12 +47,14 @@ class ImageRestore {
   const Settings& settings_;
   const std::string& path_;
   const AddressMap& map_;
+  const Identity& program_;
   ToldOptions& told_;
   Log& log_;
   RestoreOptions options_;
   std::string boot_id_;
   std::vector<RestoredSocket> restored_;
   std::size_t too_old_ = 0;
+  std::size_t alive_ = 0;
   int ports_waited_ms_ = 0;
   bool complete_ = true;
 };

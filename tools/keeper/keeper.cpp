@@ -146,6 +146,7 @@ void Keeper::handle(Process& process, Packet& packet) {
       return take_option(process, packet);
     case wire::Type::claim:
     case wire::Type::release:
+    case wire::Type::give_back:
       return answer_claim(process, packet);
     case wire::Type::start:
     case wire::Type::ready:
@@ -160,7 +161,7 @@ void Keeper::handle(Process& process, Packet& packet) {
 void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
-  if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.front()));
+  if (packet.fds.size() > identity_->live.size()) log_.borrow(std::move(packet.fds.back()));
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -175,9 +176,16 @@ void Keeper::hello(Process& process, Packet& packet) {
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
   const std::span<const int> fds(&table, table >= 0 ? 1 : 0);
-  send_packet(process.channel.get(), &ready, sizeof ready, fds);
-  if (settings_.fds == FdMode::inherit)
+  const std::string& names = held_.listen_names();
+  ready.names_size = std::uint32_t(names.size());
+  Bytes packed(sizeof ready + names.size());
+  std::memcpy(packed.data(), &ready, sizeof ready);
+  std::memcpy(packed.data() + sizeof ready, names.data(), names.size());
+  send_packet(process.channel.get(), packed.data(), packed.size(), fds);
+  for (LiveSocket& named : held_.named()) identity_->live.push_back(std::move(named));
+  if (settings_.fds != FdMode::adopt) {
     held_.hand_over_inherited(process.channel.get(), process.pid);
+  }
   log_.borrow({});
   log_.settle();
 }
@@ -216,14 +224,20 @@ void Keeper::take_option(const Process& process, const Packet& packet) {
   told_.take(packet);
 }
 
-void Keeper::answer_claim(Process& process, const Packet& packet) {
+void Keeper::answer_claim(Process& process, Packet& packet) {
   const auto claim = packet.as<wire::ClaimMessage>();
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
   UniqueFd socket;
-  answer.status = claim.header.type == wire::Type::claim
-                      ? held_.claim(claim.entry, process.pid, socket)
-                      : held_.release(claim.entry);
+  if (claim.header.type == wire::Type::claim) {
+    answer.status = held_.claim(claim.entry, process.pid, socket);
+  } else if (claim.header.type == wire::Type::release) {
+    answer.status = held_.release(claim.entry);
+  } else {
+    answer.status = packet.fds.size() == 1
+                        ? held_.take_back(claim.entry, std::move(packet.fds.front()))
+                        : EBADF;
+  }
   const int fd = socket.get();
   send_packet(process.channel.get(), &answer, sizeof answer,
               std::span<const int>(&fd, socket ? 1 : 0));

@@ -36,7 +36,7 @@ class Keeper {
   void hello(Process& process, Packet& packet);
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
-  void answer_claim(Process& process, const Packet& packet);
+  void answer_claim(Process& process, Packet& packet);
   void read_client(Client& client);
   void forget_ended();
 

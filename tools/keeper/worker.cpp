@@ -15,8 +15,10 @@
 #include <map>
 #include <set>
 
+#include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "interface_indices.hpp"
+#include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
 #include "unseen.hpp"
 
@@ -50,6 +52,7 @@ class Work {
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
        const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
       : gathered_(gathered),
+        identity_(identity),
         settings_(settings),
         folder_(folder),
         page_(page),
@@ -130,7 +133,8 @@ class Work {
         const std::uint32_t index = socket_index(status.st_ino, sent);
         if ((sent.entry.flags & wire::kFdUnseen) == 0) seen.insert(index);
         const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
-        process.fds.push_back({sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index});
+        process.fds.push_back(
+            {sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index, name_of(sent)});
       }
       image_.processes.push_back(std::move(process));
     }
@@ -150,6 +154,17 @@ class Work {
              "start it with UDPCR_FDS=inherit, which brings it back at its old fd"});
       }
     }
+  }
+
+  // Of LISTEN_FDNAMES, while the socket stands where it was handed down.
+  [[nodiscard]] std::string name_of(const SentFd& sent) const {
+    for (const LiveSocket& live : identity_.live) {
+      if (live.number == sent.entry.fd && !live.name.empty() &&
+          live.cookie == read_cookie(sent.fd.get(), kSoCookie)) {
+        return live.name;
+      }
+    }
+    return {};
   }
 
   // Captures the socket unless another fd of it has come before.
@@ -277,6 +292,7 @@ class Work {
   }
 
   Gathered& gathered_;
+  const Identity& identity_;
   const Settings& settings_;
   const ImageFolder& folder_;
   std::unique_ptr<Engine> engine_;
