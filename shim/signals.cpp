@@ -154,12 +154,12 @@ UDPCR_APART void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& 
 
 // What has waited and is for this thread now; of one that waits in a call the
 // first, for then its mask is the old one again.
-UDPCR_APART bool deliver_kept(int signal, ucontext_t& context) {
+// `info` is used up, and is where the kernel has put one.
+UDPCR_APART bool deliver_kept(int signal, siginfo_t* info, ucontext_t& context) {
   bool called = false;
-  siginfo_t waiting;
   To to{};
-  while (!self.blocked && !(called && self.wait != nullptr) && take(waiting, to)) {
-    if (deliver(signal, &waiting, context)) called = true;
+  while (!self.blocked && !(called && self.wait != nullptr) && take(*info, to)) {
+    if (deliver(signal, info, context)) called = true;
   }
   return called;
 }
@@ -248,7 +248,7 @@ void handle(int signal, siginfo_t* info, void* raw_context) {
     called = wanted && handle_own(signal, info, context);
   }
   if (!self.blocked && !(called && self.wait != nullptr) && is_any_kept()) {
-    called = deliver_kept(signal, context) || called;
+    called = deliver_kept(signal, info, context) || called;
   }
   self.interrupted = !called && ended_a_call(context);
 }

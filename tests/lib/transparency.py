@@ -55,11 +55,12 @@ def same(found, wanted, when):
 
 def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
                 environment=None, complaints=(), checkpoint=Program.checkpoint, before=(),
-                feed=None, first_environment=None):
+                feed=None, first_environment=None, goes_on=False):
     """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order.
 
     `feed(program)` sends what waits, if not to `port`.  `first_environment`: of the run that is
     checkpointed, where the program is to ask for something else than in the two others.
+    `goes_on`: the first run is not killed; to its end it must say the same as well.
     """
     feed = feed or (lambda program: send(port))
     argv = [build(name, sanitizer), *arguments]
@@ -85,6 +86,8 @@ def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(),
     feed(program)
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
+    if goes_on:
+        same(end(program), native, "when it goes on after the checkpoint")
     program.kill()
     end_children()
 
