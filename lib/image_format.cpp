@@ -26,13 +26,12 @@ void serialize(Archive& archive, Loss& loss, unsigned /*version*/) {
 }
 
 void save(archive::Writer& writer, const ImageFd& fd, unsigned /*version*/) {
-  writer << fd.number << fd.flags << fd.socket;
-  if (!fd.name.empty()) writer << fd.name;
+  writer << fd.number << fd.flags << fd.socket << fd.name;
 }
 
 void load(archive::Reader& reader, ImageFd& fd, unsigned /*version*/) {
   reader >> fd.number >> fd.flags >> fd.socket;
-  if (reader.goes_on()) reader >> fd.name;
+  if (reader.goes_on()) reader >> fd.name;  // those of 0.1 may lack it
 }
 
 template <typename Archive>

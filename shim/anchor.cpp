@@ -64,12 +64,14 @@ struct Range {
   order(code, restartable);
   order(restartable, stack);
   order(code, restartable);
-  unmap(0, code.first);
-  unmap(code.end, restartable.first);
-  unmap(restartable.end, stack.first);
-  // The end of the address space is the architecture's: refused beyond it.
-  for (unsigned bits = 56; bits > 38 && unmap(stack.end, (uintptr_t{1} << bits) - kPage) != 0;) {
-    --bits;
+  if constexpr (kNeedsNoLibc) {
+    unmap(0, code.first);
+    unmap(code.end, restartable.first);
+    unmap(restartable.end, stack.first);
+    // The end of the address space is the architecture's: refused beyond it.
+    for (unsigned bits = 56; bits > 38 && unmap(stack.end, (uintptr_t{1} << bits) - kPage) != 0;) {
+      --bits;
+    }
   }
 
   long ended = 0;

@@ -37,6 +37,7 @@ class FdTable {
   static constexpr int kChunkSize = 1024;
   static constexpr int kChunks = 1024;
   static constexpr int kMostFds = kChunkSize * kChunks;
+  static_assert(kMostFds == wire::kMostNumber);
 
   // nullptr: not tracked.
   FdSlot* find(int fd) {

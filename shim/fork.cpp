@@ -14,7 +14,9 @@
 
 namespace udpcr {
 
-void begin_child() {
+namespace {
+
+void become_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
@@ -34,6 +36,14 @@ void begin_child() {
   if (state == wire::PageState::freezing) {
     checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
   }
+}
+
+}  // namespace
+
+void begin_child() {
+  become_child();
+  // What waited in the kernel is not the child's.
+  signals::let_go_if_read();
 }
 
 void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }

@@ -153,8 +153,8 @@ UDPCR_EXPORT int pthread_sigqueue(pthread_t thread, int signal, union sigval val
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = udpcr::sys::getpid();
-  info.si_uid = static_cast<uid_t>(syscall(SYS_getuid));
+  info.si_uid = static_cast<uid_t>(udpcr::syscall(SYS_getuid));
   info.si_value = value;
   signals::mark_for_thread(info);
-  return syscall(SYS_rt_tgsigqueueinfo, info.si_pid, id, signal, &info) == 0 ? 0 : errno;
+  return udpcr::syscall(SYS_rt_tgsigqueueinfo, info.si_pid, id, signal, &info) == 0 ? 0 : errno;
 }

@@ -3,6 +3,15 @@
 
 #include <sys/resource.h>
 
+namespace udpcr {
+
+[[gnu::noinline]] long system_call(long number, long one, long two, long three, long four,
+                                   long five, long six) {
+  return raw_system_call(number, one, two, three, four, five, six);
+}
+
+}  // namespace udpcr
+
 namespace udpcr::sys {
 
 namespace {

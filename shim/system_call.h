@@ -11,6 +11,12 @@
 
 namespace udpcr {
 
+#if (defined(__x86_64__) && !defined(__ILP32__)) || defined(__aarch64__)
+constexpr bool kNeedsNoLibc = true;
+#else
+constexpr bool kNeedsNoLibc = false;
+#endif
+
 // What the kernel returns: -errno when it fails.  Touches no memory of its own.
 [[gnu::always_inline]] inline long raw_system_call(long number, long one, long two, long three,
                                                    long four, long five, long six) {
@@ -38,7 +44,12 @@ namespace udpcr {
                : "memory");
   return x0;
 #else
-#error "the system call of this architecture is not known: add it here"
+  // Through libc, and so through what we interpose, which passes it on.
+  const int before = errno;
+  const long result = ::syscall(number, one, two, three, four, five, six);
+  const long answer = result == -1 ? -errno : result;
+  errno = before;
+  return answer;
 #endif
 }
 
@@ -53,13 +64,17 @@ template <typename Argument>
   }
 }
 
+// The same, as a call of which the compiler knows nothing: a signal that it
+// lets in, or sends, changes what it likes.
+long system_call(long number, long one, long two, long three, long four, long five, long six);
+
 // As libc's: -1 with errno.
 template <typename... Arguments>
 inline long syscall(long number, Arguments... arguments) {
   static_assert(sizeof...(arguments) <= 6);
   const long words[6] = {system_call_word(arguments)...};
   const long result =
-      raw_system_call(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+      system_call(number, words[0], words[1], words[2], words[3], words[4], words[5]);
   if (static_cast<unsigned long>(result) < -4095UL) return result;
   errno = static_cast<int>(-result);
   return -1;

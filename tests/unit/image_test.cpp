@@ -75,17 +75,18 @@ TEST_CASE("the bytes of an image are the format's alone", "[image]") {
   const Bytes file = serialize_image(image);
   const Bytes metadata(file.begin() + 56, file.end());
   const Bytes expected = {
-      115, 0, 0, 0,                        // the program: 115 bytes
+      119, 0, 0, 0,                        // the program: 119 bytes
       2,   0, 0, 0, '/', 'a',              // executable
       0,   0, 0, 0,                        // arguments
       0,   0, 0, 0, 0,   0,   0, 0,        // host, kernel
       0,   0, 0, 0, 0,   0,   0, 0,        // boot id, engine
       8,   7, 6, 5, 4,   3,   2, 1,        // created
       1,   0, 0, 0,                        // processes: 1
-      24,  0, 0, 0, 7,   0,   0, 0,        // process: 24 bytes, pid
+      28,  0, 0, 0, 7,   0,   0, 0,        // process: 28 bytes, pid
       1,   0, 0, 0,                        // fds: 1
-      12,  0, 0, 0, 3,   0,   0, 0,        // fd: 12 bytes, number
+      16,  0, 0, 0, 3,   0,   0, 0,        // fd: 16 bytes, number
       1,   0, 0, 0, 0,   0,   0, 0,        // flags, socket
+      0,   0, 0, 0,                        // name
       1,   0, 0, 0,                        // sockets: 1
       33,  0, 0, 0, 1,   0,   0, 0, 0xaa,  // socket: 33 bytes, record of 1
       0,   0, 0, 0, 0,   0,   0, 0,        // receive queue: 0 bytes
@@ -179,12 +180,12 @@ TEST_CASE("what a later version adds is skipped and named", "[image]") {
     // Program, processes, process, fds: see the test of the bytes.
     const std::size_t process = 56 + 4 + 4 + 4 + 16 + 8 + 4;
     const std::size_t fd = process + 12;
-    REQUIRE(u32_at(file, process) == 24);
-    REQUIRE(u32_at(file, fd) == 12);
-    file.insert(file.begin() + static_cast<std::ptrdiff_t>(fd + 16), {9, 9});
+    REQUIRE(u32_at(file, process) == 28);
+    REQUIRE(u32_at(file, fd) == 16);
+    file.insert(file.begin() + static_cast<std::ptrdiff_t>(fd + 20), {9, 9});
     set_u32(file, 56, u32_at(file, 56) + 2);
-    set_u32(file, process, 26);
-    set_u32(file, fd, 14);
+    set_u32(file, process, 30);
+    set_u32(file, fd, 18);
     test::seal(file, metadata + 2);
     const Image read = parse_image(file);
     REQUIRE(read.losses.size() == 1);
