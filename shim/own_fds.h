@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // The fds that are ours, in a program that closes, copies over and counts fds
-// as it likes.  To the program they do not exist: its calls on them get EBADF.
+// as it likes.  To the program they do not exist: its calls on them get EBADF, but
+// for close(2), which has done nothing.
 #pragma once
 
 #include <sys/resource.h>

@@ -25,17 +25,19 @@ SECONDS = 60  # for the start of a daemon on a busy machine
 def lay_over(name, users=()):
     """What fetch_program.sh has fetched, over /usr and /etc, for this test alone.
 
-    The users that the package would have made are added to those of the machine.
+    The users that the package would have made are among those of the machine.
     """
     check(os.environ.get("TEST_ISOLATED") == "1", "this changes mounts: run it by tests/run.sh")
     own = Path("machine/etc").absolute()
     own.mkdir(parents=True)
     for file, line in (("passwd", "{0}:x:{1}:{1}::/nonexistent:/usr/sbin/nologin\n"),
                        ("group", "{0}:x:{1}:\n")):
-        text = (Path("/etc") / file).read_text()
-        missing = [user for user in users if f"\n{user}:" not in text]
-        lines = [line.format(user, 64100 + number) for number, user in enumerate(missing)]
-        (own / file).write_text(text + "".join(lines))
+        kept = [entry for entry in (Path("/etc") / file).read_text().splitlines(keepends=True)
+                if entry.partition(":")[0] not in users]
+        # Where nobody else is mapped they are root.
+        added = [line.format(user, 64100 + number if may_change_user() else 0)
+                 for number, user in enumerate(users)]
+        (own / file).write_text("".join(kept + added))
     root = CACHE / name / "root"
     check((root.parent / "complete").exists(),
           f"{root} is not there: tests/lib/fetch_program.sh {name} fetches it")
@@ -258,7 +260,8 @@ def remember(daemon, how, image, complaints):
     sockets = image["sockets"]
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{daemon.name.replace(' ', '_')}.{how}.json").write_text(json.dumps({
-        "name": daemon.name, "version": (version.stdout + version.stderr).partition("\n")[0], "tried": daemon.tried,
+        "name": daemon.name, "tried": daemon.tried,
+        "version": (version.stdout + version.stderr).strip().partition("\n")[0],
         "sockets": len(sockets), "processes": len(image["processes"]),
         "datagrams": sum(record["receive_queue"]["datagrams"] for record in sockets),
         "not_kept": sorted({loss["what"] for record in sockets for loss in record["losses"]}),
