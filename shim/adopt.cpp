@@ -415,9 +415,8 @@ bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
 
 namespace {
 
-// What a listener was connected to in its earlier life is another socket,
-// bound alike: the two change places, and the next that is bound like this
-// one gets what this one was.
+// What a listener was connected as in its earlier life is another socket, bound
+// alike: the two change places, and the next bind like it gets the listener.
 bool exchange(int fd, FdSlot& slot, const Endpoint& peer) {
   Exchangeable* own = nullptr;
   const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
@@ -433,6 +432,7 @@ bool exchange(int fd, FdSlot& slot, const Endpoint& peer) {
   };
   const auto give_back = [&](int, const wire::TableEntry&) {
     int given = fd;
+    replay::undo_options(inode, fd);
     channel::ask(wire::Type::give_back, number, given);
     *own = exchangeable[--exchangeable_used];
   };

@@ -183,11 +183,13 @@ static int listener(void) {
     fds[i] = switched_on(fresh(), SO_REUSEADDR);
     report("bind", bind_loopback(fds[i], 5300));
     if (i == 0) add("listener", epoll, fds[i], EPOLLIN, 0x11);
-    set("IP_TTL", fds[i], IPPROTO_IP, IP_TTL, 77);
+    if (i == 0) set("SO_RCVBUF", fds[i], SOL_SOCKET, SO_RCVBUF, 50000);
+    if (i < 2) set("IP_TTL", fds[i], IPPROTO_IP, IP_TTL, 77 + i);
     if (i < 2) report("connect", connect_to(fds[i], "127.0.0.2", 4002 + 2 * i));
   }
   for (int i = 0; i < 3; ++i) say_names("socket", fds[i]);
-  say_option("IP_TTL", fds[0], IPPROTO_IP, IP_TTL);
+  for (int i = 0; i < 3; ++i) say_option("IP_TTL", fds[i], IPPROTO_IP, IP_TTL);
+  for (int i = 0; i < 3; ++i) say_option("SO_RCVBUF", fds[i], SOL_SOCKET, SO_RCVBUF);
   write_ports(fds, 3);
   await_test();
   say_events("listener", epoll);
