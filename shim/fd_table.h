@@ -22,6 +22,7 @@ constexpr uint32_t kFdUdpLite = 1U << 17;
 constexpr uint32_t kFdShared = 1U << 18;     // was dup'ed: other fds have the same socket
 constexpr uint32_t kFdConnected = 1U << 19;  // connect(2) succeeded
 constexpr uint32_t kFdAdopted = 1U << 20;    // restored, in the place of a fresh socket
+constexpr uint32_t kFdForked = 1U << 22;     // other processes have had it since a fork
 constexpr uint32_t kFdExchange = 1U << 21;   // ... and connect(2) may put another in its place
 // What goes over the wire.
 constexpr uint32_t kFdWireFlags = wire::kFdOriginKnown | wire::kFdBound | wire::kFdBoundPort |

@@ -78,8 +78,10 @@ std::vector<Keeper::Source> Keeper::sources() {
 }
 
 int Keeper::patience() {
-  const int expiry = held_.expire();
-  return gathering_ ? kGatheringPollMs : expiry;
+  const int held = held_.expire();
+  const int claims = shared_claims_.expire(processes_);
+  if (gathering_) return kGatheringPollMs;
+  return held < 0 || (claims >= 0 && claims < held) ? claims : held;
 }
 
 void Keeper::run() {
@@ -148,10 +150,13 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::release:
     case wire::Type::give_back:
       return answer_claim(process, packet);
+    case wire::Type::exchanged:
+      return shared_claims_.exchanged(process, packet.as<wire::ClaimMessage>(), processes_);
     case wire::Type::start:
     case wire::Type::ready:
     case wire::Type::inherit:
     case wire::Type::claimed:
+    case wire::Type::exchange:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -231,6 +236,10 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
   UniqueFd socket;
   if (claim.header.type == wire::Type::claim) {
     answer.status = held_.claim(claim.entry, process.pid, socket);
+    if (answer.status == 0 && claim.shared != 0 &&
+        shared_claims_.begin(process, claim, socket, processes_, settings_.signal)) {
+      return;
+    }
   } else if (claim.header.type == wire::Type::release) {
     answer.status = held_.release(claim.entry);
   } else {
