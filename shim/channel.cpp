@@ -229,7 +229,7 @@ void renew_after_fork() {
   };
   bool made = make_pair();
   if (!made && errno == EMFILE) {
-    const own_fds::RaisedLimit raised;
+    const own_fds::RaisedLimit raised(0);
     made = make_pair();
   }
   if (!made) {

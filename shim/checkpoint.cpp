@@ -24,6 +24,8 @@ constexpr int kLookMs = 100;  // how often a waiting thread looks after the keep
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
+// Every fd below was looked at for it.
+constinit std::atomic<uint32_t> sent_to = 0;
 // One sender at a time: what runs on the handler's own stack.
 constinit wire::FdEntry entries[wire::kFdsPerPart] = {};
 constinit int fds[wire::kMaxFds] = {};
@@ -31,7 +33,7 @@ constinit pollfd polled[kPolledAtOnce] = {};
 
 class Sender {
  public:
-  explicit Sender(uint32_t epoch) : epoch_(epoch) {}
+  Sender(uint32_t epoch, uint32_t first) : epoch_(epoch), scanned_(first) {}
 
   // 0 or errno.  Sockets may have come by calls that nobody interposes
   // (SCM_RIGHTS, pidfd_getfd, raw system calls), so all are looked at.
@@ -41,10 +43,13 @@ class Sender {
     if (end < kScanTo) end = kScanTo;
     if (end < known) end = known;
     if (end > static_cast<uint32_t>(FdTable::kMostFds)) end = FdTable::kMostFds;
+    const bool again = scanned_ > 0;
     int error = 0;
     while (scanned_ < end && error == 0) error = send_some(end);
-    if (error == 0) error = recorded_options::each(send_option, this);
-    return error != 0 ? error : send_part(true);
+    if (error == 0 && !again) error = recorded_options::each(send_option, this);
+    if (error != 0) return error;
+    sent_to.store(scanned_, std::memory_order_relaxed);
+    return send_part(true);
   }
 
  private:
@@ -116,13 +121,22 @@ class Sender {
 
   uint32_t epoch_;
   unsigned count_ = 0;
-  uint32_t scanned_ = 0;
+  uint32_t scanned_;
 };
 
 void say_that_it_has_ended(void*) {
   log_line(LogLevel::error,
            "no checkpoint is made: the keeper has ended, it was killed or failed; the program goes "
            "on, restart it to have a keeper again");
+}
+
+void say_whose_child_it_is(void*) {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
 }
 
 void say_that_there_is_none(void*) {
@@ -134,18 +148,15 @@ void say_that_there_is_none(void*) {
                  "sees; `udpcr check -- PROGRAM` tells whether there are others");
 }
 
-// Not on the handler's own stack, which may be in use by whom we share it with.
-[[gnu::noinline]] void say_whose_memory_it_is() {
-  Line line;
-  line << "no checkpoint is made: process " << sys::getpid()
-       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
-                               : " shares the memory of its parent")
-       << "; send the signal to its parent";
-  log_line(LogLevel::warn, line);
-}
+struct Share {
+  uint32_t epoch;
+  uint32_t first;  // fd
+};
 
-void send_for(void* epoch) {
-  const int error = Sender(*static_cast<uint32_t*>(epoch)).send_all();
+// Looks at the fds from the first on, and sends.
+void send_share(void* of) {
+  const Share share = *static_cast<Share*>(of);
+  const int error = Sender(share.epoch, share.first).send_all();
   // Where the keeper has ended, the wait finds out.
   if (error == 0 || error == EPIPE || error == ECONNRESET) return;
   Line line;
@@ -160,13 +171,15 @@ bool send_once(uint32_t epoch) {
   uint64_t before = sent_for.load(std::memory_order_relaxed);
   const uint64_t mine = uint64_t{epoch} + 1;
   if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
-  return handler_stack::run(send_for, &epoch);
+  sent_to.store(0, std::memory_order_relaxed);
+  Share all{epoch, 0};
+  return handler_stack::run(send_share, &all);
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
 
 // False: the keeper has ended.
-bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
+bool await_end_of(uint32_t epoch, wire::SharedPage& page, bool sender) {
   bool keeper_lives = true;
   __atomic_fetch_add(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
   while (load(page.epoch) == epoch) {
@@ -174,6 +187,9 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page) {
     if (load(page.epoch) != epoch) break;
     keeper_lives = !channel::has_ended();
     if (!keeper_lives) break;
+    const uint32_t sent = sent_to.load(std::memory_order_relaxed);
+    Share rest{epoch, sent};
+    if (sender && sent > 0 && load(page.scan_to) > sent) handler_stack::run(send_share, &rest);
   }
   __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
   return keeper_lives;
@@ -185,7 +201,7 @@ void take_part(uint32_t epoch) {
   if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
   const bool sender = send_once(epoch);
-  if (await_end_of(epoch, page)) {
+  if (await_end_of(epoch, page, sender)) {
     if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
     return;
   }
@@ -194,7 +210,10 @@ void take_part(uint32_t epoch) {
 }
 
 void request() {
-  if (!is_own_process()) return say_whose_memory_it_is();
+  if (!is_own_process()) {
+    handler_stack::run(say_whose_child_it_is, nullptr);
+    return;
+  }
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     handler_stack::run(say_that_there_is_none, nullptr);

@@ -6,7 +6,6 @@
 #include "adopt.h"
 #include "channel.h"
 #include "checkpoint.h"
-#include "fd_table.h"
 #include "joined_groups.h"
 #include "recorded_options.h"
 #include "session.h"
@@ -25,9 +24,7 @@ void note_shared_sockets() {
   });
 }
 
-}  // namespace
-
-void begin_child() {
+void become_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
   if (!become_own_process()) return;
@@ -48,6 +45,14 @@ void begin_child() {
   if (state == wire::PageState::freezing) {
     checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
   }
+}
+
+}  // namespace
+
+void begin_child() {
+  become_child();
+  // What waited in the kernel is not the child's.
+  signals::let_go_if_read();
 }
 
 void watch_forks() { pthread_atfork(nullptr, note_shared_sockets, begin_child); }

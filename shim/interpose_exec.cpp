@@ -8,10 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <sys/wait.h>
+
 #include "interpose.h"
 #include "libc.h"
 #include "signal_children.h"
 #include "signals.h"
+#include "sys.h"
+#include "turn.h"
 
 using udpcr::libc;
 using udpcr::signals::children::Handover;
@@ -119,4 +123,76 @@ UDPCR_EXPORT int posix_spawnp(pid_t* child, const char* file,
 UDPCR_EXPORT FILE* popen(const char* command, const char* mode) {
   const Handover handover(Handover::Of::spawn);
   return libc().popen(command, mode);
+}
+
+namespace {
+
+// While any thread is in system(), the program ignores what the terminal sends.
+constinit std::atomic<bool> ignoring_turn = false;
+constinit int ignoring = 0;
+constinit struct sigaction for_interrupt = {};
+constinit struct sigaction for_quit = {};
+
+void ignore_terminal() {
+  const udpcr::Turn turn(ignoring_turn);
+  if (ignoring++ > 0) return;
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  libc().sigaction(SIGINT, &ignore, &for_interrupt);
+  libc().sigaction(SIGQUIT, &ignore, &for_quit);
+}
+
+void heed_terminal() {
+  const udpcr::Turn turn(ignoring_turn);
+  if (--ignoring > 0) return;
+  libc().sigaction(SIGINT, &for_interrupt, nullptr);
+  libc().sigaction(SIGQUIT, &for_quit, nullptr);
+}
+
+int spawn_shell(const char* command, const sigset_t& mask, pid_t& child) {
+  posix_spawnattr_t attributes;
+  sigset_t standard;
+  char shell[] = "sh";
+  char option[] = "-c";
+  char* const arguments[] = {shell, option, const_cast<char*>(command), nullptr};
+  sigemptyset(&standard);
+  if (for_interrupt.sa_handler != SIG_IGN) sigaddset(&standard, SIGINT);
+  if (for_quit.sa_handler != SIG_IGN) sigaddset(&standard, SIGQUIT);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setsigmask(&attributes, &mask);
+  posix_spawnattr_setsigdefault(&attributes, &standard);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  const int error = posix_spawn(&child, "/bin/sh", nullptr, &attributes, arguments, environ);
+  posix_spawnattr_destroy(&attributes);
+  return error;
+}
+
+}  // namespace
+
+// The C library's own starts the shell where we cannot see it.
+UDPCR_EXPORT int system(const char* command) {
+  const bool as_it_is = !signals::is_watched(signals::watched_signal()) ||
+                        (!signals::is_blocked_by_program() && !signals::is_ignored_by_program());
+  if (command == nullptr || as_it_is) return libc().system(command);
+  sigset_t child_ends;
+  sigset_t before;
+  pid_t child = -1;
+  int status = 127 << 8;  // as if the shell had ended so
+  sigemptyset(&child_ends);
+  sigaddset(&child_ends, SIGCHLD);
+  ignore_terminal();
+  sigprocmask(SIG_BLOCK, &child_ends, &before);
+  const int error = spawn_shell(command, before, child);
+  if (error == 0) {
+    while (waitpid(child, &status, 0) < 0) {
+      if (errno == EINTR) continue;
+      status = -1;
+      break;
+    }
+  }
+  const int wait_error = errno;
+  heed_terminal();
+  sigprocmask(SIG_SETMASK, &before, nullptr);
+  errno = error != 0 ? error : wait_error;
+  return status;
 }

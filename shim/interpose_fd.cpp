@@ -57,11 +57,13 @@ int do_fcntl(Fcntl real, int fd, int command, void* argument) {
   if (command == kDupFdQuery && own_fds::is_own(static_cast<int>(intptr_t(argument)))) {
     argument = reinterpret_cast<void*>(intptr_t{-1});
   }
-  const int result = real(fd, command, argument);
+  int result = real(fd, command, argument);
   if (result < 0) return result;
   switch (command) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
+      result =
+          own_fds::without_ours(result, static_cast<int>(reinterpret_cast<intptr_t>(argument)));
       fd_table.copy(fd, result, command == F_DUPFD_CLOEXEC);
       break;
     case F_SETFD:
@@ -101,8 +103,10 @@ UDPCR_EXPORT int close(int fd) {
 UDPCR_EXPORT int dup(int fd) noexcept {
   udpcr::notice_copy();
   if (own_fds::is_own(fd)) return bad_fd();
-  const int copy = libc().dup(fd);
-  if (copy >= 0) fd_table.copy(fd, copy, false);
+  int copy = libc().dup(fd);
+  if (copy < 0) return copy;
+  copy = own_fds::without_ours(copy, 0);
+  fd_table.copy(fd, copy, false);
   return copy;
 }
 

@@ -36,6 +36,12 @@ void look_at_limit_of(pid_t process, int resource, const Limit* limit) {
   if (process == 0 || process == udpcr::sys::getpid()) look_at_limit(resource, limit);
 }
 
+// Ours stand above the limit for fds.
+int after_limit(int resource, int result) {
+  if (resource == RLIMIT_NOFILE && result == 0) udpcr::own_fds::rise();
+  return result;
+}
+
 void look_at_option(long option) {
   switch (option) {
     case PR_SET_SECCOMP:
@@ -50,23 +56,22 @@ void look_at_option(long option) {
 constexpr long kLandlockRestrictSelf = 446;
 
 // Of a program that makes the call by its number (libseccomp, libcap).
-void look_at_call(long number, const long (&arguments)[6]) {
+void look_at_call(long number, long one, long two, long three) {
   switch (number) {
     case SYS_prctl:
-      return look_at_option(arguments[0]);
+      return look_at_option(one);
     case SYS_seccomp:
-      if (arguments[0] != SECCOMP_GET_ACTION_AVAIL && arguments[0] != SECCOMP_GET_NOTIF_SIZES) {
+      if (one != SECCOMP_GET_ACTION_AVAIL && one != SECCOMP_GET_NOTIF_SIZES) {
         ensure_keeper();
       }
       return;
 #ifdef SYS_setrlimit
     case SYS_setrlimit:
-      return look_at_limit(static_cast<int>(arguments[0]),
-                           reinterpret_cast<const rlimit*>(arguments[1]));
+      return look_at_limit(static_cast<int>(one), reinterpret_cast<const rlimit*>(two));
 #endif
     case SYS_prlimit64:
-      return look_at_limit_of(static_cast<pid_t>(arguments[0]), static_cast<int>(arguments[1]),
-                              reinterpret_cast<const rlimit64*>(arguments[2]));
+      return look_at_limit_of(static_cast<pid_t>(one), static_cast<int>(two),
+                              reinterpret_cast<const rlimit64*>(three));
     case SYS_capset:
     case SYS_chroot:
     case SYS_pivot_root:
@@ -84,12 +89,6 @@ void look_at_call(long number, const long (&arguments)[6]) {
     case kLandlockRestrictSelf:
       ensure_keeper();
   }
-}
-
-// Ours stand above the limit for fds.
-int after_limit(int resource, int result) {
-  if (resource == RLIMIT_NOFILE && result == 0) udpcr::own_fds::rise();
-  return result;
 }
 
 }  // namespace
@@ -211,14 +210,10 @@ UDPCR_EXPORT int prlimit64(pid_t process, __rlimit_resource resource, const rlim
   return after_limit(resource, libc().prlimit64(process, resource, limit, old));
 }
 
-// No cancellation point, and errno as the kernel's answer makes it, as in libc.
-UDPCR_EXPORT long syscall(long number, ...) noexcept {
-  va_list rest;
-  va_start(rest, number);
-  long arguments[6];
-  for (long& argument : arguments) argument = va_arg(rest, long);
-  va_end(rest);
-  look_at_call(number, arguments);
-  return libc().syscall(number, arguments[0], arguments[1], arguments[2], arguments[3],
-                        arguments[4], arguments[5]);
+UDPCR_LOOK udpcr_look_at_call(long number, long one, long two, long three) {
+  look_at_call(number, one, two, three);
+  return reinterpret_cast<void*>(libc().syscall);
 }
+
+// A clone(2) by its number may return on another stack.
+UDPCR_EXPORT_JUMP(syscall, udpcr_look_at_call);

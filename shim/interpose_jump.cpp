@@ -39,8 +39,7 @@ void put_back(__jmp_buf_tag* buffer) {
 }  // namespace
 
 // A buffer that is to hold no mask may be shorter (pthread_cleanup_push).
-extern "C" __attribute__((used, visibility("hidden"))) void* udpcr_note_jump(__jmp_buf_tag* buffer,
-                                                                             int save_mask) {
+UDPCR_LOOK udpcr_note_jump(__jmp_buf_tag* buffer, int save_mask) {
   if (save_mask != 0 && signals::watched_signal() != 0) {
     const uint64_t mark = signals::is_blocked_by_program() ? kBlocked : kOpen;
     memcpy(reinterpret_cast<char*>(&buffer->__saved_mask) + kWord * sizeof mark, &mark,
@@ -49,53 +48,7 @@ extern "C" __attribute__((used, visibility("hidden"))) void* udpcr_note_jump(__j
   return reinterpret_cast<void*>(libc().__sigsetjmp);
 }
 
-// It returns twice, so it may have no frame of its own.
-#if defined(__x86_64__)
-__asm__(R"(
-  .text
-  .globl __sigsetjmp
-  .type __sigsetjmp, @function
-__sigsetjmp:
-  .cfi_startproc
-  endbr64
-  push %rdi
-  .cfi_adjust_cfa_offset 8
-  push %rsi
-  .cfi_adjust_cfa_offset 8
-  sub $8, %rsp
-  .cfi_adjust_cfa_offset 8
-  call udpcr_note_jump
-  add $8, %rsp
-  .cfi_adjust_cfa_offset -8
-  pop %rsi
-  .cfi_adjust_cfa_offset -8
-  pop %rdi
-  .cfi_adjust_cfa_offset -8
-  jmp *%rax
-  .cfi_endproc
-  .size __sigsetjmp, . - __sigsetjmp
-)");
-#elif defined(__aarch64__)
-__asm__(R"(
-  .text
-  .globl __sigsetjmp
-  .type __sigsetjmp, %function
-__sigsetjmp:
-  .cfi_startproc
-  hint #34
-  stp x0, x1, [sp, #-32]!
-  .cfi_adjust_cfa_offset 32
-  str x30, [sp, #16]
-  bl udpcr_note_jump
-  mov x16, x0
-  ldr x30, [sp, #16]
-  ldp x0, x1, [sp], #32
-  .cfi_adjust_cfa_offset -32
-  br x16
-  .cfi_endproc
-  .size __sigsetjmp, . - __sigsetjmp
-)");
-#endif
+UDPCR_EXPORT_JUMP(__sigsetjmp, udpcr_note_jump);
 
 UDPCR_EXPORT void siglongjmp(sigjmp_buf buffer, int value) noexcept {
   put_back(buffer);

@@ -9,6 +9,7 @@
 #include "interpose.h"
 #include "joined_groups.h"
 #include "libc.h"
+#include "own_fds.h"
 #include "recorded_options.h"
 #include "replay.h"
 #include "session.h"
@@ -17,6 +18,7 @@
 using udpcr::fd_table;
 using udpcr::FdSlot;
 using udpcr::libc;
+using udpcr::own_fds::is_own;
 namespace adopt = udpcr::adopt;
 namespace replay = udpcr::replay;
 namespace wire = udpcr::wire;
@@ -34,6 +36,14 @@ bool may_be_exchanged(const FdSlot& slot) {
   return (slot.flags.load(std::memory_order_relaxed) & udpcr::kFdExchange) != 0;
 }
 
+// Ours do not exist for the program.
+int hidden(int fd) { return is_own(fd) ? -1 : fd; }
+
+int bad_fd() {
+  errno = EBADF;
+  return -1;
+}
+
 // Until no restored socket can take its place any more, what is done to it is
 // recorded.
 bool may_be_adopted(const FdSlot& slot) {
@@ -49,14 +59,37 @@ bool may_adopt() {
          udpcr::is_own_process();
 }
 
+// A socket that came unseen and has no name yet is as good as a fresh one, if
+// all fds that have it are known.
+void learn_origin(FdSlot& slot) {
+  const udpcr::KeepErrno keep;
+  const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
+  for (int fd = 0; fd < udpcr::FdTable::kChunkSize; ++fd) {
+    if (!is_own(fd) && udpcr::inode_of(fd) == inode) udpcr::find_or_track(fd);
+  }
+  fd_table.each_of(inode, [](int, FdSlot& one) {
+    one.flags.fetch_or(wire::kFdOriginKnown, std::memory_order_relaxed);
+  });
+}
+
+bool has_no_name(int fd) {
+  const udpcr::KeepErrno keep;
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  // The port has the same place in both families.
+  return syscall(SYS_getsockname, fd, &name, &size) == 0 &&
+         reinterpret_cast<const sockaddr_in*>(&name)->sin_port == 0;
+}
+
 }  // namespace
 
 UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
   udpcr::notice_copy();
   const bool udp = makes_udp(domain, type, protocol);
   if (udp) udpcr::session::ensure_keeper();
-  const int fd = libc().socket(domain, type, protocol);
+  int fd = libc().socket(domain, type, protocol);
   if (fd < 0) return fd;
+  fd = udpcr::own_fds::without_ours(fd, 0);
   if (!udp) {
     fd_table.forget(fd);
     return fd;
@@ -75,9 +108,15 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
 
 UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().bind(fd, address, size);
+  udpcr::session::ensure_keeper();
   const bool pending = adopt::is_pending() && may_adopt();
+  const uint32_t flags = slot->flags.load(std::memory_order_relaxed);
+  if ((flags & (wire::kFdOriginKnown | udpcr::kFdConnected)) == 0 && has_no_name(fd)) {
+    learn_origin(*slot);
+  }
   if (pending && adopt::at_bind(fd, *slot, address, size)) return 0;
   const int errno_before = errno;
   int result = libc().bind(fd, address, size);
@@ -92,8 +131,10 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
 
 UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().connect(fd, address, size);
+  udpcr::session::ensure_keeper();
   if (may_adopt() && adopt::at_connect(fd, *slot, address, size)) return 0;
   const int result = libc().connect(fd, address, size);
   if (result == 0) {
@@ -107,6 +148,7 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
 UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
                             socklen_t size) noexcept {
   udpcr::notice_copy();
+  if (is_own(fd)) return bad_fd();
   const int errno_before = errno;
   const FdSlot* slot = fd_table.find(fd);
   replay::Before before{false, 0};
@@ -136,6 +178,8 @@ UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
 }
 
 UDPCR_EXPORT int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) noexcept {
+  if (is_own(epoll) || is_own(fd))
+    return libc().epoll_ctl(hidden(epoll), operation, hidden(fd), event);
   const int result = libc().epoll_ctl(epoll, operation, fd, event);
   if (result != 0 || !adopt::is_pending()) return result;
   const FdSlot* const slot = fd_table.find(fd);

@@ -85,7 +85,7 @@ bool is_to_be_blocked(const pthread_attr_t* attributes) {
 
 UDPCR_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attributes,
                                 void* (*routine)(void*), void* argument) noexcept {
-  if (!signals::is_watched(signals::watched_signal())) {
+  if (signals::watched_signal() == 0) {
     return libc().pthread_create(thread, attributes, routine, argument);
   }
   Start& start = take_start();
@@ -98,7 +98,7 @@ UDPCR_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attribu
 }
 
 UDPCR_EXPORT int thrd_create(thrd_t* thread, thrd_start_t routine, void* argument) {
-  if (!signals::is_watched(signals::watched_signal())) {
+  if (signals::watched_signal() == 0) {
     return libc().thrd_create(thread, routine, argument);
   }
   Start& start = take_start();

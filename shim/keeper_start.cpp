@@ -95,6 +95,16 @@ int become_keeper(void* argument) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (sys::fcntl(fd, F_GETFD) < 0) sys::open("/dev/null", O_RDWR);
   }
+  // Nothing of the program's is kept open, not even for a moment: who waits for
+  // the end of a pipe would notice.
+  const auto channel = static_cast<unsigned>(birth.channel);
+  const int null = sys::open("/dev/null", O_RDWR);
+  if (null >= 0) {
+    sys::dup3(null, STDIN_FILENO, 0);
+    sys::dup3(null, STDOUT_FILENO, 0);
+  }
+  syscall(SYS_close_range, STDERR_FILENO + 1, channel - 1, 0);
+  syscall(SYS_close_range, channel + 1, ~0U, 0);
   sys::fcntl(birth.channel, F_SETFD, 0);
   syscall(SYS_execve, birth.tool, birth.arguments, birth.environment);
   birth.error_number = errno;

@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
@@ -21,6 +22,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <threads.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -46,6 +48,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(capset)                 \
   X(chroot)                 \
   X(clone)                  \
+  X(clock_nanosleep)        \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -66,6 +69,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fexecve)                \
   X(initgroups)             \
   X(longjmp)                \
+  X(nanosleep)              \
   X(pause)                  \
   X(pivot_root)             \
   X(popen)                  \
@@ -110,6 +114,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(socket)                 \
   X(ssignal)                \
   X(syscall)                \
+  X(system)                 \
   X(sysv_signal)            \
   X(thrd_create)            \
   X(unshare)

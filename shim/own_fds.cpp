@@ -26,8 +26,8 @@ rlimit64 limit_now() {
 }
 
 // False: the hard limit stands in the way, and may not be raised either.
-bool raise_limit(const rlimit64& now) {
-  const rlim64_t wanted = now.rlim_cur + kRoom;
+bool raise_limit(const rlimit64& now, rlim64_t above) {
+  const rlim64_t wanted = above + kRoom;
   const rlimit64 raised{wanted, now.rlim_max < wanted ? wanted : now.rlim_max};
   return syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, nullptr) == 0;
 }
@@ -42,7 +42,7 @@ struct Rise {
 // program's threads and children see nothing of it.
 int dup_above_limit(void* argument) {
   auto& rise = *static_cast<Rise*>(argument);
-  if (raise_limit(rise.now)) {
+  if (raise_limit(rise.now, rise.now.rlim_cur)) {
     rise.high = sys::fcntl(rise.fd, F_DUPFD_CLOEXEC, static_cast<long>(rise.now.rlim_cur));
   }
   syscall(SYS_exit, 0);
@@ -65,7 +65,10 @@ int above_limit(int fd) {
 
 }  // namespace
 
-RaisedLimit::RaisedLimit() : before_(limit_now()) { raise_limit(before_); }
+RaisedLimit::RaisedLimit(int number) : before_(limit_now()) {
+  const auto least = static_cast<rlim64_t>(number < 0 ? 0 : number);
+  raise_limit(before_, least < before_.rlim_cur ? before_.rlim_cur : least);
+}
 
 RaisedLimit::~RaisedLimit() { syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before_, nullptr); }
 
@@ -110,7 +113,7 @@ void replace(Use use, int fd) {
   const int place = get(use);
   bool replaced = sys::dup3(fd, place, O_CLOEXEC) == place;
   if (!replaced) {
-    const RaisedLimit raised;
+    const RaisedLimit raised(place);
     replaced = sys::dup3(fd, place, O_CLOEXEC) == place;
   }
   if (!replaced) {
@@ -132,6 +135,16 @@ bool make_way(int fd) {
     return true;
   }
   return false;
+}
+
+int without_ours(int fd, int first) {
+  const int own = lowest_from(static_cast<unsigned>(first));
+  if (own < 0 || own > fd || !make_way(own)) return fd;
+  const KeepErrno keep;
+  const int flags = sys::fcntl(fd, F_GETFD) == FD_CLOEXEC ? O_CLOEXEC : 0;
+  if (sys::dup3(fd, own, flags) != own) return fd;
+  sys::close(fd);
+  return own;
 }
 
 int lowest_from(unsigned first) {

@@ -34,11 +34,11 @@ void drop(Use use);
 // Takes `fd` over in the place of the one that there is, which is closed.  In
 // the child of fork.
 void replace(Use use, int fd);
-// While it lives this process may have a few fds more than its soft limit.  For
-// the child of fork, whose threads cannot see that.
+// While it lives this process may have fds a little above its soft limit and
+// above `number`.  For the child of fork, which has no thread that could see that.
 class RaisedLimit {
  public:
-  RaisedLimit();
+  explicit RaisedLimit(int number);
   ~RaisedLimit();
   RaisedLimit(const RaisedLimit&) = delete;
   RaisedLimit& operator=(const RaisedLimit&) = delete;
@@ -49,6 +49,9 @@ class RaisedLimit {
 // Before number `fd` is copied over: ours moves away.  True: `fd` was ours; it
 // stays open until it is copied over.
 bool make_way(int fd);
+// The kernel gave the program `fd` as the lowest free number from `first` on.
+// Where one of ours was in the way, it moves and `fd` gets its number.
+int without_ours(int fd, int first);
 // The lowest of ours that is not below `first`; -1: none.
 int lowest_from(unsigned first);
 

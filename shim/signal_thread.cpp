@@ -12,12 +12,15 @@ thread_local constinit Thread self = {};
 
 namespace {
 
-constexpr unsigned kThreads = 1024;  // beyond it a thread is not poked
+constexpr unsigned kThreads = 1024;  // beyond it some thread is not poked
+constexpr unsigned kTries = 16;
 constexpr unsigned kMostForProcess = 32;
 constexpr int kFirstRealTime = 32;  // the kernel's SIGRTMIN
-// Behind what SI_QUEUE uses of the kernel's siginfo, which carries it all.
+// Behind what signals that were sent (si_code not above 0) use of the kernel's
+// siginfo, which carries it all.
 constexpr size_t kMarkAt = 40;
 constexpr uint64_t kForThread = 0x7564706374687264;  // "udpcthrd"
+constexpr uint64_t kAgain = 0x7564706361676e20;      // "udpcagn "
 constexpr uint32_t kPoke = 0x7564706b;               // "udpk", upper half of si_value
 
 constinit ThreadSlot slots[kThreads] = {};
@@ -70,23 +73,21 @@ void take_first(Sent* queue, unsigned count, siginfo_t& info) {
   memmove(queue, queue + 1, (count - 1) * sizeof(Sent));
 }
 
+// Asks nobody who is still there.  Where all are taken another thread loses its.
 ThreadSlot* free_slot(pid_t id) {
-  for (int round = 0; round < 2; ++round) {
-    for (unsigned i = 0; i < kThreads; ++i) {
-      ThreadSlot& slot = slots[(static_cast<unsigned>(id) + i) % kThreads];
-      pid_t before = slot.id.load(std::memory_order_relaxed);
-      if (before == id) return &slot;
-      if (before == 0 && slot.id.compare_exchange_strong(before, id)) return &slot;
-    }
-    // Threads that have ended without a word.
-    for (ThreadSlot& slot : slots) {
-      pid_t id_there = slot.id.load(std::memory_order_relaxed);
-      if (syscall(SYS_tgkill, sys::getpid(), id_there, 0) != 0 && errno == ESRCH) {
-        slot.id.compare_exchange_strong(id_there, 0);
-      }
-    }
+  for (unsigned i = 0; i < kTries; ++i) {
+    ThreadSlot& slot = slots[(static_cast<unsigned>(id) + i) % kThreads];
+    pid_t before = slot.id.load(std::memory_order_relaxed);
+    if (before == id) return &slot;
+    if (before == 0 && slot.id.compare_exchange_strong(before, id)) return &slot;
   }
-  return nullptr;
+  ThreadSlot& slot = slots[static_cast<unsigned>(id) % kThreads];
+  slot.id.store(id);
+  return &slot;
+}
+
+bool has_slot() {
+  return self.slot != nullptr && self.slot->id.load(std::memory_order_relaxed) == thread_id();
 }
 
 }  // namespace
@@ -102,15 +103,16 @@ pid_t thread_id() {
 pid_t id_of(pthread_t thread) { return id_is_there ? read_id(thread) : 0; }
 
 void enter_thread(bool blocked) {
-  const KeepErrno keep;
+  const KeepErrno errno_before;
   self.slot = free_slot(thread_id());
   believe(blocked);
 }
 
 void leave_thread() {
-  if (self.slot == nullptr) return;
-  self.slot->open.store(false);
-  self.slot->id.store(0);
+  if (has_slot()) {
+    self.slot->open.store(false);
+    self.slot->id.store(0);
+  }
   self.slot = nullptr;
 }
 
@@ -125,7 +127,7 @@ void forget_other_threads() {
 
 void believe(bool blocked) {
   self.blocked = blocked;
-  if (self.slot != nullptr) self.slot->open.store(!blocked, std::memory_order_seq_cst);
+  if (has_slot()) self.slot->open.store(!blocked, std::memory_order_seq_cst);
 }
 
 bool keep(int signal, const siginfo_t& info, To to) {
@@ -172,24 +174,38 @@ bool is_any_kept() {
          (process_count.load(std::memory_order_seq_cst) > 0 && process_generation == now);
 }
 
-To addressee(siginfo_t& info) {
-  if (info.si_code == SI_TKILL) return To::thread;
+namespace {
+
+void set_mark(siginfo_t& info, uint64_t mark) {
+  memcpy(reinterpret_cast<char*>(&info) + kMarkAt, &mark, sizeof mark);
+}
+
+// 0: none.
+uint64_t mark_of(const siginfo_t& info) {
   uint64_t mark = 0;
-  if (info.si_code == SI_QUEUE)
-    memcpy(&mark, reinterpret_cast<char*>(&info) + kMarkAt, sizeof mark);
-  if (mark != kForThread) return To::process;
-  memset(reinterpret_cast<char*>(&info) + kMarkAt, 0, sizeof mark);
-  return To::thread;
+  if (info.si_code > 0) return 0;
+  memcpy(&mark, reinterpret_cast<const char*>(&info) + kMarkAt, sizeof mark);
+  return mark == kForThread || mark == kAgain ? mark : 0;
+}
+
+}  // namespace
+
+To addressee(siginfo_t& info) {
+  const uint64_t mark = mark_of(info);
+  if (mark != 0) set_mark(info, 0);
+  return mark == kForThread || info.si_code == SI_TKILL ? To::thread : To::process;
 }
 
 void mark_for_thread(siginfo_t& info) {
-  if (info.si_code != SI_QUEUE) return;
-  memcpy(reinterpret_cast<char*>(&info) + kMarkAt, &kForThread, sizeof kForThread);
+  if (info.si_code <= 0) set_mark(info, kForThread);
 }
+
+bool is_sent_again(const siginfo_t& info) { return mark_of(info) != 0; }
 
 void send_again(int signal, siginfo_t& info, To to) {
   const pid_t process = sys::getpid();
   if (to == To::process) {
+    if (info.si_code <= 0) set_mark(info, kAgain);
     syscall(SYS_rt_sigqueueinfo, process, signal, &info);
   } else {
     mark_for_thread(info);

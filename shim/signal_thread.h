@@ -68,7 +68,9 @@ bool is_any_kept();
 // To whom a signal of the program was sent; clears our mark.
 To addressee(siginfo_t& info);
 void mark_for_thread(siginfo_t& info);
-// Sends with the siginfo as it was.
+// Sends with the siginfo as it was, and our mark, so that it counts as the
+// program's own whoever sent it.
+bool is_sent_again(const siginfo_t& info);
 void send_again(int signal, siginfo_t& info, To to);
 
 // Tells another thread, that takes it, to look at what waits for the process.

@@ -101,20 +101,22 @@ MaskedWait::MaskedWait(const sigset_t& mask)
     believe(true);
     return;
   }
+  // Else it may as well come before the call begins.
+  really_blocked_ = self.blocked;
   const uint64_t bit = bit_of(watched_signal());
-  sys::set_signal_mask(SIG_BLOCK, &bit, nullptr);
+  if (really_blocked_) sys::set_signal_mask(SIG_BLOCK, &bit, nullptr);
   memcpy(&wait_.mask, &mask_, sizeof wait_.mask);
   outer_ = self.wait;
   self.wait = &wait_;
   believe(false);
-  send_all_again();
+  if (really_blocked_) send_all_again();
 }
 
 MaskedWait::~MaskedWait() {
   const KeepErrno keep;
   if (!hidden_) self.wait = outer_;
   believe(wait_.blocked_before);
-  if (!hidden_ && !self.held) {
+  if (really_blocked_ && !self.held) {
     const uint64_t bit = bit_of(watched_signal());
     sys::set_signal_mask(SIG_UNBLOCK, &bit, nullptr);
   }

@@ -47,6 +47,7 @@ class MaskedWait {
  private:
   sigset_t mask_;
   bool hidden_;
+  bool really_blocked_ = false;
   Wait wait_{};
   Wait* outer_ = nullptr;
 };

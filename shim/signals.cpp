@@ -189,7 +189,7 @@ bool is_keepers(const siginfo_t& info, uint32_t magic, uint32_t& epoch) {
 // input and the kernel's own reasons are the program's affair.
 bool is_from_outside(const siginfo_t& info) {
   const bool sent = info.si_code == SI_USER || info.si_code == SI_QUEUE || info.si_code == SI_TKILL;
-  return sent && info.si_pid != sys::getpid();
+  return sent && info.si_pid != sys::getpid() && !is_sent_again(info);
 }
 
 void take_part(uint32_t epoch) {
@@ -216,7 +216,7 @@ bool serve(const siginfo_t& info, bool& outside) {
   }
   outside = is_from_outside(info);
   // The child of vfork has our memory, and nothing to keep.
-  if (outside && is_own_process()) checkpoint::request();
+  if (outside && (is_own_process() || is_unnoticed_copy())) checkpoint::request();
   return outside;
 }
 
@@ -240,8 +240,9 @@ void handle(int signal, siginfo_t* info, void* raw_context) {
   if (!serve(*info, outside)) {
     called = handle_own(signal, info, context);
   } else if (outside && chained) {
-    const Own own = own_now();
-    called = own.handler != SIG_DFL && deliver(signal, info, context);
+    // By default it would end the program: nobody wants that of a checkpoint.
+    const bool wanted = self.blocked || own_now().handler != SIG_DFL;
+    called = wanted && handle_own(signal, info, context);
   }
   self.interrupted = !called && ended_a_call(context);
 }
@@ -364,7 +365,6 @@ Got deal_with(siginfo_t& info) {
 void renew_after_fork() {
   children::forget();
   changing.store(false, std::memory_order_relaxed);
-  self.held = false;
   if (watched_signal() != 0) forget_other_threads();
 }
 

@@ -155,6 +155,8 @@ struct RecordedOption {
 };
 // in6_flowlabel_req of linux/in6.h is the largest that is no program.
 constexpr unsigned kLargestRecorded = 32;
+// Fds with higher numbers are not looked at (nr_open of proc_sys_fs(5)).
+constexpr uint32_t kMostNumber = 1U << 20;
 // 256 instructions.
 constexpr unsigned kLargestProgram = 2048;
 

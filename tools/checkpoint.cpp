@@ -50,7 +50,12 @@ int fail(const std::string& why) {
   return int(keeper::Outcome::failed);
 }
 
-int checkpoint(pid_t pid, int timeout_seconds) {
+// A program that executes itself has another keeper; how long the old one may
+// take to notice.
+constexpr int kLeavePatienceMs = 500;
+constexpr int kLeavePollMs = 20;
+
+int checkpoint(pid_t pid, int timeout_seconds, int waited_ms = 0) {
   const UniqueFd control = keeper::connect_control(pid);
   if (send(control.get(), keeper::kControlRequest, sizeof keeper::kControlRequest - 1,
            MSG_NOSIGNAL) < 0) {
@@ -65,6 +70,10 @@ int checkpoint(pid_t pid, int timeout_seconds) {
   }
   keeper::Report report;
   if (!keeper::Report::receive(control.get(), report)) {
+    if (waited_ms < kLeavePatienceMs) {
+      poll(nullptr, 0, kLeavePollMs);
+      return checkpoint(pid, timeout_seconds, waited_ms + kLeavePollMs);
+    }
     return fail("the keeper of process " + std::to_string(pid) +
                 " has ended or refused: only root and its own user may ask; see the program's "
                 "stderr or UDPCR_LOG_FILE");

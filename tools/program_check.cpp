@@ -12,6 +12,7 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <sstream>
 #include <udpcr/udpcr.hpp>
 
 #include "elf_file.hpp"
@@ -165,20 +166,16 @@ class Checker {
   // env(1): options, NAME=VALUE, the program.
   std::string program_of_env(const std::string& path, const Script& script) {
     result_.files.push_back(script.interpreter);
-    std::string rest = script.argument;
-    while (!rest.empty()) {
-      const std::size_t end = rest.find_first_of(" \t");
-      const std::string word = rest.substr(0, end);
-      const std::size_t next = rest.find_first_not_of(" \t", end);
-      rest = next == std::string::npos ? "" : rest.substr(next);
-      if (word == "-i" || word == "-" || word == "--ignore-environment" || word == "-Si") {
-        find(Kind::not_loaded,
-             path + " clears its environment, and LD_PRELOAD with it (env " + word + ")",
+    std::istringstream words(script.argument);
+    for (std::string word; words >> word;) {
+      std::string value;
+      if (word == "-u" || word == "-C") words >> value;
+      if (word == "-i" || word == "-" || word == "--ignore-environment") {
+        find(Kind::not_loaded, path + " clears its environment, and LD_PRELOAD with it",
              "start its interpreter by name");
-      } else if (word == "-u" && rest.rfind("LD_PRELOAD", 0) == 0) {
+      } else if (value == "LD_PRELOAD" || word == "--unset=LD_PRELOAD") {
         find(Kind::not_loaded, path + " takes LD_PRELOAD out of its environment",
              "start its interpreter by name");
-        return {};
       } else if (word[0] != '-' && word.find('=') == std::string::npos) {
         return word;
       }

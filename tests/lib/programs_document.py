@@ -62,7 +62,7 @@ def row(name):
         sys.exit(f"{RESULTS} has not both results of {name}: run tests/run.sh --full programs")
     first = results[0]
     version = re.search(r"\d+\.[\w.+-]*", first["version"])
-    return (f"| {name} | {version.group(0) if version else first['version']} | {first['tried']} | "
+    return (f"| {first['name']} | {version.group(0) if version else first['version']} | {first['tried']} | "
             f"{first['processes']}, {first['sockets']} | {first['datagrams']} | "
             f"{', '.join(sorted(set().union(*map(not_kept, results)))) or 'nothing'} |")
 

@@ -257,8 +257,8 @@ def remember(daemon, how, image, complaints):
     version = subprocess.run(daemon.version, capture_output=True, text=True)
     sockets = image["sockets"]
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{daemon.name}.{how}.json").write_text(json.dumps({
-        "version": (version.stdout + version.stderr).partition("\n")[0], "tried": daemon.tried,
+    (RESULTS / f"{daemon.name.replace(' ', '_')}.{how}.json").write_text(json.dumps({
+        "name": daemon.name, "version": (version.stdout + version.stderr).partition("\n")[0], "tried": daemon.tried,
         "sockets": len(sockets), "processes": len(image["processes"]),
         "datagrams": sum(record["receive_queue"]["datagrams"] for record in sockets),
         "not_kept": sorted({loss["what"] for record in sockets for loss in record["losses"]}),

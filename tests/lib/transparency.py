@@ -11,7 +11,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from harness import SOURCE, Program, check, equal
+from harness import SOURCE, Program, check, end_children, equal
 
 PROGRAMS = SOURCE / "tests" / "transparency" / "programs"
 SANITIZERS = {"plain": [], "asan": ["-fsanitize=address,undefined"], "tsan": ["-fsanitize=thread"]}
@@ -55,13 +55,14 @@ def same(found, wanted, when):
 
 def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
                 environment=None, complaints=(), checkpoint=Program.checkpoint, before=(),
-                feed=None, first_environment=None):
+                senders=SENDERS, feed=None, first_environment=None, prepare=None):
     """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order.
 
-    `feed(program)` sends what waits, if not to `port`.  `first_environment`: of the run that is
-    checkpointed, where the program is to ask for something else than in the two others.
+    `feed(program)` sends what waits, if not `senders` to `port`.  `first_environment`: of the run
+    that is checkpointed, where the program is to ask for something else than in the two others.
+    `prepare` is called with the program in the second run, before datagrams are sent.
     """
-    feed = feed or (lambda program: send(port))
+    feed = feed or (lambda program: send(port, senders))
     argv = [build(name, sanitizer), *arguments]
     settings = {"IMAGE": f"{name}.udpcr", **(settings or {})}
     environment = {**ENVIRONMENT, **(environment or {})}
@@ -82,10 +83,13 @@ def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(),
     if first_environment is None:
         same(program.lines(), until_ready, "under udpcr")
     until_ready = program.lines()
+    if prepare:
+        prepare(program)
     feed(program)
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
     program.kill()
+    end_children()
 
     program = start(how, "restarted")
     same(end(program), native, "after the restart")

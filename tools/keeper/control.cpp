@@ -51,6 +51,12 @@ ucred peer_of(int fd) {
 
 UniqueFd listen_for_control(pid_t pid) { return listen_on(control_name(pid)); }
 
+bool has_keeper(pid_t pid) {
+  const AbstractName name = control_name(pid);
+  const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  return probe && (connect(probe.get(), name.get(), name.length) == 0 || errno != ECONNREFUSED);
+}
+
 UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
   struct stat status {};
   fstat(folder, &status);

@@ -17,6 +17,9 @@ constexpr char kControlRequest[] = "checkpoint";
 // A listening socket for `pid`; empty when the name is taken.
 UniqueFd listen_for_control(pid_t pid);
 
+// Whether some keeper listens for `pid`.
+bool has_keeper(pid_t pid);
+
 // Empty when nobody asks, or somebody who may not: root and the keeper's own
 // user may.
 UniqueFd accept_control(int listener);

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "unseen.hpp"
+#include "unknown_children.hpp"
 
 namespace udpcr::keeper {
 
@@ -101,7 +101,6 @@ Gathered Gathering::take() {
   gathered.not_frozen = not_frozen_;
   for (Process& process : processes_) {
     if (!process.sent_all) continue;
-    take_unseen(process, gathered.losses);
     gathered.members.push_back({process.pid, process.pidfd.get(), std::move(process.sent)});
     process.sent.clear();
     process.sent_all = false;

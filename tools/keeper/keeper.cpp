@@ -23,6 +23,10 @@ namespace {
 
 // While threads are being brought to a stop, how often we look.
 constexpr int kGatheringPollMs = 1;
+// A program that executes itself leaves its keeper behind, and the control name
+// of its pid for as long as that one takes to notice.
+constexpr int kNamePollMs = 10;
+constexpr int kNameAttempts = 500;
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
@@ -58,12 +62,23 @@ bool Keeper::add_process(UniqueFd channel) {
   if (process.pid <= 0) return false;
   process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
   process.control = listen_for_control(process.pid);
-  if (!process.control) {
-    log_.info("udpcr checkpoint " + std::to_string(process.pid) +
-              " will not work: its control name is taken");
-  }
   processes_.push_back(std::move(process));
   return true;
+}
+
+bool Keeper::await_control_names() {
+  bool any = false;
+  for (Process& process : processes_) {
+    if (process.control || process.control_attempts > kNameAttempts) continue;
+    process.control = listen_for_control(process.pid);
+    if (process.control) continue;
+    any = true;
+    if (++process.control_attempts > kNameAttempts) {
+      log_.info("udpcr checkpoint " + std::to_string(process.pid) +
+                " will not work: its control name is taken");
+    }
+  }
+  return any;
 }
 
 std::vector<Keeper::Source> Keeper::sources() {
@@ -81,7 +96,12 @@ int Keeper::patience() {
   const int held = held_.expire();
   const int claims = shared_claims_.expire(processes_);
   if (gathering_) return kGatheringPollMs;
-  return held < 0 || (claims >= 0 && claims < held) ? claims : held;
+  const int names = await_control_names() ? kNamePollMs : -1;
+  int soonest = -1;
+  for (const int due : {held, claims, names}) {
+    if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
+  }
+  return soonest;
 }
 
 void Keeper::run() {
@@ -219,8 +239,10 @@ void Keeper::take_fds(Process& process, Packet& packet) {
     if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
-  process.sent_all = message.last != 0;
-  process.scanned = message.scanned;
+  // One that was asked by a signal does not know how far its fds reach.
+  const std::uint32_t reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  process.sent_all = message.last != 0 && message.scanned >= reach;
+  if (message.last != 0 && !process.sent_all) page_->scan_to(reach);
   if (!gathering_) wanted_ = true;
 }
 
@@ -300,7 +322,7 @@ void Keeper::step_gathering() {
     case Gathering::State::waiting:
       return;
     case Gathering::State::failed:
-      return fail_checkpoint(gathering_->failure());
+      return fail_checkpoint(std::string(gathering_->failure()));
     case Gathering::State::complete:
       gathered_ = gathering_->take();
       gathering_.reset();

@@ -32,6 +32,8 @@ class Keeper {
   };
 
   bool add_process(UniqueFd channel);
+  // True: a name is still another keeper's.
+  bool await_control_names();
   void read_channel(Process& process);
   void handle(Process& process, Packet& packet);
   void hello(Process& process, Packet& packet);

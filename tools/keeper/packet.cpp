@@ -49,7 +49,8 @@ Received receive_packet(int channel, Packet& packet) {
   ssize_t size = 0;
   do {
     size = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
+    // ECONNRESET: it has not read all of ours; what it sent before comes yet.
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0) {
     packet.data.clear();
     return errno == EAGAIN ? Received::nothing : Received::end;

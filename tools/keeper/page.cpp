@@ -41,7 +41,10 @@ std::uint32_t Page::parked() const noexcept { return load(page_->parked[epoch() 
 
 void Page::freeze() noexcept { std::atomic_ref(page_->state).store(wire::PageState::freezing); }
 
-void Page::scan_to(std::uint32_t fd) noexcept { std::atomic_ref(page_->scan_to).store(fd); }
+void Page::scan_to(std::uint32_t fd) noexcept {
+  std::atomic_ref(page_->scan_to).store(fd);
+  syscall(SYS_futex, &page_->epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
 
 bool Page::is_frozen() const noexcept {
   return std::atomic_ref(page_->state).load() == wire::PageState::freezing;

@@ -24,7 +24,7 @@ class Page {
   // Threads that wait in this epoch.
   [[nodiscard]] std::uint32_t parked() const noexcept;
   void freeze() noexcept;
-  // Handlers look for sockets at every fd below.
+  // Handlers look for sockets at every fd below, also those that wait already.
   void scan_to(std::uint32_t fd) noexcept;
   // From freeze() until release().
   [[nodiscard]] bool is_frozen() const noexcept;

@@ -23,12 +23,12 @@ struct Process {
   UniqueFd pidfd;    // empty when the process had ended before we could look
   UniqueFd channel;  // ours
   UniqueFd control;  // listens for `udpcr checkpoint PID`
+  int control_attempts = 0;
   bool channel_ended = false;
 
   // Of the checkpoint going on.
   std::vector<SentFd> sent;
   bool sent_all = false;
-  std::uint32_t scanned = 0;  // below this number every socket was sent
 
   [[nodiscard]] bool ended() const;
   // Its end of the channel is closed: it has ended or become another program,

@@ -193,9 +193,7 @@ static int on_write(void) {
 }
 static int on_inotify_read(void) { return (int)read(inotify_init1(0), bytes, sizeof bytes); }
 static int on_eventfd_read(void) { return (int)read(eventfd(0, 0), bytes, 8); }
-static int on_timerfd_read(void) {
-  return (int)read(timerfd_create(CLOCK_MONOTONIC, 0), bytes, 8);
-}
+static int on_timerfd_read(void) { return (int)read(timerfd_create(CLOCK_MONOTONIC, 0), bytes, 8); }
 static int on_flock(void) {
   const int one = open("lock", O_RDWR | O_CREAT, 0600);
   const int other = open("lock", O_RDWR);
@@ -316,7 +314,8 @@ int main(int argc, char** argv) {
   }
   sleep(1);
   for (int i = 0; i < kWaiters; ++i) {
-    if (waiters[i].over) say("%s does not wait: %s", waiters[i].name, strerrorname_np(waiters[i].error));
+    if (waiters[i].over)
+      say("%s does not wait: %s", waiters[i].name, strerrorname_np(waiters[i].error));
   }
   await_test();
   sleep(1);

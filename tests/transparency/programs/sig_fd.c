@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 
 static int signals_fd;
 
@@ -53,6 +54,20 @@ int main(int argc, char** argv) {
   struct pollfd one = {.fd = signals_fd, .events = POLLIN};
   report("ppoll of the signalfd", ppoll(&one, 1, NULL, &hides));
   read_one("sigqueue");
+
+  // It is not the child's.
+  queue_to_process(8);
+  const pid_t child = fork();
+  MUST(child >= 0);
+  if (child == 0) {
+    say("child: readable %d, pending %d, blocked %d", is_readable(), is_pending(),
+        is_blocked(the_signal));
+    raise(the_signal);
+    read_one("child");
+    _exit(0);
+  }
+  MUST(waitpid(child, NULL, 0) == child);
+  read_one("parent");
 
   // sigwait and handlers get it as well.
   queue_to_process(3);

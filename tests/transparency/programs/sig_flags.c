@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 static char alternate[64 * 1024];
 static sigjmp_buf away;
@@ -59,7 +60,8 @@ static void say_disposition(const char* when) {
       now.sa_handler == SIG_DFL   ? "default"
       : now.sa_handler == SIG_IGN ? "ignored"
                                   : "handler",
-      (unsigned)now.sa_flags, sigismember(&now.sa_mask, SIGHUP), sigismember(&now.sa_mask, SIGKILL));
+      (unsigned)now.sa_flags, sigismember(&now.sa_mask, SIGHUP),
+      sigismember(&now.sa_mask, SIGKILL));
 }
 
 // Whether a read is interrupted by a timer's signal.
@@ -83,6 +85,23 @@ static void* write_later(void* unused) {
   usleep(100 * 1000);
   MUST(write(pipe_ends[1], "x", 1) == 1);
   return NULL;
+}
+
+// What is not handled ends the process, now or when it is opened.
+static void end_by_default(bool blocked) {
+  const pid_t child = fork();
+  MUST(child >= 0);
+  if (child == 0) {
+    signal(the_signal, SIG_DFL);
+    if (blocked) block_it();
+    raise(the_signal);
+    say("not yet: pending %d", is_pending());
+    unblock_it();
+    _exit(0);
+  }
+  int status = 0;
+  MUST(waitpid(child, &status, 0) == child);
+  say("ended by the signal: %d", WIFSIGNALED(status) && WTERMSIG(status) == the_signal);
 }
 
 int main(int argc, char** argv) {
@@ -123,6 +142,9 @@ int main(int argc, char** argv) {
   MUST(signal(the_signal, SIG_IGN) != SIG_ERR);
   say_disposition("signal");
   raise(the_signal);
+
+  end_by_default(false);
+  end_by_default(true);
 
   pthread_t writer;
   read_with(0);

@@ -65,7 +65,8 @@ static void by_exec(const char* how) {
     if (strcmp(how, "execvpe") == 0) execvpe(self, arguments, without_preload());
     if (strcmp(how, "execl") == 0) execl(self, self, number, "child", how, NULL);
     if (strcmp(how, "execlp") == 0) execlp(self, self, number, "child", how, NULL);
-    if (strcmp(how, "execle") == 0) execle(self, self, number, "child", how, NULL, without_preload());
+    if (strcmp(how, "execle") == 0)
+      execle(self, self, number, "child", how, NULL, without_preload());
     if (strcmp(how, "fexecve") == 0) fexecve(open(self, O_RDONLY), arguments, without_preload());
     if (strcmp(how, "execveat") == 0) execveat(AT_FDCWD, self, arguments, without_preload(), 0);
     _exit(9);
@@ -94,9 +95,9 @@ static void by_vfork(bool changes) {
 static void by_spawn(const posix_spawnattr_t* attributes, bool preloaded) {
   char* arguments[] = {(char*)self, number, (char*)"child", (char*)"spawn", NULL};
   pid_t child = 0;
-  const int error = preloaded ? posix_spawnp(&child, self, NULL, attributes, arguments, environ)
-                              : posix_spawn(&child, self, NULL, attributes, arguments,
-                                            without_preload());
+  const int error = preloaded
+                        ? posix_spawnp(&child, self, NULL, attributes, arguments, environ)
+                        : posix_spawn(&child, self, NULL, attributes, arguments, without_preload());
   if (error == 0) await(child);
   say("spawn: %d", error);
 }
@@ -112,6 +113,15 @@ static void by_popen(void) {
     say("%s", line);
   }
   say("pclose %#x", (unsigned)pclose(pipe));
+}
+
+static void by_system(void) {
+  char command[512];
+  snprintf(command, sizeof command, "'%s' %s child system", self, number);
+  say("system %#x", (unsigned)system(command));
+  say("system %#x", (unsigned)system("exit 3"));
+  say("system %#x", (unsigned)system("kill -INT $$"));
+  say("the mask: CHLD %d", is_blocked(SIGCHLD));
 }
 
 static void all(const char* when) {
@@ -136,6 +146,7 @@ static void all(const char* when) {
   MUST(posix_spawnattr_setsigmask(&attributes, &set) == 0);
   by_spawn(&attributes, false);
   by_popen();
+  by_system();
   say_state("afterwards");
 }
 

@@ -192,8 +192,7 @@ int main(int argc, char** argv) {
   say("handled %d, blocked %d", (int)handled, is_blocked(the_signal));
   if (the_signal < 32) {
     const int old = sigsetmask(0);
-    say("sigsetmask: was blocked %d, blocked %d", (old & bsd_mask()) != 0,
-        is_blocked(the_signal));
+    say("sigsetmask: was blocked %d, blocked %d", (old & bsd_mask()) != 0, is_blocked(the_signal));
     say("sigblock: %d", (sigblock(bsd_mask()) & bsd_mask()) != 0);
     // The linker warns of it.
     int (*const get)(void) = (int (*)(void))dlsym(RTLD_DEFAULT, "siggetmask");

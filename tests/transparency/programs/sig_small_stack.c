@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
   size_t size = getauxval(AT_MINSIGSTKSZ);
   if (size < (size_t)MINSIGSTKSZ) size = (size_t)MINSIGSTKSZ;
   const size_t page = (size_t)getpagesize();
-  char* const guard = mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* const guard =
+      mmap(NULL, 8 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   MUST(guard != MAP_FAILED && mprotect(guard, page, PROT_NONE) == 0);
   const stack_t alternate = {.ss_sp = guard + page, .ss_size = size};
   MUST(sigaltstack(&alternate, NULL) == 0);

@@ -81,6 +81,21 @@ static int on_pause(void) {
   return pause();
 }
 
+static int on_nanosleep(void) { return nanosleep(&two_seconds, NULL); }
+
+static int on_clock_nanosleep(void) {
+  struct timespec end;
+  clock_gettime(CLOCK_MONOTONIC, &end);
+  end.tv_sec += 2;
+  return clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+}
+
+static int on_sleep(void) { return (int)sleep(2); }
+
+static int on_usleep(void) { return usleep(2000000); }
+
+static int on_interrupted_sleep(void) { return (int)sleep(1000) > 900; }
+
 static struct waiter {
   const char* name;
   int (*call)(void);
@@ -104,6 +119,11 @@ static struct waiter {
     {.name = "epoll_pwait2", .call = on_epoll_pwait2},
     {.name = "sigsuspend", .call = on_sigsuspend, .wakened_by = kOther},
     {.name = "sigsuspend, open", .call = on_open_sigsuspend, .wakened_by = -1},
+    {.name = "nanosleep", .call = on_nanosleep},
+    {.name = "clock_nanosleep", .call = on_clock_nanosleep},
+    {.name = "sleep", .call = on_sleep},
+    {.name = "usleep", .call = on_usleep},
+    {.name = "sleep, interrupted", .call = on_interrupted_sleep, .wakened_by = kOther},
     {.name = "pause", .call = on_pause, .wakened_by = -1},
 };
 enum { kWaiters = sizeof waiters / sizeof waiters[0] };

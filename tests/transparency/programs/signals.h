@@ -21,11 +21,16 @@ static inline void choose_signal(int argc, char** argv) {
 
 static inline const char* code_name(int code) {
   switch (code) {
-    case SI_USER: return "SI_USER";
-    case SI_TKILL: return "SI_TKILL";
-    case SI_QUEUE: return "SI_QUEUE";
-    case SI_TIMER: return "SI_TIMER";
-    default: return "another code";
+    case SI_USER:
+      return "SI_USER";
+    case SI_TKILL:
+      return "SI_TKILL";
+    case SI_QUEUE:
+      return "SI_QUEUE";
+    case SI_TIMER:
+      return "SI_TIMER";
+    default:
+      return "another code";
   }
 }
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "unseen.hpp"
+#include "unknown_children.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,17 +14,20 @@
 #include <fstream>
 #include <memory>
 
+#include "control.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
 
-// PF_FORKNOEXEC of include/linux/sched.h, Linux 6.1; /proc/PID/stat shows it.
+// PF_EXITING and PF_FORKNOEXEC of include/linux/sched.h, Linux 6.1;
+// /proc/PID/stat shows them.
+constexpr unsigned long kExiting = 0x4;
 constexpr unsigned long kForkedWithoutExec = 0x40;
 
 std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
-// The fds of a process that are sockets.  False with errno: it may not be
-// looked at.
+// The fds of a process that are sockets.  False: it may not be looked at.
 bool sockets_of(pid_t pid, std::vector<int>& fds) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
                                                    closedir);
@@ -35,7 +37,10 @@ bool sockets_of(pid_t pid, std::vector<int>& fds) {
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
     char target[8] = {};
-    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) continue;
+    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
+      if (errno == ENOENT) continue;
+      return false;
+    }
     if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
   }
   std::sort(fds.begin(), fds.end());
@@ -44,10 +49,6 @@ bool sockets_of(pid_t pid, std::vector<int>& fds) {
 
 UniqueFd take_fd(int pidfd, int fd) {
   return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
-}
-
-std::string fd_of(pid_t pid, std::uint32_t fd) {
-  return "fd " + std::to_string(fd) + " of process " + std::to_string(pid);
 }
 
 // Of a process that is neither ended nor another program by now.
@@ -63,44 +64,11 @@ bool is_copy(pid_t pid) {
   if (std::sscanf(text.c_str() + name_end + 2, "%c %*d %*d %*d %*d %*d %lu", &state, &flags) != 2) {
     return false;
   }
-  return state != 'Z' && state != 'X' && (flags & kForkedWithoutExec) != 0;
+  return state != 'Z' && state != 'X' &&
+         (flags & (kForkedWithoutExec | kExiting)) == kForkedWithoutExec;
 }
 
 }  // namespace
-
-bool has_unseen(const std::vector<Loss>& losses) {
-  return std::any_of(losses.begin(), losses.end(),
-                     [](const Loss& loss) { return loss.what == kUnseenLoss; });
-}
-
-void take_unseen(Process& process, std::vector<Loss>& losses) {
-  if (fd_table_size(process.pid) <= process.scanned) return;
-  std::vector<int> fds;
-  if (!sockets_of(process.pid, fds)) {
-    losses.push_back(
-        {"fd",
-         "sockets from " + fd_of(process.pid, process.scanned) +
-             " on, if there are any, are not kept: " + proc_of(process.pid) +
-             "/fd may not be read (" + std::strerror(errno) + ")",
-         "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
-    return;
-  }
-  for (const int fd : fds) {
-    if (std::uint32_t(fd) < process.scanned) continue;
-    SentFd sent{{fd, wire::kFdUnseen, 0}, take_fd(process.pidfd.get(), fd)};
-    struct stat status {};
-    if (!sent.fd || fstat(sent.fd.get(), &status) != 0) {
-      losses.push_back(
-          {"fd",
-           "the socket at " + fd_of(process.pid, std::uint32_t(fd)) +
-               " is not kept: it may not be taken (" + std::strerror(errno) + ")",
-           "use `udpcr checkpoint " + std::to_string(process.pid) + "`, which looks through all"});
-      continue;
-    }
-    sent.entry.inode = status.st_ino;
-    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
-  }
-}
 
 std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
   std::vector<pid_t> unknown;
@@ -110,11 +78,13 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
       std::ifstream children(proc_of(process.pid) + "/task/" + std::to_string(thread) +
                              "/children");
       for (pid_t child = 0; children >> child;) {
-        const bool is_known = child == getppid() || std::any_of(processes.begin(), processes.end(),
-                                                                [child](const Process& other) {
-                                                                  return other.pid == child;
-                                                                });
-        if (!is_known && is_copy(child)) unknown.push_back(child);
+        const auto is_child = [child](const Process& other) { return other.pid == child; };
+        if (child == getppid() || std::any_of(processes.begin(), processes.end(), is_child)) {
+          continue;
+        }
+        // The children of a program that has executed itself since have the
+        // keeper that it had before.
+        if (is_copy(child) && !has_keeper(child)) unknown.push_back(child);
       }
     }
   }
