@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "channel.h"
+#include "endpoint.h"
 #include "joined_groups.h"
 #include "log.h"
 #include "recorded_options.h"
@@ -24,65 +25,6 @@ constexpr int kSoNetnsCookie = 71;
 
 constinit const wire::Table* table = nullptr;
 constinit uint32_t table_entries = 0;
-
-// An address that the program gives to bind or connect.
-struct Endpoint {
-  uint16_t family = AF_UNSPEC;
-  uint16_t port = 0;  // host order
-  uint32_t scope = 0;
-  uint8_t bytes[16] = {};
-
-  Endpoint(const sockaddr* address, socklen_t size) {
-    if (address == nullptr || size < sizeof address->sa_family) return;
-    if (address->sa_family == AF_INET && size >= sizeof(sockaddr_in)) {
-      const auto* const v4 = reinterpret_cast<const sockaddr_in*>(address);
-      family = AF_INET;
-      port = ntohs(v4->sin_port);
-      memcpy(bytes, &v4->sin_addr, sizeof v4->sin_addr);
-    } else if (address->sa_family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
-      const auto* const v6 = reinterpret_cast<const sockaddr_in6*>(address);
-      family = AF_INET6;
-      port = ntohs(v6->sin6_port);
-      scope = v6->sin6_scope_id;
-      memcpy(bytes, &v6->sin6_addr, sizeof v6->sin6_addr);
-    }
-  }
-
-  [[nodiscard]] bool is_wildcard() const {
-    for (const uint8_t byte : bytes) {
-      if (byte != 0) return false;
-    }
-    return true;
-  }
-
-  // bind(2) takes AF_UNSPEC for the IPv4 wildcard (net/ipv4/af_inet.c,
-  // __inet_bind, Linux 6.1).
-  static Endpoint to_bind(const sockaddr* address, socklen_t size, bool ipv6) {
-    sockaddr_in wildcard{};
-    if (ipv6 || address == nullptr || size < sizeof wildcard) return {address, size};
-    memcpy(&wildcard, address, sizeof wildcard);
-    if (wildcard.sin_family != AF_UNSPEC || wildcard.sin_addr.s_addr != 0) return {address, size};
-    wildcard.sin_family = AF_INET;
-    return {reinterpret_cast<const sockaddr*>(&wildcard), sizeof wildcard};
-  }
-
-  // Connecting to the wildcard is connecting to loopback (net/ipv4/route.c,
-  // net/ipv6/datagram.c, Linux 6.1).
-  void name_loopback() {
-    if (!is_wildcard()) return;
-    if (family == AF_INET) {
-      const uint32_t loopback = htonl(INADDR_LOOPBACK);
-      memcpy(bytes, &loopback, sizeof loopback);
-    } else {
-      bytes[15] = 1;
-    }
-  }
-};
-
-bool is_same_place(const Endpoint& wanted, const uint8_t (&bytes)[16], uint32_t scope) {
-  return memcmp(wanted.bytes, bytes, sizeof bytes) == 0 &&
-         (wanted.scope == scope || wanted.scope == 0 || scope == 0);
-}
 
 const wire::TableEntry& entry_at(uint32_t number) { return table->entry[number]; }
 
@@ -116,6 +58,7 @@ class Fresh {
   Fresh(int fd, const FdSlot& slot) : fd_(fd) {
     const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
     family_ = (flags & kFdIpv6) != 0 ? AF_INET6 : AF_INET;
+    is_forked_ = (flags & kFdForked) != 0;
     protocol_ = (flags & kFdUdpLite) != 0 ? IPPROTO_UDPLITE : IPPROTO_UDP;
     inode_ = slot.inode.load(std::memory_order_relaxed);
     socklen_t size = sizeof device_ - 1;
@@ -126,6 +69,9 @@ class Fresh {
 
   // An entry that was closed behind our back is no socket of ours.
   [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
+
+  // 0: no other process has it.
+  [[nodiscard]] uint64_t shared_inode() const { return is_forked_ ? inode_ : 0; }
 
   // Sending binds as well.
   [[nodiscard]] bool has_a_port() const {
@@ -172,7 +118,8 @@ class Fresh {
   }
 
   // `restored` becomes the socket of every fd that the fresh one had.
-  bool make_way_for(int restored, uint32_t number) {
+  // `as_here`: with the options that this process has set.
+  bool make_way_for(int restored, uint32_t number, bool as_here = true) {
     const wire::TableEntry& entry = entry_at(number);
     // As this run has asked.
     const int file_flags = sys::fcntl(fd_, F_GETFL);
@@ -182,7 +129,7 @@ class Fresh {
     const bool exchanges = may_exchange(number);
     const uint64_t inode = inode_of(restored);
     joined_groups::forget(inode);
-    replay::set_options_again(inode_, fd_, restored);
+    if (as_here) replay::set_options_again(inode_, fd_, restored);
     replay::leave_epolls(inode_);
     const uint32_t mask = wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress | kFdExchange;
     const uint32_t marks = (entry.flags & mask) | kFdAdopted |
@@ -265,6 +212,7 @@ class Fresh {
   uint16_t family_ = AF_UNSPEC;
   uint16_t protocol_ = 0;
   uint64_t inode_ = 0;
+  bool is_forked_ = false;
   uint64_t netns_cookie_ = 0;
   char device_[IFNAMSIZ + 1] = {};
 };
@@ -346,7 +294,7 @@ bool adopt_first(Fresh& fresh, int fd, Fits fits, Arrived arrived) {
       return false;
     }
     int restored = -1;
-    const int error = channel::ask(wire::Type::claim, i, restored);
+    const int error = channel::ask(wire::Type::claim, i, restored, fresh.shared_inode());
     if (is_refusal(error)) continue;
     if (error != 0) {
       give_up(error);
@@ -373,7 +321,26 @@ bool is_connected_to(int fd, const Endpoint& peer) {
          is_same_place(peer, now.bytes, now.scope);
 }
 
+// Another process has bound what this one has as well.
+void exchange_here(const wire::ExchangeMessage& message, int restored) {
+  int fd = -1;
+  fd_table.each_of(message.inode, [&](int one, FdSlot&) { fd = one; });
+  FdSlot* const slot = fd_table.find(fd);
+  if (slot == nullptr || message.entry >= table_entries) {
+    sys::close(restored);
+    return;
+  }
+  Fresh(fd, *slot).make_way_for(restored, message.entry, false);
+  any_adopted.store(true, std::memory_order_relaxed);
+  look_whether_any_is_left();
+}
+
 }  // namespace
+
+void serve_exchange() {
+  const Turn own_turn(turn);
+  channel::serve_exchange();
+}
 
 void open_table(int fd, uint32_t entries) {
   const KeepErrno keep;
@@ -392,6 +359,7 @@ void open_table(int fd, uint32_t entries) {
   }
   table = static_cast<const wire::Table*>(map);
   table_entries = entries;
+  channel::on_exchange(exchange_here);
   pending.store(entries > 0, std::memory_order_release);
 }
 
@@ -415,9 +383,8 @@ bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size) {
 
 namespace {
 
-// What a listener was connected to in its earlier life is another socket,
-// bound alike: the two change places, and the next that is bound like this
-// one gets what this one was.
+// What a listener was connected as in its earlier life is another socket, bound
+// alike: the two change places, and the next bind like it gets the listener.
 bool exchange(int fd, FdSlot& slot, const Endpoint& peer) {
   Exchangeable* own = nullptr;
   const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
@@ -433,6 +400,7 @@ bool exchange(int fd, FdSlot& slot, const Endpoint& peer) {
   };
   const auto give_back = [&](int, const wire::TableEntry&) {
     int given = fd;
+    replay::undo_options(inode, fd);
     channel::ask(wire::Type::give_back, number, given);
     *own = exchangeable[--exchangeable_used];
   };

@@ -29,6 +29,9 @@ void open_table(int fd, uint32_t entries);
 bool at_bind(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
 bool at_connect(int fd, FdSlot& slot, const sockaddr* address, socklen_t size);
 
+// In the handler: another process has adopted a socket that this one shares.
+void serve_exchange();
+
 // bind(2) gave EADDRINUSE.  True: held sockets stood in the way and are gone.
 bool give_port_up(int fd, const FdSlot& slot, const sockaddr* address, socklen_t size);
 

@@ -153,24 +153,69 @@ ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& ar
   return received;
 }
 
-int ask(wire::Type type, uint32_t entry, int& socket) {
-  wire::ClaimMessage claim{{type, wire::kVersion}, entry};
+namespace {
+
+union Answer {
+  wire::WireHeader header;
+  wire::ClaimedMessage claimed;
+  wire::ExchangeMessage exchange;
+};
+
+constinit std::atomic<Exchange> exchange_now = nullptr;
+
+// False: it was none, and is the caller's.
+bool serve(const Answer& answer, ssize_t size, int socket) {
+  if (answer.header.type != wire::Type::exchange) return false;
+  const Exchange exchange = exchange_now.load(std::memory_order_acquire);
+  if (static_cast<size_t>(size) != sizeof answer.exchange || socket < 0 || exchange == nullptr) {
+    return false;
+  }
+  exchange(answer.exchange, socket);
+  wire::ClaimMessage done{
+      {wire::Type::exchanged, wire::kVersion}, answer.exchange.entry, 0, answer.exchange.inode};
+  const iovec piece{&done, sizeof done};
+  send(&piece, 1, nullptr, 0);
+  return true;
+}
+
+}  // namespace
+
+void on_exchange(Exchange exchange) { exchange_now.store(exchange, std::memory_order_release); }
+
+void serve_exchange() {
+  pollfd packet{fd(), POLLIN, 0};
+  if (sys::poll(&packet, 1, 0) <= 0 || (packet.revents & POLLIN) == 0) return;
+  Answer answer{};
+  Arrived arrived{};
+  int socket = -1;
+  const ssize_t size =
+      receive(&answer, sizeof answer, &socket, 1, arrived, milliseconds_now() + kRetryMs);
+  if (size < 0 || serve(answer, size, socket)) return;
+  if (arrived.fd_count > 0) sys::close(socket);
+}
+
+int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared) {
+  wire::ClaimMessage claim{{type, wire::kVersion}, entry, 0, shared};
   const iovec piece{&claim, sizeof claim};
   const int unsent = send(&piece, 1, &socket, type == wire::Type::give_back ? 1 : 0);
   socket = -1;
   if (unsent != 0) return unsent;
   const int64_t deadline_ms = milliseconds_now() + kAnswerPatienceMs;
   for (;;) {
-    wire::ClaimedMessage answer{};
+    Answer answer{};
     Arrived arrived{};
     const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, deadline_ms);
     if (size < 0) return errno;
-    const bool whole =
-        static_cast<size_t>(size) == sizeof answer && answer.header.type == wire::Type::claimed;
-    if (whole && answer.status == 0 && type == wire::Type::claim && arrived.fd_count == 0) {
+    if (serve(answer, size, socket)) {
+      socket = -1;
+      continue;
+    }
+    const bool whole = static_cast<size_t>(size) == sizeof answer.claimed &&
+                       answer.header.type == wire::Type::claimed;
+    if (whole && answer.claimed.status == 0 && type == wire::Type::claim && arrived.fd_count == 0) {
       return EMFILE;
     }
-    if (whole) return answer.status;
+    if (whole) return answer.claimed.status;
     // A `ready` that nobody waited for.
     if (arrived.fd_count > 0) sys::close(socket);
     socket = -1;

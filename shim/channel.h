@@ -38,7 +38,14 @@ int64_t milliseconds_now();
 // claim, release or give_back: the keeper's answer, 0 or errno.  `socket`: the
 // restored socket or -1; the one that is given back, and stays the caller's.
 // One thread at a time (Turn).
-int ask(wire::Type type, uint32_t entry, int& socket);
+// `shared`: of ClaimMessage.
+int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared = 0);
+
+// A message of type exchange that has come, and its socket.  In one's turn.
+using Exchange = void (*)(const wire::ExchangeMessage& message, int socket);
+void on_exchange(Exchange exchange);
+// If one is there.
+void serve_exchange();
 
 // In the child of fork: a channel of its own.
 void renew_after_fork();

@@ -17,6 +17,14 @@ namespace udpcr {
 
 namespace {
 
+void note_shared_sockets() {
+  if (!adopt::is_pending()) return;
+  fd_table.each([](int, FdSlot& slot) {
+    slot.flags.fetch_or(kFdForked, std::memory_order_relaxed);
+    return true;
+  });
+}
+
 void become_child() {
   const KeepErrno keep;
   const BlockSignals blocked;
@@ -28,6 +36,7 @@ void become_child() {
   recorded_options::reset_turn();
   joined_groups::reset_turn();
   session::begin_child();
+  note_shared_sockets();
   if (!channel::is_open()) return;
   channel::renew_after_fork();
   // Forked while the program is being frozen: this thread was never signalled.
@@ -52,6 +61,6 @@ void begin_raw_child() {
   begin_child();
 }
 
-void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }
+void watch_forks() { pthread_atfork(nullptr, note_shared_sockets, begin_child); }
 
 }  // namespace udpcr

@@ -5,7 +5,8 @@
 
 namespace udpcr {
 
-// In the constructor: children of fork get a channel of their own.
+// In the constructor: children of fork get a channel of their own, and both
+// remember which sockets they share.
 void watch_forks();
 
 // In a child with a copy of our memory.

@@ -32,6 +32,10 @@ bool makes_udp(int domain, int type, int protocol) {
          (protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
 }
 
+bool may_be_exchanged(const FdSlot& slot) {
+  return (slot.flags.load(std::memory_order_relaxed) & udpcr::kFdExchange) != 0;
+}
+
 // Ours do not exist for the program.
 int hidden(int fd) { return is_own(fd) ? -1 : fd; }
 
@@ -46,7 +50,7 @@ bool may_be_adopted(const FdSlot& slot) {
   constexpr uint32_t kMask =
       wire::kFdOriginKnown | wire::kFdBound | udpcr::kFdConnected | udpcr::kFdAdopted;
   const uint32_t flags = slot.flags.load(std::memory_order_relaxed);
-  return (flags & kMask) == wire::kFdOriginKnown || (flags & udpcr::kFdExchange) != 0;
+  return (flags & kMask) == wire::kFdOriginKnown || may_be_exchanged(slot);
 }
 
 // The child of vfork takes nothing: its fds are not those of the table.
@@ -146,8 +150,12 @@ UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
   udpcr::notice_copy();
   if (is_own(fd)) return bad_fd();
   const int errno_before = errno;
-  int result = libc().setsockopt(fd, level, name, value, size);
   const FdSlot* slot = fd_table.find(fd);
+  replay::Before before{false, 0};
+  if (slot != nullptr && adopt::is_pending() && may_be_exchanged(*slot)) {
+    before = replay::read_before(fd, level, name);
+  }
+  int result = libc().setsockopt(fd, level, name, value, size);
   if (slot == nullptr && result == 0 && udpcr::recorded_options::concerns(level, name)) {
     slot = udpcr::find_or_track(fd);
   }
@@ -163,7 +171,7 @@ UDPCR_EXPORT int setsockopt(int fd, int level, int name, const void* value,
   if (result == 0) {
     udpcr::recorded_options::note(inode, level, name, value, size);
     if (adopt::is_pending() && may_be_adopted(*slot)) {
-      replay::record_option(inode, level, name, value, size);
+      replay::record_option(inode, level, name, value, size, before);
     }
   }
   return result;

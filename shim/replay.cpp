@@ -28,6 +28,7 @@ struct Option {
   int level;
   int name;
   socklen_t size;  // beyond kLargestValue: the value is not there
+  Before before;
   uint8_t value[kLargestValue];
 };
 
@@ -111,7 +112,19 @@ int set_again(const Option& option, int fresh, int restored) {
 
 }  // namespace
 
-void record_option(uint64_t inode, int level, int name, const void* value, socklen_t size) {
+Before read_before(int fd, int level, int name) {
+  const KeepErrno keep;
+  Before before{false, 0};
+  socklen_t size = sizeof before.value;
+  before.is_known =
+      sys::getsockopt(fd, level, name, &before.value, &size) == 0 && size == sizeof before.value;
+  // The kernel tells twice what it is given.
+  if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_SNDBUF)) before.value /= 2;
+  return before;
+}
+
+void record_option(uint64_t inode, int level, int name, const void* value, socklen_t size,
+                   const Before& before) {
   const Turn turn(adopt::turn);
   Option* const option = append(options, options_used);
   if (option == nullptr) return;
@@ -119,6 +132,7 @@ void record_option(uint64_t inode, int level, int name, const void* value, sockl
   option->level = level;
   option->name = name;
   option->size = size;
+  option->before = before;
   if (value != nullptr && size <= kLargestValue) memcpy(option->value, value, size);
 }
 
@@ -151,8 +165,9 @@ void forget_socket(uint64_t inode) {
 void set_options_again(uint64_t inode, int fresh, int restored) {
   const uint64_t restored_inode = inode_of(restored);
   for (size_t i = 0; i < options_used; ++i) {
-    const Option& option = options[i];
+    Option& option = options[i];
     if (option.inode != inode) continue;
+    option.before = read_before(restored, option.level, option.name);
     const int refused = set_again(option, fresh, restored);
     const int error = joined_groups::answer(restored_inode, option.level, option.name, option.value,
                                             option.size, refused);
@@ -162,6 +177,15 @@ void set_options_again(uint64_t inode, int fresh, int restored) {
          << ", which the program set before bind, cannot be set again on the restored socket: "
          << strerrordesc_np(error) << "; it keeps the value of the image";
     log_line(LogLevel::warn, line);
+  }
+}
+
+void undo_options(uint64_t inode, int fd) {
+  for (size_t i = options_used; i-- > 0;) {
+    const Option& option = options[i];
+    if (option.inode != inode || !option.before.is_known) continue;
+    sys::setsockopt(fd, option.level, option.name, &option.before.value,
+                    sizeof option.before.value);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 
+#include "adopt.h"
 #include "channel.h"
 #include "checkpoint.h"
 #include "fd_table.h"
@@ -172,12 +173,12 @@ bool handle_own(int signal, siginfo_t* info, ucontext_t& context) {
   return false;
 }
 
-bool is_keepers(const siginfo_t& info, uint32_t& epoch) {
+bool is_keepers(const siginfo_t& info, uint32_t magic, uint32_t& epoch) {
   if (info.si_code != SI_QUEUE) return false;
   uint64_t value = 0;
   memcpy(&value, &info.si_value, sizeof value);
   epoch = static_cast<uint32_t>(value);
-  return value >> 32 == wire::kSignalMagic;
+  return value >> 32 == magic;
 }
 
 // By kill(2) and its like, and from another process.  Timers, asynchronous
@@ -196,13 +197,17 @@ void take_part(uint32_t epoch) {
   if (state == wire::PageState::freezing && current_one) checkpoint::take_part(epoch);
 }
 
-// True: it was a checkpoint's.
+// True: it was ours.
 bool serve(const siginfo_t& info, bool& outside) {
   const KeepErrno keep;
   uint32_t epoch = 0;
   outside = false;
-  if (is_keepers(info, epoch)) {
+  if (is_keepers(info, wire::kSignalMagic, epoch)) {
     take_part(epoch);
+    return true;
+  }
+  if (is_keepers(info, wire::kExchangeMagic, epoch)) {
+    if (channel::is_open()) adopt::serve_exchange();
     return true;
   }
   outside = is_from_outside(info);

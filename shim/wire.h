@@ -28,6 +28,7 @@
 //     claim       at bind or connect: entry K of the table (ClaimMessage)
 //     release     entry K shall be closed, the program needs its port
 //                 (ClaimMessage)
+//     exchanged   answer to exchange (ClaimMessage)
 //     give_back   entry K, which was claimed, is to be held again
 //                 (ClaimMessage; fds: the socket)
 //
@@ -37,6 +38,9 @@
 //                 follow `inherited` fds in messages of type inherit).  Only
 //                 awaited when an image stands there.
 //     inherit     InheritMessage: fd numbers; fds: the sockets
+//     exchange    another process has claimed entry K in the place of a socket that
+//                 this one may have as well; a signal with kExchangeMagic tells
+//                 of it (ExchangeMessage; fds: the socket)
 //     claimed     answer to claim, release and give_back (ClaimedMessage; fds: the
 //                 socket)
 //
@@ -79,6 +83,8 @@ enum class Type : uint32_t {
   claimed,
   option,
   give_back,
+  exchange,
+  exchanged,
 };
 
 struct WireHeader {
@@ -163,6 +169,15 @@ struct OptionMessage {
 struct ClaimMessage {
   WireHeader header;
   uint32_t entry;
+  uint32_t pad;
+  uint64_t shared;  // inode of the fresh socket, if other processes may have it; else 0
+};
+
+struct ExchangeMessage {
+  WireHeader header;
+  uint32_t entry;
+  uint32_t pad;
+  uint64_t inode;  // of the fresh socket
 };
 
 struct ReadyMessage {
@@ -208,6 +223,8 @@ constexpr unsigned kPageSize = 4096;
 // The keeper's signal to a thread: rt_tgsigqueueinfo with SI_QUEUE and this
 // value, which no kill(1) sends, and the epoch in the lower half.
 constexpr uint32_t kSignalMagic = 0x75647063;  // "udpc"
+// The same, for a message of type exchange.
+constexpr uint32_t kExchangeMagic = 0x75647078;  // "udpx"
 
 // The table of restored sockets (UDPCR_FDS=adopt): a sealed memfd, written by
 // the keeper.  Entries stand in the order of the image, so that among equal

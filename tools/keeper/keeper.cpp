@@ -93,10 +93,15 @@ std::vector<Keeper::Source> Keeper::sources() {
 }
 
 int Keeper::patience() {
-  const int expiry = held_.expire();
+  const int held = held_.expire();
+  const int claims = shared_claims_.expire(processes_);
   if (gathering_) return kGatheringPollMs;
-  if (!await_control_names()) return expiry;
-  return expiry < 0 ? kNamePollMs : std::min(expiry, kNamePollMs);
+  const int names = await_control_names() ? kNamePollMs : -1;
+  int soonest = -1;
+  for (const int due : {held, claims, names}) {
+    if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
+  }
+  return soonest;
 }
 
 void Keeper::run() {
@@ -165,10 +170,13 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::release:
     case wire::Type::give_back:
       return answer_claim(process, packet);
+    case wire::Type::exchanged:
+      return shared_claims_.exchanged(process, packet.as<wire::ClaimMessage>(), processes_);
     case wire::Type::start:
     case wire::Type::ready:
     case wire::Type::inherit:
     case wire::Type::claimed:
+    case wire::Type::exchange:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -250,6 +258,10 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
   UniqueFd socket;
   if (claim.header.type == wire::Type::claim) {
     answer.status = held_.claim(claim.entry, process.pid, socket);
+    if (answer.status == 0 && claim.shared != 0 &&
+        shared_claims_.begin(process, claim, socket, processes_, settings_.signal)) {
+      return;
+    }
   } else if (claim.header.type == wire::Type::release) {
     answer.status = held_.release(claim.entry);
   } else {

@@ -11,6 +11,7 @@
 #include "control.hpp"
 #include "gather.hpp"
 #include "held.hpp"
+#include "shared_claims.hpp"
 #include "told_options.hpp"
 
 namespace udpcr::keeper {
@@ -72,6 +73,7 @@ class Keeper {
   std::optional<Identity> identity_;
   ToldOptions told_;
   HeldSockets held_;
+  SharedClaims shared_claims_;
   UniqueFd image_claim_;
 
   bool wanted_ = false;  // a checkpoint was asked for while another went on

@@ -84,13 +84,13 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
   return count;
 }
 
-int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch) {
+int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch, std::uint32_t magic) {
   siginfo_t info{};
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
-  const std::uint64_t value = std::uint64_t{wire::kSignalMagic} << 32 | epoch;
+  const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
   std::memcpy(&info.si_value, &value, sizeof value);
   return syscall(SYS_rt_tgsigqueueinfo, pid, thread, signal, &info) == 0 ? 0 : errno;
 }

@@ -51,6 +51,7 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
 
 // Queues the checkpoint signal, marked as the keeper's, to a thread.
 // 0 or an errno.
-int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch);
+int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch,
+                  std::uint32_t magic = wire::kSignalMagic);
 
 }  // namespace udpcr::keeper

@@ -123,6 +123,7 @@ class Work {
                                "time; checkpoint again"});
     }
     image_.losses.insert(image_.losses.end(), gathered_.losses.begin(), gathered_.losses.end());
+    merge_origins();
     std::set<std::uint32_t> seen;  // sockets
     for (const Gathered::Member& member : gathered_.members) {
       ImageProcess process;
@@ -167,6 +168,30 @@ class Work {
     return {};
   }
 
+  // A socket may have been made by one process and bound by another.
+  void merge_origins() {
+    constexpr std::uint32_t kBound =
+        wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress | wire::kFdOriginKnown;
+    for (const Gathered::Member& member : gathered_.members) {
+      for (const SentFd& sent : member.fds) {
+        const std::uint32_t told = sent.entry.flags & kBound;
+        const auto [place, first] = origins_.try_emplace(sent.entry.inode, told);
+        if (first) continue;
+        std::uint32_t& known = place->second;
+        const bool all_know = (known & told & wire::kFdOriginKnown) != 0;
+        known = (known | told) & ~wire::kFdOriginKnown;
+        if (all_know || (known & wire::kFdBound) != 0) known |= wire::kFdOriginKnown;
+      }
+    }
+  }
+
+  [[nodiscard]] std::uint32_t origin_of(std::uint64_t inode) const {
+    wire::FdEntry entry{};
+    const auto known = origins_.find(inode);
+    if (known != origins_.end()) entry.flags = known->second;
+    return origin_flags(entry);
+  }
+
   // Captures the socket unless another fd of it has come before.
   std::uint32_t socket_index(std::uint64_t inode, const SentFd& sent) {
     const auto [place, fresh] = index_.try_emplace(inode, std::uint32_t(sockets_.size()));
@@ -177,7 +202,7 @@ class Work {
     }
     CaptureOptions options;
     options.queues = Queues(settings_.queues);
-    options.origin_flags = origin_flags(sent.entry);
+    options.origin_flags = origin_of(inode);
     SocketState state;
     try {
       state = engine_->capture(sent.fd.get(), options);
@@ -300,7 +325,8 @@ class Work {
   Log& log_;
   const ToldOptions& told_;
   Image image_;
-  std::vector<Captured> sockets_;  // beside Image::sockets
+  std::map<std::uint64_t, std::uint32_t> origins_;  // wire::kFd* by inode
+  std::vector<Captured> sockets_;                   // beside Image::sockets
   std::map<std::uint64_t, std::uint32_t> index_;
   std::size_t queue_bytes_ = 0;
   UniqueFd lock_;

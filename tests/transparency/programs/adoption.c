@@ -175,6 +175,29 @@ static int forked(void) {
   return finish(fds, 2);
 }
 
+// The child binds, and both go on with it.
+static int shared(void) {
+  const int fd = fresh();
+  const int other = dup(fd);
+  int bound[2];
+  MUST(pipe(bound) == 0);
+  const pid_t child = fork();
+  MUST(child >= 0);
+  if (child == 0) {
+    MUST(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0);
+    report("bind by the child", bind_loopback(fd, 5300));
+    MUST(write(bound[1], "b", 1) == 1);
+    for (;;) pause();
+  }
+  char byte;
+  MUST(read(bound[0], &byte, 1) == 1);
+  say_names("the parent's", fd);
+  say_names("the parent's other", other);
+  set("IP_TTL", fd, IPPROTO_IP, IP_TTL, 55);
+  say_option("IP_TTL", other, IPPROTO_IP, IP_TTL);
+  return finish(&other, 1);
+}
+
 // A listener becomes the connection of its first client and another listens.
 static int listener(void) {
   int fds[3];
@@ -183,11 +206,13 @@ static int listener(void) {
     fds[i] = switched_on(fresh(), SO_REUSEADDR);
     report("bind", bind_loopback(fds[i], 5300));
     if (i == 0) add("listener", epoll, fds[i], EPOLLIN, 0x11);
-    set("IP_TTL", fds[i], IPPROTO_IP, IP_TTL, 77);
+    if (i == 0) set("SO_RCVBUF", fds[i], SOL_SOCKET, SO_RCVBUF, 50000);
+    if (i < 2) set("IP_TTL", fds[i], IPPROTO_IP, IP_TTL, 77 + i);
     if (i < 2) report("connect", connect_to(fds[i], "127.0.0.2", 4002 + 2 * i));
   }
   for (int i = 0; i < 3; ++i) say_names("socket", fds[i]);
-  say_option("IP_TTL", fds[0], IPPROTO_IP, IP_TTL);
+  for (int i = 0; i < 3; ++i) say_option("IP_TTL", fds[i], IPPROTO_IP, IP_TTL);
+  for (int i = 0; i < 3; ++i) say_option("SO_RCVBUF", fds[i], SOL_SOCKET, SO_RCVBUF);
   write_ports(fds, 3);
   await_test();
   say_events("listener", epoll);
@@ -282,12 +307,19 @@ static int never(void) {
 static const struct {
   const char* name;
   int (*run)(void);
-} subjects[] = {{"occurrence", occurrence}, {"kernel_ports", kernel_ports},
-                {"kinds", kinds},           {"duplicates", duplicates},
-                {"threads", threads},       {"close_while_binding", close_while_binding},
-                {"forked", forked},         {"listener", listener},
-                {"connected", connected},   {"bound_and_connected", bound_and_connected},
-                {"refused", refused},       {"never", never}};
+} subjects[] = {{"occurrence", occurrence},
+                {"kernel_ports", kernel_ports},
+                {"kinds", kinds},
+                {"duplicates", duplicates},
+                {"threads", threads},
+                {"close_while_binding", close_while_binding},
+                {"forked", forked},
+                {"shared", shared},
+                {"listener", listener},
+                {"connected", connected},
+                {"bound_and_connected", bound_and_connected},
+                {"refused", refused},
+                {"never", never}};
 
 int main(int count, char** arguments) {
   MUST(count == 2);
