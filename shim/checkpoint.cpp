@@ -20,6 +20,8 @@ namespace {
 // would take ten times as long.
 constexpr uint32_t kScanTo = 4096;
 constexpr int kPolledAtOnce = 256;
+// Flags that are true of all its fds.
+constexpr uint32_t kFdOfSocket = kFdWireFlags & ~wire::kFdCloexec;
 constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
@@ -75,8 +77,9 @@ class Sender {
     // Closed behind our back, it may be another one.
     const bool is_known =
         slot != nullptr && slot->inode.load(std::memory_order_relaxed) == status.st_ino;
-    const uint32_t flags =
-        is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags : wire::kFdUnseen;
+    uint32_t flags = is_known ? slot->flags.load(std::memory_order_relaxed) & kFdWireFlags
+                              : fd_table.flags_of_forgotten(status.st_ino) & kFdOfSocket;
+    if (!is_known && flags == 0) flags = wire::kFdUnseen;
     entries[count_] = {fd, flags, status.st_ino};
     fds[count_++] = fd;
     return count_ == wire::kFdsPerPart ? send_part(false) : 0;
@@ -130,15 +133,6 @@ void say_that_it_has_ended(void*) {
            "on, restart it to have a keeper again");
 }
 
-void say_whose_child_it_is(void*) {
-  Line line;
-  line << "no checkpoint is made: process " << sys::getpid()
-       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
-                               : " shares the memory of its parent")
-       << "; send the signal to its parent";
-  log_line(LogLevel::warn, line);
-}
-
 void say_that_there_is_none(void*) {
   log_line(LogLevel::warn,
            session::has_failed()
@@ -146,6 +140,16 @@ void say_that_there_is_none(void*) {
                  "start the program with `udpcr run -- PROGRAM`"
                : "nothing to checkpoint: the program has opened no UDP socket by a call that udpcr "
                  "sees; `udpcr check -- PROGRAM` tells whether there are others");
+}
+
+// Not on the handler's own stack, which may be in use by whom we share it with.
+[[gnu::noinline]] void say_whose_memory_it_is() {
+  Line line;
+  line << "no checkpoint is made: process " << sys::getpid()
+       << (is_unnoticed_copy() ? " was made by a system call that udpcr did not see"
+                               : " shares the memory of its parent")
+       << "; send the signal to its parent";
+  log_line(LogLevel::warn, line);
 }
 
 struct Share {
@@ -210,10 +214,7 @@ void take_part(uint32_t epoch) {
 }
 
 void request() {
-  if (!is_own_process()) {
-    handler_stack::run(say_whose_child_it_is, nullptr);
-    return;
-  }
+  if (!is_own_process()) return say_whose_memory_it_is();
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     handler_stack::run(say_that_there_is_none, nullptr);

@@ -44,6 +44,28 @@ bool become_own_process() {
   return cleared != own && owner_pid->compare_exchange_strong(cleared, own);
 }
 
+namespace {
+
+void forget_slot(FdSlot& slot) {
+  slot.before.store(slot.inode.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  slot.inode.store(0, std::memory_order_release);
+}
+
+}  // namespace
+
+uint32_t FdTable::flags_of_forgotten(uint64_t inode) {
+  for (std::atomic<FdSlot*>& place : chunks_) {
+    FdSlot* const chunk = place.load(std::memory_order_acquire);
+    for (int i = 0; chunk != nullptr && i < kChunkSize; ++i) {
+      if (chunk[i].inode.load(std::memory_order_acquire) == 0 &&
+          chunk[i].before.load(std::memory_order_relaxed) == inode) {
+        return chunk[i].flags.load(std::memory_order_relaxed);
+      }
+    }
+  }
+  return 0;
+}
+
 FdSlot* FdTable::chunk_for(int fd) {
   std::atomic<FdSlot*>& place = chunks_[fd / kChunkSize];
   FdSlot* chunk = place.load(std::memory_order_acquire);
@@ -75,7 +97,7 @@ bool FdTable::track(int fd, uint64_t inode, uint32_t flags) {
 
 void FdTable::forget(int fd) {
   FdSlot* const slot = find(fd);
-  if (slot != nullptr && is_own_process()) slot->inode.store(0, std::memory_order_release);
+  if (slot != nullptr && is_own_process()) forget_slot(*slot);
 }
 
 template <typename Change>
@@ -89,7 +111,7 @@ void FdTable::each_in_range(unsigned first, unsigned last, Change change) {
 }
 
 void FdTable::forget_range(unsigned first, unsigned last) {
-  each_in_range(first, last, [](FdSlot& slot) { slot.inode.store(0, std::memory_order_release); });
+  each_in_range(first, last, forget_slot);
 }
 
 void FdTable::set_cloexec_range(unsigned first, unsigned last) {
@@ -141,7 +163,10 @@ FdSlot* find_or_track(int fd) {
     fd_table.forget(fd);
     return nullptr;
   }
-  // Bound by whom is not known, nor whether others share it.
+  // Bound by whom is not known, unless it was here before; nor whether others
+  // share it.
+  const uint32_t forgotten = fd_table.flags_of_forgotten(inode) & ~wire::kFdCloexec;
+  if ((forgotten & (wire::kFdBound | kFdConnected)) != 0) flags |= forgotten;
   fd_table.track(fd, inode, flags | kFdShared);
   return fd_table.find(fd);
 }

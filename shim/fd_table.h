@@ -30,6 +30,7 @@ constexpr uint32_t kFdWireFlags = wire::kFdOriginKnown | wire::kFdBound | wire::
 struct FdSlot {
   std::atomic<uint64_t> inode;  // 0: not tracked
   std::atomic<uint32_t> flags;
+  std::atomic<uint64_t> before;  // when it is not: of the socket that it had, and its flags
 };
 
 class FdTable {
@@ -59,6 +60,9 @@ class FdTable {
   // Of the socket: of every fd that refers to it.
   void change_socket_flags(int fd, uint32_t set, uint32_t clear);
 
+  // What was known of a socket whose last known fd was closed; 0: nothing.  It
+  // may live on at fds that came unseen.
+  uint32_t flags_of_forgotten(uint64_t inode);
   // Behind the last fd for which there is memory.
   int end() {
     int number = kChunks;

@@ -9,6 +9,7 @@
 #include "joined_groups.h"
 #include "recorded_options.h"
 #include "session.h"
+#include "signal_thread.h"
 #include "signals.h"
 #include "sys.h"
 
@@ -44,6 +45,11 @@ void begin_child() {
   become_child();
   // What waited in the kernel is not the child's.
   signals::let_go_if_read();
+}
+
+void begin_raw_child() {
+  signals::find_thread_id();
+  begin_child();
 }
 
 void watch_forks() { pthread_atfork(nullptr, nullptr, begin_child); }

@@ -10,12 +10,14 @@ void watch_forks();
 
 // In a child with a copy of our memory.
 void begin_child();
+// In one whose thread id the C library does not know.
+void begin_raw_child();
 
 // Children that raw system calls have made have not run it: at their first
 // interposed call they do.
 inline void notice_copy() {
   if (is_unnoticed_copy()) [[unlikely]] {
-    begin_child();
+    begin_raw_child();
   }
 }
 

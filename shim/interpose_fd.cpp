@@ -25,6 +25,9 @@ int bad_fd() {
   return -1;
 }
 
+// Ours may have moved there just now.
+int hidden(int fd) { return own_fds::is_own(fd) ? -1 : fd; }
+
 // What was recorded of the socket, if this is its last fd.
 void forget_records(const FdSlot& slot) {
   if (!udpcr::adopt::is_pending() || !udpcr::is_own_process()) return;
@@ -116,7 +119,7 @@ UDPCR_EXPORT int dup2(int from, int to) noexcept {
   udpcr::notice_copy();
   if (own_fds::is_own(from)) return bad_fd();
   const bool moved = own_fds::make_way(to);
-  const int copy = libc().dup2(from, to);
+  const int copy = libc().dup2(hidden(from), to);
   if (copy >= 0 && from != to) fd_table.copy(from, to, false);
   if (copy < 0 && moved) close_old(to);
   return copy;
@@ -127,7 +130,7 @@ UDPCR_EXPORT int dup3(int from, int to, int flags) noexcept {
   // For one that does not exist.
   if (own_fds::is_own(from)) return libc().dup3(from == to ? to : -1, to, flags);
   const bool moved = own_fds::make_way(to);
-  const int copy = libc().dup3(from, to, flags);
+  const int copy = libc().dup3(hidden(from), to, flags);
   if (copy >= 0) fd_table.copy(from, to, (flags & O_CLOEXEC) != 0);
   if (copy < 0 && moved) close_old(to);
   return copy;

@@ -21,7 +21,7 @@ struct Child {
 
 int begin_and_run(void* argument) {
   const Child child = *static_cast<Child*>(argument);
-  udpcr::begin_child();
+  udpcr::begin_raw_child();
   return child.function(child.argument);
 }
 

@@ -144,9 +144,59 @@ UDPCR_EXPORT int sigsetmask(int mask) noexcept { return change_bsd_mask(SIG_SETM
 
 UDPCR_EXPORT int siggetmask() noexcept { return change_bsd_mask(SIG_BLOCK, nullptr); }
 
+namespace {
+
+// Sent to itself.
+int send(int signal, int code, union sigval value, signals::To to) {
+  siginfo_t info{};
+  info.si_signo = signal;
+  info.si_code = code;
+  info.si_pid = udpcr::sys::getpid();
+  info.si_uid = static_cast<uid_t>(syscall(SYS_getuid));
+  info.si_value = value;
+  signals::send_own(info, to);
+  return 0;
+}
+
+bool is_this_process(pid_t process) { return process > 0 && process == udpcr::sys::getpid(); }
+
+}  // namespace
+
+UDPCR_EXPORT int raise(int signal) noexcept {
+  if (!signals::is_watched(signal)) return libc().raise(signal);
+  return send(signal, SI_TKILL, {}, signals::To::thread);
+}
+
+UDPCR_EXPORT int gsignal(int signal) noexcept { return raise(signal); }
+
+UDPCR_EXPORT int kill(pid_t process, int signal) noexcept {
+  if (!signals::is_watched(signal) || !is_this_process(process)) {
+    return libc().kill(process, signal);
+  }
+  return send(signal, SI_USER, {}, signals::To::process);
+}
+
+UDPCR_EXPORT int sigqueue(pid_t process, int signal, union sigval value) noexcept {
+  if (!signals::is_watched(signal) || !is_this_process(process)) {
+    return libc().sigqueue(process, signal, value);
+  }
+  return send(signal, SI_QUEUE, value, signals::To::process);
+}
+
+UDPCR_EXPORT int pthread_kill(pthread_t thread, int signal) noexcept {
+  if (!signals::is_watched(signal) || pthread_equal(thread, pthread_self()) == 0) {
+    return libc().pthread_kill(thread, signal);
+  }
+  return send(signal, SI_TKILL, {}, signals::To::thread);
+}
+
 // The kernel does not say for whom it was.
 UDPCR_EXPORT int pthread_sigqueue(pthread_t thread, int signal, union sigval value) noexcept {
-  const pid_t id = signals::is_watched(signal) ? signals::id_of(thread) : 0;
+  if (!signals::is_watched(signal)) return libc().pthread_sigqueue(thread, signal, value);
+  if (pthread_equal(thread, pthread_self()) != 0) {
+    return send(signal, SI_QUEUE, value, signals::To::thread);
+  }
+  const pid_t id = signals::id_of(thread);
   if (id == 0) return libc().pthread_sigqueue(thread, signal, value);
   const udpcr::KeepErrno keep;
   siginfo_t info{};

@@ -47,8 +47,8 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(bsd_signal)             \
   X(capset)                 \
   X(chroot)                 \
-  X(clone)                  \
   X(clock_nanosleep)        \
+  X(clone)                  \
   X(close)                  \
   X(close_range)            \
   X(closefrom)              \
@@ -68,6 +68,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(fcntl64)                \
   X(fexecve)                \
   X(initgroups)             \
+  X(kill)                   \
   X(longjmp)                \
   X(nanosleep)              \
   X(pause)                  \
@@ -81,8 +82,10 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(prlimit64)              \
   X(pselect)                \
   X(pthread_create)         \
+  X(pthread_kill)           \
   X(pthread_sigmask)        \
   X(pthread_sigqueue)       \
+  X(raise)                  \
   X(setegid)                \
   X(seteuid)                \
   X(setfsgid)               \
@@ -107,6 +110,7 @@ int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset
   X(signalfd)               \
   X(sigpending)             \
   X(sigprocmask)            \
+  X(sigqueue)               \
   X(sigrelse)               \
   X(sigset)                 \
   X(sigsuspend)             \

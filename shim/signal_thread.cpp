@@ -213,17 +213,37 @@ void send_again(int signal, siginfo_t& info, To to) {
   }
 }
 
-void poke_another(int signal) {
+namespace {
+
+bool poke(int signal, pid_t thread) {
+  siginfo_t poke{};
+  poke.si_signo = signal;
+  poke.si_code = SI_QUEUE;
+  poke.si_pid = sys::getpid();
+  const uint64_t value = uint64_t{kPoke} << 32;
+  memcpy(&poke.si_value, &value, sizeof value);
+  return syscall(SYS_rt_tgsigqueueinfo, poke.si_pid, thread, signal, &poke) == 0;
+}
+
+}  // namespace
+
+void poke_this(int signal) { poke(signal, thread_id()); }
+
+void poke_any(int signal) {
+  const auto takes = [](const ThreadSlot& slot) {
+    return slot.id.load(std::memory_order_relaxed) != 0 &&
+           slot.open.load(std::memory_order_seq_cst);
+  };
+  // The main thread first, as the kernel does.
+  const pid_t process = sys::getpid();
   for (ThreadSlot& slot : slots) {
-    const pid_t id = slot.id.load(std::memory_order_relaxed);
-    if (id == 0 || &slot == self.slot || !slot.open.load(std::memory_order_seq_cst)) continue;
-    siginfo_t poke{};
-    poke.si_signo = signal;
-    poke.si_code = SI_QUEUE;
-    poke.si_pid = sys::getpid();
-    const uint64_t value = uint64_t{kPoke} << 32;
-    memcpy(&poke.si_value, &value, sizeof value);
-    if (syscall(SYS_rt_tgsigqueueinfo, poke.si_pid, id, signal, &poke) == 0) return;
+    if (slot.id.load(std::memory_order_relaxed) != process) continue;
+    if (takes(slot) && poke(signal, process)) return;
+  }
+  if (!self.blocked) return poke_this(signal);
+  for (ThreadSlot& slot : slots) {
+    if (!takes(slot)) continue;
+    if (poke(signal, slot.id.load(std::memory_order_relaxed))) return;
     slot.open.store(false);  // has ended
   }
 }

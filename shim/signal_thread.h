@@ -73,8 +73,11 @@ void mark_for_thread(siginfo_t& info);
 bool is_sent_again(const siginfo_t& info);
 void send_again(int signal, siginfo_t& info, To to);
 
-// Tells another thread, that takes it, to look at what waits for the process.
-void poke_another(int signal);
+// Tells a thread to look at what waits: this one, or the one that the kernel
+// would choose of those that take what is sent to the process.  The keeper's signal
+// may swallow a poke, so every run of the handler looks.
+void poke_this(int signal);
+void poke_any(int signal);
 bool is_poke(const siginfo_t& info);
 
 }  // namespace udpcr::signals

@@ -29,16 +29,6 @@ class BlockReally {
   }
 };
 
-// Those that wait come again; the signal is really blocked.
-void send_all_again() {
-  if (!is_any_kept()) return;
-  const KeepErrno keep;
-  const BlockSignals all;
-  siginfo_t info;
-  To to{};
-  while (take(info, to)) send_again(watched_signal(), info, To::thread);
-}
-
 int wait_for_others(const sigset_t& set, siginfo_t* info, const timespec* timeout) {
   TimeLeft left(timeout);
   for (;;) {
@@ -109,7 +99,8 @@ MaskedWait::MaskedWait(const sigset_t& mask)
   outer_ = self.wait;
   self.wait = &wait_;
   believe(false);
-  if (really_blocked_) send_all_again();
+  // It comes when the call opens it.
+  if (is_any_kept()) poke_this(watched_signal());
 }
 
 MaskedWait::~MaskedWait() {

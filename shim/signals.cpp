@@ -97,13 +97,6 @@ UDPCR_APART void reset_handler() {
   set_disposition(&standard, nullptr);
 }
 
-// They come when the handler is left.
-UDPCR_APART void send_all_again(int signal) {
-  siginfo_t waiting;
-  To to{};
-  while (!self.blocked && take(waiting, to)) send_again(signal, waiting, To::thread);
-}
-
 // All signals are blocked before and after; within, as the kernel would have
 // it, but for ours, which stays open.
 void call_handler(const Own& own, int signal, siginfo_t* info, ucontext_t& context) {
@@ -131,7 +124,6 @@ void call_handler(const Own& own, int signal, siginfo_t* info, ucontext_t& conte
   if (wait != nullptr) wait->blocked_before = after;
   believe(wait == nullptr && after);
   set_bit(context.uc_sigmask, bit, self.held || (wait != nullptr && really_blocked));
-  if (!self.blocked && is_any_kept()) send_all_again(signal);
 }
 
 // True: the program's handler was called.
@@ -151,7 +143,7 @@ bool deliver(int signal, siginfo_t* info, ucontext_t& context) {
 UDPCR_APART void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& context) {
   const KeepErrno errno_before;
   if (!read_by_fd.load(std::memory_order_acquire) && keep(signal, info, to)) {
-    if (to == To::process) poke_another(signal);
+    if (to == To::process) poke_any(signal);
     return;
   }
   // In the kernel a signalfd finds it; and there is more room.
@@ -160,16 +152,20 @@ UDPCR_APART void keep_for_later(int signal, siginfo_t& info, To to, ucontext_t& 
   send_again(signal, info, to);
 }
 
-// What waits for the process is for this thread.
-UDPCR_APART bool handle_poke(int signal, ucontext_t& context) {
-  siginfo_t waiting;
+// What has waited and is for this thread now; of one that waits in a call the
+// first, for then its mask is the old one again.
+// `info` is used up, and is where the kernel has put one.
+UDPCR_APART bool deliver_kept(int signal, siginfo_t* info, ucontext_t& context) {
+  bool called = false;
   To to{};
-  if (self.blocked || !take(waiting, to)) return false;
-  return deliver(signal, &waiting, context);
+  while (!self.blocked && !(called && self.wait != nullptr) && take(*info, to)) {
+    if (deliver(signal, info, context)) called = true;
+  }
+  return called;
 }
 
 bool handle_own(int signal, siginfo_t* info, ucontext_t& context) {
-  if (is_poke(*info)) return handle_poke(signal, context);
+  if (is_poke(*info)) return false;
   const To to = addressee(*info);
   if (!self.blocked) return deliver(signal, info, context);
   keep_for_later(signal, *info, to, context);
@@ -228,16 +224,31 @@ bool ended_a_call(const ucontext_t& context) {
 #endif
 }
 
+// The kernel does not queue the keeper's signal where another one waits.
+void take_part_if_freezing() {
+  const wire::SharedPage* const page = channel::page();
+  if (page == nullptr) return;
+  wire::PageState state{};
+  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
+  if (state != wire::PageState::freezing || !is_own_process()) return;
+  const KeepErrno keep;
+  checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
+}
+
 void handle(int signal, siginfo_t* info, void* raw_context) {
   auto& context = *static_cast<ucontext_t*>(raw_context);
   bool outside = false;
   bool called = false;
   if (!serve(*info, outside)) {
+    take_part_if_freezing();
     called = handle_own(signal, info, context);
   } else if (outside && chained) {
     // By default it would end the program: nobody wants that of a checkpoint.
     const bool wanted = self.blocked || own_now().handler != SIG_DFL;
     called = wanted && handle_own(signal, info, context);
+  }
+  if (!self.blocked && !(called && self.wait != nullptr) && is_any_kept()) {
+    called = deliver_kept(signal, info, context) || called;
   }
   self.interrupted = !called && ended_a_call(context);
 }
@@ -313,12 +324,25 @@ void set_blocked_by_program(bool blocked) {
     self.held = false;
     open_in_kernel(signal);
   }
-  while (!self.blocked && is_any_kept()) {
-    siginfo_t info;
-    To to{};
-    const BlockSignals all;
-    if (!take(info, to)) break;
-    send_again(signal, info, To::thread);
+  if (!is_any_kept()) return;
+  // They come before this returns, and their handler's errno stays.
+  const BlockSignals all;
+  const KeepErrno errno_before;
+  poke_this(signal);
+}
+
+void send_own(siginfo_t& info, To to) {
+  const int signal = watched_signal();
+  // What is kept is not lost when the keeper's signal is there already.  The
+  // handler's errno stays.
+  const BlockSignals all;
+  const KeepErrno errno_before;
+  if (read_by_fd.load(std::memory_order_acquire) || !keep(signal, info, to)) {
+    send_again(signal, info, to);
+  } else if (to == To::process) {
+    poke_any(signal);
+  } else if (!self.blocked) {
+    poke_this(signal);
   }
 }
 
@@ -383,10 +407,7 @@ int change_mask(ChangeMask change, int how, const sigset_t* set, sigset_t* old) 
   const int result = change(how, set == nullptr ? nullptr : &changed, old);
   if (result != 0) return result;
   if (old != nullptr && before) sigaddset(old, signal);
-  if (after != before || (!after && is_any_kept())) {
-    const KeepErrno keep;
-    set_blocked_by_program(after);
-  }
+  if (after != before || (!after && is_any_kept())) set_blocked_by_program(after);
   return 0;
 }
 

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdint.h>
 
+#include "signal_thread.h"
+
 namespace udpcr::signals {
 
 // In the constructor.  `chain`: UDPCR_SIGNAL_CHAIN=on.
@@ -33,6 +35,8 @@ int change_mask(ChangeMask change, int how, const sigset_t* set, sigset_t* old);
 bool is_blocked_by_program();
 // Delivers what waited.
 void set_blocked_by_program(bool blocked);
+// raise(3), kill(2) and sigqueue(3) to itself.
+void send_own(siginfo_t& info, To to);
 // Own signals that wait in the kernel for a signalfd, as they would.
 void hold_in_kernel();
 // They have been read: the signal is open again.

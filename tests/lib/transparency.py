@@ -55,14 +55,14 @@ def same(found, wanted, when):
 
 def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(), settings=None,
                 environment=None, complaints=(), checkpoint=Program.checkpoint, before=(),
-                senders=SENDERS, feed=None, first_environment=None, prepare=None):
+                feed=None, first_environment=None, goes_on=False):
     """The three runs.  `complaints`: patterns of the lines that udpcr must write, in order.
 
-    `feed(program)` sends what waits, if not `senders` to `port`.  `first_environment`: of the run
-    that is checkpointed, where the program is to ask for something else than in the two others.
-    `prepare` is called with the program in the second run, before datagrams are sent.
+    `feed(program)` sends what waits, if not to `port`.  `first_environment`: of the run that is
+    checkpointed, where the program is to ask for something else than in the two others.
+    `goes_on`: the first run is not killed; to its end it must say the same as well.
     """
-    feed = feed or (lambda program: send(port, senders))
+    feed = feed or (lambda program: send(port))
     argv = [build(name, sanitizer), *arguments]
     settings = {"IMAGE": f"{name}.udpcr", **(settings or {})}
     environment = {**ENVIRONMENT, **(environment or {})}
@@ -83,11 +83,11 @@ def transparent(name, sanitizer="plain", how="preload", port=PORT, arguments=(),
     if first_environment is None:
         same(program.lines(), until_ready, "under udpcr")
     until_ready = program.lines()
-    if prepare:
-        prepare(program)
     feed(program)
     checkpoint(program)
     same(program.lines(), until_ready, "after the checkpoint")
+    if goes_on:
+        same(end(program), native, "when it goes on after the checkpoint")
     program.kill()
     end_children()
 

@@ -117,7 +117,7 @@ void Keeper::run() {
       } else if (all[i].fd == all[i].process->channel.get()) {
         read_channel(*all[i].process);
       } else {
-        Client client{accept_control(all[i].fd), false, false};
+        Client client{accept_control(all[i].fd), all[i].process->pid, false, false};
         if (client.fd) clients_.push_back(std::move(client));
       }
     }
@@ -276,8 +276,17 @@ void Keeper::read_client(Client& client) {
   if (!client.served) wanted_ = true;
 }
 
+bool Keeper::is_here(pid_t pid) const {
+  return std::any_of(processes_.begin(), processes_.end(), [pid](const Process& process) {
+    return process.pid == pid && !process.has_left();
+  });
+}
+
 void Keeper::begin_checkpoint() {
   wanted_ = false;
+  // One that has executed another program since has another keeper: it is asked
+  // again when we hang up.
+  clients_.remove_if([this](const Client& client) { return client.asked && !is_here(client.pid); });
   for (Client& client : clients_) client.served = client.asked;
   // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
   if (worker_ != 0) {

@@ -26,6 +26,7 @@ class Keeper {
  private:
   struct Client {
     UniqueFd fd;
+    pid_t pid = 0;  // of the process that it has asked for
     bool asked = false;
     bool served = false;  // by the checkpoint going on, which began after the request
   };
@@ -40,6 +41,7 @@ class Keeper {
   void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, Packet& packet);
   void read_client(Client& client);
+  [[nodiscard]] bool is_here(pid_t pid) const;
   void forget_ended();
 
   // A checkpoint goes through these in turn.

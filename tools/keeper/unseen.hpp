@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Sockets that no process of the tree got by a call that is seen: their bind in
-// the next run will not be seen either.
+// Sockets that no process of the tree has bound by a call that is seen: their
+// bind in the next run will not be seen either.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 
 namespace udpcr::keeper {
 
+// The name of that loss.
 constexpr char kUnseenLoss[] = "unseen";
 
 inline bool has_unseen(const std::vector<Loss>& losses) {
