@@ -114,7 +114,7 @@ int become_keeper(void* argument) {
 }
 
 void beget_keeper(Birth& birth) {
-  if (clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, &birth) < 0) {
+  if (__clone(become_keeper, birth.keeper_stack_top, CLONE_VM | CLONE_VFORK, &birth) < 0) {
     birth.error_number = errno;
     birth.step = "no process for it";
   }
@@ -130,7 +130,7 @@ int beget_and_end(void* argument) {
 
 // 0 or errno.
 int beget_through_parentless(Birth& birth, unsigned char* stack_top) {
-  const int between = clone(beget_and_end, stack_top, CLONE_VM | CLONE_VFORK, &birth);
+  const int between = __clone(beget_and_end, stack_top, CLONE_VM | CLONE_VFORK, &birth);
   if (between < 0) return errno;
   while (syscall(SYS_wait4, between, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
   }

@@ -55,8 +55,8 @@ int above_limit(int fd) {
   if (rise.now.rlim_cur == 0 || rise.now.rlim_cur > kHighestLimit) return -1;
   alignas(16) unsigned char stack[8192];
   const BlockSignals blocked;
-  const int process = libc().clone(dup_above_limit, stack + sizeof stack,
-                                   CLONE_VM | CLONE_VFORK | CLONE_FILES, &rise);
+  const int process =
+      __clone(dup_above_limit, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_FILES, &rise);
   if (process < 0) return -1;
   while (syscall(SYS_wait4, process, nullptr, __WCLONE, nullptr) < 0 && errno == EINTR) {
   }

@@ -19,6 +19,11 @@
 
 #include "system_call.h"
 
+// clone(3) of glibc by its other name: sanitizers interpose the usual one, and
+// take a child that shares our memory for one of fork.
+extern "C" int __clone(int (*function)(void*), void* stack, int flags, void* argument,
+                       ...) noexcept;
+
 namespace udpcr {
 
 class KeepErrno {

@@ -2,6 +2,7 @@
 #include "worker.hpp"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -36,6 +37,14 @@ constexpr std::size_t kMostSockets = 65536;
 // image have every line.
 constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
+
+bool has_port(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  // The port has the same place in both families.
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+         reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+}
 
 std::uint32_t origin_flags(const wire::FdEntry& entry) {
   if ((entry.flags & wire::kFdOriginKnown) == 0) return 0;
@@ -132,7 +141,10 @@ class Work {
         struct stat status {};
         if (fstat(sent.fd.get(), &status) != 0) continue;
         const std::uint32_t index = socket_index(status.st_ino, sent);
-        if ((sent.entry.flags & wire::kFdUnseen) == 0) seen.insert(index);
+        // One that has no name yet may be in the middle of socket(2).
+        if ((sent.entry.flags & wire::kFdUnseen) == 0 || !has_port(sent.fd.get())) {
+          seen.insert(index);
+        }
         const bool cloexec = (sent.entry.flags & wire::kFdCloexec) != 0;
         process.fds.push_back(
             {sent.entry.fd, cloexec ? std::uint32_t{FD_CLOEXEC} : 0, index, name_of(sent)});
