@@ -43,12 +43,6 @@ void forget(int fd) {
   fd_table.forget(fd);
 }
 
-// Ours has moved for a call that then failed.
-void close_old(int fd) {
-  const udpcr::KeepErrno keep;
-  udpcr::sys::close(fd);
-}
-
 // F_DUPFD_QUERY of include/uapi/linux/fcntl.h, since Linux 6.10.
 constexpr int kDupFdQuery = 1027;
 
@@ -121,7 +115,7 @@ UDPCR_EXPORT int dup2(int from, int to) noexcept {
   const bool moved = own_fds::make_way(to);
   const int copy = libc().dup2(hidden(from), to);
   if (copy >= 0 && from != to) fd_table.copy(from, to, false);
-  if (copy < 0 && moved) close_old(to);
+  if (copy < 0 && moved) own_fds::move_back(to);
   return copy;
 }
 
@@ -132,7 +126,7 @@ UDPCR_EXPORT int dup3(int from, int to, int flags) noexcept {
   const bool moved = own_fds::make_way(to);
   const int copy = libc().dup3(hidden(from), to, flags);
   if (copy >= 0) fd_table.copy(from, to, (flags & O_CLOEXEC) != 0);
-  if (copy < 0 && moved) close_old(to);
+  if (copy < 0 && moved) own_fds::move_back(to);
   return copy;
 }
 

@@ -131,10 +131,23 @@ bool make_way(int fd) {
   if (!is_own_process()) return false;
   for (std::atomic<int>& number : numbers) {
     if (fd < 0 || number.load(std::memory_order_relaxed) != fd) continue;
-    number.store(sys::dup_high(fd), std::memory_order_release);
+    const int high = sys::dup_high(fd);
+    if (high < 0) return false;  // there is no room
+    number.store(high, std::memory_order_release);
     return true;
   }
   return false;
+}
+
+void move_back(int fd) {
+  const KeepErrno keep;
+  const uint64_t inode = inode_of(fd);
+  for (std::atomic<int>& number : numbers) {
+    const int moved = number.load(std::memory_order_relaxed);
+    if (moved < 0 || moved == fd || inode_of(moved) != inode) continue;
+    number.store(fd, std::memory_order_release);
+    sys::close(moved);
+  }
 }
 
 int without_ours(int fd, int first) {

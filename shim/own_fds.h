@@ -50,6 +50,8 @@ class RaisedLimit {
 // Before number `fd` is copied over: ours moves away.  True: `fd` was ours; it
 // stays open until it is copied over.
 bool make_way(int fd);
+// The call has failed: ours is at `fd` still.
+void move_back(int fd);
 // The kernel gave the program `fd` as the lowest free number from `first` on.
 // Where one of ours was in the way, it moves and `fd` gets its number.
 int without_ours(int fd, int first);
