@@ -285,7 +285,8 @@ TEST_CASE("park: the key of a claim must be the park's: EKEYREJECTED", "[smoke][
       const int error = wrong.size() > UDPCR_MAX_KEY ? ERANGE : EKEYREJECTED;
       CHECK(unlike(talk.ask(claim_of(inode).bytes(UDPCR_A_KEY, bytes(wrong))), error) == "");
     }
-    CHECK(talk.ask(claim_of(inode).bytes(UDPCR_A_KEY, bytes(key))).error == 0);
+    const Message answer = talk.must(claim_of(inode).bytes(UDPCR_A_KEY, bytes(key))).one();
+    CHECK(inode_of(UniqueFd(static_cast<int>(answer.u32(UDPCR_A_FD))).get()) == inode);
   }
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   CHECK(unlike(talk.ask(park_of(fd.get(), longest + "x")), ERANGE) == "");
