@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The two dumps: all sockets of a namespace, and a queue. What they tell is
- * settled when they start, in the caller's context; later calls only copy.
+ * The three dumps: all sockets of a namespace, those that are parked, and a
+ * queue. Which ones they tell of is settled when they start, in the caller's
+ * context; later calls only copy.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -15,6 +16,8 @@
 #include "list.h"
 #include "lookup.h"
 #include "netlink.h"
+#include "park.h"
+#include "parked.h"
 #include "queue.h"
 #include "record.h"
 
@@ -136,17 +139,19 @@ static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
 static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
 		       struct sock *sk)
 {
-	struct file *file = udpcr_file_of(sk);
 	bool alone = !skb->len;
+	struct udpcr_look look;
+	struct file *file;
 	int error;
 
+	file = udpcr_file_of(sk, &look);
 	/* A kernel's own, or closed since the dump began. */
 	if (!file)
 		return 0;
 	error = put_record(skb, cb, sk, file, true);
 	if (error == -EMSGSIZE && alone)
 		error = put_record(skb, cb, sk, file, false);
-	fput(file);
+	udpcr_look_end(&look);
 	return error;
 }
 
@@ -177,6 +182,91 @@ int udpcr_socket_done(struct netlink_callback *cb)
 	while (dump->count)
 		sock_put(dump->sockets[--dump->count]);
 	kvfree(dump->sockets);
+	kfree(dump);
+	return 0;
+}
+
+/**
+ * struct parked_dump - a dump of parked sockets
+ * @parked: each referenced
+ * @count: their number
+ * @at: the next one
+ */
+struct parked_dump {
+	struct udpcr_parked **parked;
+	unsigned int count;
+	unsigned int at;
+};
+
+static struct parked_dump *new_parked_dump(struct netlink_callback *cb)
+{
+	struct parked_dump *dump = kzalloc(sizeof(*dump), GFP_KERNEL);
+	int error;
+
+	if (!dump)
+		return ERR_PTR(-ENOMEM);
+	error = udpcr_park_collect(cb->skb, &dump->parked, &dump->count);
+	if (error) {
+		kfree(dump);
+		return ERR_PTR(error);
+	}
+	return dump;
+}
+
+int udpcr_parked_start(struct netlink_callback *cb)
+{
+	struct netlink_ext_ack late = {};
+
+	return started(cb, &late, new_parked_dump(cb));
+}
+
+static int tell_parked(struct sk_buff *skb, struct netlink_callback *cb,
+		       struct udpcr_parked *parked)
+{
+	unsigned int before = skb->len;
+	void *head;
+	int error;
+
+	head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+			   &udpcr_family, NLM_F_MULTI, UDPCR_CMD_PARKED);
+	if (!head)
+		return -EMSGSIZE;
+	error = udpcr_park_tell(skb, parked, udpcr_reader_of(cb->skb));
+	if (error)
+		skb_trim(skb, before);
+	else
+		genlmsg_end(skb, head);
+	return error;
+}
+
+int udpcr_parked_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct parked_dump *dump = going_on(cb);
+
+	if (IS_ERR(dump))
+		return PTR_ERR(dump);
+	for (; dump->at < dump->count; dump->at++) {
+		int error = tell_parked(skb, cb, dump->parked[dump->at]);
+
+		/* One that has been claimed since is passed over. */
+		if (error == -EMSGSIZE && skb->len)
+			break;
+		if (error && error != -ENOENT)
+			return error;
+		cond_resched();
+	}
+	return skb->len;
+}
+
+int udpcr_parked_done(struct netlink_callback *cb)
+{
+	struct parked_dump *dump = context_of(cb)->dump;
+
+	if (IS_ERR(dump))
+		return 0;
+	while (dump->count)
+		udpcr_parked_put(dump->parked[--dump->count]);
+	kvfree(dump->parked);
 	kfree(dump);
 	return 0;
 }

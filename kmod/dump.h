@@ -11,6 +11,10 @@ int udpcr_socket_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int udpcr_socket_done(struct netlink_callback *cb);
 
 /* UDPCR_CMD_QUEUE */
+int udpcr_parked_start(struct netlink_callback *cb);
+int udpcr_parked_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int udpcr_parked_done(struct netlink_callback *cb);
+
 int udpcr_queue_start(struct netlink_callback *cb);
 int udpcr_queue_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int udpcr_queue_done(struct netlink_callback *cb);

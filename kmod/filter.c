@@ -15,6 +15,7 @@
 #include "compat.h"
 #include "filter.h"
 #include "options.h"
+#include "parked.h"
 
 static int put_program(struct sk_buff *msg, int name,
 		       const struct bpf_prog *program)
@@ -82,4 +83,28 @@ int udpcr_group_put(struct sk_buff *msg, const struct sock *sk)
 	}
 	rcu_read_unlock();
 	return err;
+}
+
+/**
+ * udpcr_group_is_read() - whether somebody has another member of a group open
+ * @sk: the socket, in a group or not
+ *
+ * Those that nobody has are in the park alone.
+ */
+bool udpcr_group_is_read(const struct sock *sk)
+{
+	const struct sock_reuseport *group;
+	unsigned int count, i;
+	bool is_read = false;
+
+	rcu_read_lock();
+	group = rcu_dereference(sk->sk_reuseport_cb);
+	count = group ? READ_ONCE(group->num_socks) : 0;
+	for (i = 0; i < count && !is_read; i++) {
+		const struct sock *member = READ_ONCE(group->socks[i]);
+
+		is_read = member != sk && !udpcr_is_parked_alone(member);
+	}
+	rcu_read_unlock();
+	return is_read;
 }

@@ -45,7 +45,8 @@ struct udpcr_list *udpcr_list_new(struct sock *sk, u32 queue, bool staged,
 	list->queue = queue;
 	list->staged = staged;
 	__skb_queue_head_init(&list->skbs);
-	error = udpcr_user_charge(&list->user, 1, 0, extack);
+	error = udpcr_user_charge(&list->user,
+				  (struct udpcr_charge) { .lists = 1 }, extack);
 	if (error) {
 		kfree(list);
 		return ERR_PTR(error);
@@ -66,7 +67,7 @@ void udpcr_list_free(struct udpcr_list *list)
 	mutex_lock(&by_socket_lock);
 	hash_del(&list->by_socket);
 	mutex_unlock(&by_socket_lock);
-	udpcr_user_uncharge(list->user, 1, 0);
+	udpcr_user_uncharge(list->user, (struct udpcr_charge) { .lists = 1 });
 	sock_put(list->sk);
 	kfree(list);
 }

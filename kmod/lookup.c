@@ -55,11 +55,11 @@ static struct file *own_file(u64 ino)
 /**
  * udpcr_file_of() - the file of somebody's socket
  * @sk: the socket, referenced or in a table that is locked
+ * @look: to be given to udpcr_look_end()
  *
- * Return: the file with a reference, NULL when the socket is a kernel's or is
- * being closed.
+ * Return: the file, NULL when the socket is a kernel's or is being closed.
  */
-struct file *udpcr_file_of(struct sock *sk)
+struct file *udpcr_file_of(struct sock *sk, struct udpcr_look *look)
 {
 	struct file *file = NULL;
 
@@ -68,7 +68,7 @@ struct file *udpcr_file_of(struct sock *sk)
 	 * is freed (net/socket.c, __sock_release).
 	 */
 	if (sk->sk_socket && sk->sk_socket->file)
-		file = udpcr_get_live_file(&sk->sk_socket->file);
+		file = udpcr_look_begin(look, &sk->sk_socket->file);
 	read_unlock_bh(&sk->sk_callback_lock);
 	return file;
 }
@@ -79,6 +79,7 @@ struct walk {
 	bool (*visit)(struct sock *sk, struct walk *walk);
 	u64 ino;
 	struct file *found;
+	struct udpcr_look *look;
 	struct sock **sockets;
 	unsigned int count;
 	unsigned int room;
@@ -119,13 +120,19 @@ static bool visit_inode(struct sock *sk, struct walk *walk)
 {
 	if (sock_i_ino(sk) != walk->ino)
 		return false;
-	walk->found = udpcr_file_of(sk);
+	walk->found = udpcr_file_of(sk, walk->look);
 	return true;
 }
 
-static struct file *bound_file(struct net *net, u64 ino)
+static struct file *bound_file(struct net *net, u64 ino,
+			       struct udpcr_look *look)
 {
-	struct walk walk = { .net = net, .visit = visit_inode, .ino = ino };
+	struct walk walk = {
+		.net = net,
+		.visit = visit_inode,
+		.ino = ino,
+		.look = look,
+	};
 
 	walk_bound(&walk);
 	return walk.found;
@@ -252,9 +259,8 @@ int udpcr_target_get(struct udpcr_target *target, struct sk_buff *request,
 		     struct nlattr **attrs, struct netlink_ext_ack *extack)
 {
 	struct net *net = sock_net(NETLINK_CB(request).sk);
-	struct sock *sk;
 	struct file *file;
-	bool own = true;
+	struct sock *sk;
 	int error = 0;
 	u64 ino;
 
@@ -263,6 +269,7 @@ int udpcr_target_get(struct udpcr_target *target, struct sk_buff *request,
 		return -EINVAL;
 	}
 	ino = nla_get_u64(attrs[UDPCR_A_INO]);
+	target->own = true;
 	if (attrs[UDPCR_A_FD]) {
 		file = named_by_fd(nla_get_u32(attrs[UDPCR_A_FD]), ino, &error,
 				   extack);
@@ -271,8 +278,8 @@ int udpcr_target_get(struct udpcr_target *target, struct sk_buff *request,
 	} else {
 		file = own_file(ino);
 		if (!file) {
-			own = false;
-			file = bound_file(net, ino);
+			target->own = false;
+			file = bound_file(net, ino, &target->look);
 		}
 		if (!file) {
 			udpcr_say(extack,
@@ -281,6 +288,7 @@ int udpcr_target_get(struct udpcr_target *target, struct sk_buff *request,
 			return -ENOENT;
 		}
 	}
+	target->file = file;
 	sk = sock_from_file(file)->sk;
 	if (!sk || !is_udp(sk)) {
 		udpcr_say(extack, "socket %llu is not UDP over IPv4 or IPv6", ino);
@@ -298,20 +306,22 @@ int udpcr_target_get(struct udpcr_target *target, struct sk_buff *request,
 			goto put;
 		}
 	}
-	error = check_rights(request, file, sk, own, extack);
+	error = check_rights(request, file, sk, target->own, extack);
 	if (error)
 		goto put;
 	target->sk = sk;
-	target->file = file;
 	return 0;
 put:
-	fput(file);
+	udpcr_target_put(target);
 	return error;
 }
 
 void udpcr_target_put(struct udpcr_target *target)
 {
-	fput(target->file);
+	if (target->own)
+		fput(target->file);
+	else
+		udpcr_look_end(&target->look);
 }
 
 /**

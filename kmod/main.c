@@ -4,13 +4,16 @@
  * <udpcr/udpcr_netlink.h>.
  *
  * netlink.c   the family: commands, policies, answers
- * dump.c      its two dumps
+ * dump.c      its three dumps
  * lookup.c    from an inode number to a socket, and who may have it
  * record.c    everything about a socket but its queues
  * queue.c     reading receive queue, error queue and cork
  * held.c      queues taken aside, and queues in the making: who has which
  * list.c      one such list, and what it is charged to
- * user.c      what a user holds and reads, and how much it may
+ * park.c      requests to park and to claim sockets
+ * parked.c    the sockets kept open for whoever will claim them
+ * look.c      references to files that are nobody's having them open
+ * user.c      what a user holds, reads and parks, and how much it may
  * cork.c      the corked datagram
  * datagram.c  between a datagram and its message, both ways
  */
@@ -20,6 +23,7 @@
 #include "compat.h"
 #include "held.h"
 #include "netlink.h"
+#include "parked.h"
 
 static int __init udpcr_init(void)
 {
@@ -37,6 +41,7 @@ static int __init udpcr_init(void)
 static void __exit udpcr_exit(void)
 {
 	udpcr_netlink_exit();
+	udpcr_parked_exit();
 	udpcr_held_exit();
 }
 

@@ -13,6 +13,8 @@
 #include "list.h"
 #include "lookup.h"
 #include "netlink.h"
+#include "park.h"
+#include "parked.h"
 #include "record.h"
 #include "set.h"
 
@@ -92,6 +94,25 @@ static const struct nla_policy set_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_SOCK_FLAGS] = NLA_POLICY_MASK(NLA_U32, UDPCR_SOCK_BOUND_ADDR |
 							UDPCR_SOCK_BOUND_PORT),
 };
+
+static const struct nla_policy park_policy[UDPCR_A_MAX + 1] = {
+	UDPCR_TARGET,
+	[UDPCR_A_KEY] = { .type = NLA_BINARY, .len = UDPCR_MAX_KEY },
+	[UDPCR_A_SECONDS] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy claim_policy[UDPCR_A_MAX + 1] = {
+	[UDPCR_A_INO] = { .type = NLA_U64 },
+	[UDPCR_A_COOKIE] = { .type = NLA_U64 },
+	[UDPCR_A_KEY] = { .type = NLA_BINARY, .len = UDPCR_MAX_KEY },
+};
+
+static const struct nla_policy unpark_policy[UDPCR_A_MAX + 1] = {
+	[UDPCR_A_INO] = { .type = NLA_U64 },
+	[UDPCR_A_COOKIE] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy parked_policy[UDPCR_A_MAX + 1] = {};
 
 static int need(struct nlattr **attrs, int type, const char *name,
 		struct netlink_ext_ack *extack)
@@ -296,6 +317,84 @@ static int set_doit(struct sk_buff *request, struct genl_info *info)
 	return error;
 }
 
+static int park_doit(struct sk_buff *request, struct genl_info *info)
+{
+	struct udpcr_target target;
+	int error;
+
+	error = NEED(info->attrs, UDPCR_A_FD, info->extack) ?:
+		udpcr_target_get(&target, request, info->attrs, info->extack);
+	if (error)
+		return error;
+	error = udpcr_park(request, &target, info->attrs, info->extack);
+	udpcr_target_put(&target);
+	return error;
+}
+
+static int put_claimed(struct sk_buff *msg, const struct udpcr_parked *parked,
+		       int fd)
+{
+	u64 cookie = atomic64_read(&parked->sk->sk_cookie);
+
+	return nla_put_u32(msg, UDPCR_A_FD, fd) ?:
+	       nla_put_u64_64bit(msg, UDPCR_A_INO, parked->ino, UDPCR_A_PAD) ?:
+	       (cookie ? nla_put_u64_64bit(msg, UDPCR_A_COOKIE, cookie,
+					   UDPCR_A_PAD) : 0);
+}
+
+static int claim_doit(struct sk_buff *request, struct genl_info *info)
+{
+	struct udpcr_parked *parked;
+	struct sk_buff *msg;
+	int error, fd;
+
+	error = NEED(info->attrs, UDPCR_A_INO, info->extack);
+	if (error)
+		return error;
+	msg = new_answer(info, UDPCR_CMD_CLAIM,
+			 nla_total_size(sizeof(u32)) +
+			 2 * nla_total_size_64bit(sizeof(u64)));
+	if (!msg)
+		return -ENOMEM;
+	parked = udpcr_park_take(request, info->attrs, true, info->extack);
+	if (IS_ERR(parked)) {
+		nlmsg_free(msg);
+		return PTR_ERR(parked);
+	}
+	fd = udpcr_receive_fd(parked->file, O_CLOEXEC);
+	if (fd < 0) {
+		udpcr_say(info->extack, "no fd for the socket: error %d", fd);
+		nlmsg_free(msg);
+		udpcr_park_return(parked);
+		return fd;
+	}
+	if (put_claimed(msg, parked, fd))
+		WARN_ON_ONCE(1);
+	error = send_answer(msg, info);
+	if (error) {
+		close_fd(fd);
+		udpcr_park_return(parked);
+	} else {
+		udpcr_parked_end(parked);
+	}
+	return error;
+}
+
+static int unpark_doit(struct sk_buff *request, struct genl_info *info)
+{
+	struct udpcr_parked *parked;
+	int error;
+
+	error = NEED(info->attrs, UDPCR_A_INO, info->extack);
+	if (error)
+		return error;
+	parked = udpcr_park_take(request, info->attrs, false, info->extack);
+	if (IS_ERR(parked))
+		return PTR_ERR(parked);
+	udpcr_parked_end(parked);
+	return 0;
+}
+
 #define UDPCR_OP(command, attributes)	\
 	.cmd = (command),		\
 	.policy = (attributes),		\
@@ -334,6 +433,20 @@ static const struct genl_ops udpcr_ops[] = {
 	}, {
 		UDPCR_OP(UDPCR_CMD_SET, set_policy),
 		.doit = set_doit,
+	}, {
+		UDPCR_OP(UDPCR_CMD_PARK, park_policy),
+		.doit = park_doit,
+	}, {
+		UDPCR_OP(UDPCR_CMD_CLAIM, claim_policy),
+		.doit = claim_doit,
+	}, {
+		UDPCR_OP(UDPCR_CMD_UNPARK, unpark_policy),
+		.doit = unpark_doit,
+	}, {
+		UDPCR_OP(UDPCR_CMD_PARKED, parked_policy),
+		.start = udpcr_parked_start,
+		.dumpit = udpcr_parked_dumpit,
+		.done = udpcr_parked_done,
 	},
 };
 

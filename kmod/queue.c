@@ -106,7 +106,8 @@ static int charge_reading(struct udpcr_queue_copy *copy,
 	}
 	for (i = 0; copy->packets && i < copy->count; i++)
 		bytes += copy->packets[i]->truesize;
-	error = udpcr_user_charge(&copy->user, 0, bytes, extack);
+	error = udpcr_user_charge(&copy->user,
+				  (struct udpcr_charge) { .read = bytes }, extack);
 	if (!error)
 		copy->bytes = bytes;
 	return error;
@@ -205,7 +206,8 @@ void udpcr_queue_free(struct udpcr_queue_copy *copy)
 	for (i = 0; copy->packets && i < copy->count; i++)
 		consume_skb(copy->packets[i]);
 	kvfree(copy->packets);
-	udpcr_user_uncharge(copy->user, 0, copy->bytes);
+	udpcr_user_uncharge(copy->user,
+			    (struct udpcr_charge) { .read = copy->bytes });
 	udpcr_cork_free(copy->cork);
 	sock_put(copy->sk);
 	kfree(copy);

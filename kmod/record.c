@@ -13,6 +13,7 @@
 #include "filter.h"
 #include "membership.h"
 #include "options.h"
+#include "parked.h"
 #include "record.h"
 #include <udpcr/udpcr_netlink.h>
 
@@ -21,6 +22,15 @@
  * numbers of 32 bytes each, and the largest IP_OPTIONS.
  */
 #define RECORD_FIXED 8192
+
+static u32 park_flags(const struct sock *sk)
+{
+	if (!udpcr_is_parked(sk))
+		return 0;
+	return udpcr_group_is_read(sk) ?
+	       UDPCR_SOCK_PARKED | UDPCR_SOCK_REUSEPORT_SIBLINGS :
+	       UDPCR_SOCK_PARKED;
+}
 
 static u32 record_flags(const struct sock *sk)
 {
@@ -39,7 +49,7 @@ static u32 record_flags(const struct sock *sk)
 	if (sk_psock(sk))
 		flags |= UDPCR_SOCK_SOCKMAP;
 	rcu_read_unlock();
-	return flags;
+	return flags | park_flags(sk);
 }
 
 static int put_scope(struct sk_buff *msg, int attribute, const struct sock *sk,
@@ -86,17 +96,23 @@ static int put_peer(struct sk_buff *msg, const struct sock *sk)
 	return err ?: nla_put_be16(msg, UDPCR_A_PEER_PORT, sk->sk_dport);
 }
 
-static int put_identity(struct sk_buff *msg, struct sock *sk,
-			struct file *file, struct user_namespace *reader)
+static int put_identity(struct sk_buff *msg, const struct sock *sk, u64 ino)
 {
 	u64 cookie = atomic64_read(&sk->sk_cookie);
 
-	if (nla_put_u64_64bit(msg, UDPCR_A_INO, sock_i_ino(sk), UDPCR_A_PAD) ||
+	if (nla_put_u64_64bit(msg, UDPCR_A_INO, ino, UDPCR_A_PAD) ||
 	    (cookie &&
 	     nla_put_u64_64bit(msg, UDPCR_A_COOKIE, cookie, UDPCR_A_PAD)) ||
 	    nla_put_u16(msg, UDPCR_A_FAMILY, sk->sk_family) ||
-	    nla_put_u16(msg, UDPCR_A_PROTOCOL, sk->sk_protocol) ||
-	    nla_put_u32(msg, UDPCR_A_UID,
+	    nla_put_u16(msg, UDPCR_A_PROTOCOL, sk->sk_protocol))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_owner(struct sk_buff *msg, const struct sock *sk,
+		     struct file *file, struct user_namespace *reader)
+{
+	if (nla_put_u32(msg, UDPCR_A_UID,
 			from_kuid_munged(reader, READ_ONCE(sk->sk_uid))) ||
 	    (file &&
 	     nla_put_u32(msg, UDPCR_A_FILE_FLAGS, READ_ONCE(file->f_flags))))
@@ -116,6 +132,19 @@ static u32 queue_count(struct sock *sk)
 	spin_unlock(&sk->sk_receive_queue.lock);
 	spin_unlock_bh(&taken->lock);
 	return count;
+}
+
+/* What every list of sockets tells; with the socket's lock held. */
+static int put_summary(struct sk_buff *msg, struct sock *sk, u64 ino, u32 flags)
+{
+	return put_identity(msg, sk, ino) ?:
+	       nla_put_u32(msg, UDPCR_A_SOCK_FLAGS, record_flags(sk) | flags) ?:
+	       put_local(msg, sk) ?:
+	       put_peer(msg, sk) ?:
+	       udpcr_device_put(msg, UDPCR_A_DEVICE, sock_net(sk),
+				sk->sk_bound_dev_if) ?:
+	       nla_put_u32(msg, UDPCR_A_RMEM, sk_rmem_alloc_get(sk)) ?:
+	       nla_put_u32(msg, UDPCR_A_QUEUE_COUNT, queue_count(sk));
 }
 
 #ifdef CONFIG_SOCK_CGROUP_DATA
@@ -141,8 +170,6 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
 	u32 tskey = atomic_read(&sk->sk_tskey);
 
 	if (nla_put_u32(msg, UDPCR_A_DROPS, udpcr_drops_read(sk)) ||
-	    nla_put_u32(msg, UDPCR_A_RMEM, sk_rmem_alloc_get(sk)) ||
-	    nla_put_u32(msg, UDPCR_A_QUEUE_COUNT, queue_count(sk)) ||
 	    (shutdown && nla_put_u8(msg, UDPCR_A_SHUTDOWN, shutdown)) ||
 	    (error && nla_put_u32(msg, UDPCR_A_ERROR, error)) ||
 	    (errors && nla_put_u32(msg, UDPCR_A_ERROR_COUNT, errors)) ||
@@ -181,13 +208,8 @@ int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
 
 	/* IPV6_ADDRFORM changes even the family; under this lock. */
 	lock_sock(sk);
-	err = put_identity(msg, sk, file, reader) ?:
-		nla_put_u32(msg, UDPCR_A_SOCK_FLAGS,
-			    record_flags(sk) | partial) ?:
-		put_local(msg, sk) ?:
-		put_peer(msg, sk) ?:
-		udpcr_device_put(msg, UDPCR_A_DEVICE, sock_net(sk),
-				 sk->sk_bound_dev_if) ?:
+	err = put_summary(msg, sk, sock_i_ino(sk), partial) ?:
+		put_owner(msg, sk, file, reader) ?:
 		put_state(msg, sk, held_count) ?:
 		udpcr_group_put(msg, sk) ?:
 		udpcr_options_put(msg, sk);
@@ -209,4 +231,22 @@ int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
 size_t udpcr_record_size(struct sock *sk)
 {
 	return RECORD_FIXED + udpcr_memberships_size(sk);
+}
+
+/**
+ * udpcr_summary_put - put the part of a record that is told of parked sockets
+ * @msg: where to
+ * @sk: the socket, referenced, not locked; it is locked meanwhile
+ * @ino: its inode number, also if it has just been closed
+ *
+ * Return: 0 or -EMSGSIZE
+ */
+int udpcr_summary_put(struct sk_buff *msg, struct sock *sk, u64 ino)
+{
+	int err;
+
+	lock_sock(sk);
+	err = put_summary(msg, sk, ino, 0);
+	release_sock(sk);
+	return err;
 }

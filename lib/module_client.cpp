@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 #include "attributes.hpp"
 #include "errors.hpp"
@@ -34,6 +35,10 @@ AttributeWriter named(const SocketName& name) {
   return writer;
 }
 
+AttributeWriter named_in_park(const SocketName& name) {
+  return named({name.inode, std::nullopt, name.cookie});
+}
+
 AttributeWriter listed(std::uint32_t handle) {
   AttributeWriter writer;
   writer.u32(UDPCR_A_HANDLE, handle);
@@ -45,6 +50,38 @@ std::string text_of(std::uint32_t handle) { return "list " + std::to_string(hand
 
 AttributeReader attributes_of(ByteView message) {
   return AttributeReader(message.subspan(std::min<std::size_t>(GENL_HDRLEN, message.size())));
+}
+
+// PARKED tells a part of the record, and what is the park's.
+Parked decode_parked(ByteView message) {
+  Bytes record(message.begin(), message.end());
+  if (!record.empty()) record[offsetof(genlmsghdr, cmd)] = UDPCR_CMD_SOCKET;
+  std::vector<std::uint16_t> not_of_record;
+  Parked parked;
+  parked.record = decode_record(record, not_of_record);
+  AttributeReader reader = attributes_of(message);
+  for (Attribute attribute; reader.next(attribute);) {
+    if (attribute.type == UDPCR_A_KEY) {
+      parked.key.assign(attribute.value.begin(), attribute.value.end());
+    } else if (attribute.type == UDPCR_A_SECONDS) {
+      parked.seconds = attribute.as<std::uint32_t>();
+    } else if (attribute.type == UDPCR_A_SINCE) {
+      parked.since = attribute.as<std::uint64_t>();
+    }
+  }
+  return parked;
+}
+
+// The fd of an answer.
+std::optional<UniqueFd> fd_of(const std::vector<Bytes>& replies) {
+  for (const Bytes& reply : replies) {
+    AttributeReader reader = attributes_of(reply);
+    for (Attribute attribute; reader.next(attribute);) {
+      if (attribute.type != UDPCR_A_FD) continue;
+      return UniqueFd(static_cast<int>(attribute.as<std::uint32_t>()));
+    }
+  }
+  return std::nullopt;
 }
 
 std::uint16_t resolve(NetlinkSocket& socket) {
@@ -204,15 +241,9 @@ void ModuleClient::drop(std::uint32_t handle) {
 
 UniqueFd ModuleClient::open_socket(const SocketName& name) {
   const std::string what = "open " + text_of(name);
-  const Answer answer = ask(what, UDPCR_CMD_OPEN, 0, named(name).bytes());
-  for (const Bytes& reply : answer.replies) {
-    AttributeReader reader = attributes_of(reply);
-    for (Attribute attribute; reader.next(attribute);) {
-      if (attribute.type != UDPCR_A_FD) continue;
-      return UniqueFd(static_cast<int>(attribute.as<std::uint32_t>()));
-    }
-  }
-  fail(what, EPROTO, "load the module of this udpcr");
+  auto fd = fd_of(ask(what, UDPCR_CMD_OPEN, 0, named(name).bytes()).replies);
+  if (!fd) fail(what, EPROTO, "load the module of this udpcr");
+  return *std::move(fd);
 }
 
 void ModuleClient::set_drops(const SocketName& name, std::uint32_t drops) {
@@ -241,6 +272,47 @@ void ModuleClient::set_bound(const SocketName& name, std::uint32_t flags) {
   const std::string what = "set what was bound of " + text_of(name);
   need(what, UDPCR_CMD_SET, UDPCR_A_SOCK_FLAGS);
   ask(what, UDPCR_CMD_SET, 0, request.bytes());
+}
+
+bool Parked::has_siblings() const { return (record.flags & UDPCR_SOCK_REUSEPORT_SIBLINGS) != 0; }
+
+bool ModuleClient::parks() {
+  if (!available()) throw absence_;
+  try {
+    return attributes(UDPCR_CMD_PARK).count(UDPCR_A_KEY) != 0;
+  } catch (const Error& error) {
+    // ctrl_dumppolicy_start (net/netlink/genetlink.c) of a command that is none.
+    if (error.error_number() == ENOENT) return false;
+    throw;
+  }
+}
+
+void ModuleClient::park(const SocketName& name, ByteView key, std::uint32_t seconds) {
+  AttributeWriter request = named(name);
+  request.put(UDPCR_A_KEY, key.data(), key.size());
+  request.u32(UDPCR_A_SECONDS, seconds);
+  ask("park " + text_of(name), UDPCR_CMD_PARK, 0, request.bytes());
+}
+
+UniqueFd ModuleClient::claim(const SocketName& name, const std::optional<Bytes>& key) {
+  const std::string what = "claim " + text_of(name);
+  AttributeWriter request = named_in_park(name);
+  if (key) request.put(UDPCR_A_KEY, key->data(), key->size());
+  auto fd = fd_of(ask(what, UDPCR_CMD_CLAIM, 0, request.bytes()).replies);
+  if (!fd) fail(what, EPROTO, "load the module of this udpcr");
+  return *std::move(fd);
+}
+
+void ModuleClient::unpark(const SocketName& name) {
+  ask("end the park of " + text_of(name), UDPCR_CMD_UNPARK, 0, named_in_park(name).bytes());
+}
+
+std::vector<Parked> ModuleClient::parked() {
+  std::vector<Parked> all;
+  const Answer answer = ask("list the parked sockets", UDPCR_CMD_PARKED, NLM_F_DUMP, {});
+  all.reserve(answer.replies.size());
+  for (const Bytes& reply : answer.replies) all.push_back(decode_parked(reply));
+  return all;
 }
 
 // include/uapi/linux/genetlink.h: CTRL_ATTR_OP_POLICY tells the number of the

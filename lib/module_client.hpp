@@ -34,6 +34,18 @@ struct Taken {
   std::uint32_t rmem = 0;   // bytes charged for them
 };
 
+// A socket that the module has parked.
+struct Parked {
+  // What PARKED tells of it; `uid` is who parked it.
+  SocketRecord record;
+  Bytes key;
+  std::uint32_t seconds = 0;           // from `since` on
+  std::optional<std::uint64_t> since;  // ns of CLOCK_BOOTTIME; absent: somebody has it open
+
+  // UDPCR_SOCK_REUSEPORT_SIBLINGS: what it gets is kept from readers that live.
+  [[nodiscard]] bool has_siblings() const;
+};
+
 // A datagram that the module did not take.
 struct Refusal {
   std::size_t index = 0;  // in the stream
@@ -75,6 +87,19 @@ class ModuleClient {
   void set_tskey(const SocketName& name, std::uint32_t key);
   // `flags`: of UDPCR_SOCK_BOUND_ADDR and _PORT those that stay.
   void set_bound(const SocketName& name, std::uint32_t flags);
+
+  // Whether the loaded module is new enough for those that follow; an older one
+  // refuses them with EOPNOTSUPP.
+  bool parks();
+  // `key`: at most UDPCR_MAX_KEY bytes; `seconds`: 0 for UDPCR_PARK_SECONDS.
+  // `name` has an fd.
+  void park(const SocketName& name, ByteView key, std::uint32_t seconds = 0);
+  // EBUSY while anybody else has it open, ENOENT when another was faster.  Of
+  // `name` only inode and cookie count here.
+  UniqueFd claim(const SocketName& name, const std::optional<Bytes>& key);
+  void unpark(const SocketName& name);
+  // What the caller may claim.
+  std::vector<Parked> parked();
 
   // The attributes that the loaded module takes with a command.  stage() for
   // the error queue, set_tskey() and set_bound() throw Error with EOPNOTSUPP

@@ -91,6 +91,44 @@
  *   BOUND_PORT those that shall stand: one that does is cleared so, as if the
  *   kernel had chosen that part of the address, and none can be set.
  *
+ * Parking.  A parked socket is kept open by the module, and goes on receiving,
+ * when whoever had it ends, until it is claimed or its time is over.  Parked
+ * sockets keep the module from being unloaded, and their network namespace from
+ * being destroyed: UNPARK them, or wait.  What program a socket was parked for
+ * is user space's to say, with the key.
+ *
+ * UDPCR_CMD_PARK (do)
+ *   Request: a socket, UDPCR_A_FD mandatory.  UDPCR_A_KEY (binary, at most 64
+ *   bytes, empty when absent) is what a claim can be asked for;
+ *   UDPCR_A_SECONDS (u32; absent or 0: UDPCR_PARK_SECONDS) how long it is kept
+ *   once nobody else has it open.  A park of the caller's is renewed by the
+ *   same key: the seconds are those given now, and begin anew.
+ * UDPCR_CMD_CLAIM (do)
+ *   Request: UDPCR_A_INO, UDPCR_A_COOKIE; UDPCR_A_KEY, when given, must be that
+ *   of the park.  Reply: UDPCR_A_FD, a new close-on-exec fd of it in the caller,
+ *   UDPCR_A_INO, UDPCR_A_COOKIE (absent as in the record).  The park is over.
+ *   Refused with EBUSY while anybody else has the socket open, in a message
+ *   under way too.
+ * UDPCR_CMD_UNPARK (do)
+ *   Request: UDPCR_A_INO, UDPCR_A_COOKIE.  The park is over; the socket is
+ *   closed unless somebody has it open.
+ * UDPCR_CMD_PARKED (dump)
+ *   Request: nothing.  Replies: what is parked in the namespace and may be
+ *   claimed by the caller, in the order of parking: of the record INO, COOKIE,
+ *   FAMILY, PROTOCOL, SOCK_FLAGS, LOCAL_*, PEER_*, DEVICE, RMEM, QUEUE_COUNT;
+ *   UDPCR_A_UID is who parked it.
+ *     UDPCR_A_KEY          binary  may be empty
+ *     UDPCR_A_SECONDS      u32
+ *     UDPCR_A_SINCE        u64     when the module noticed that nobody else has
+ *                                  it open, nanoseconds of CLOCK_BOOTTIME;
+ *                                  absent while somebody has
+ *
+ *   Who claims or unparks must be the user who parked it (the caller's fsuid,
+ *   and that of the netlink socket's opener, equal the fsuid that parked), or
+ *   have CAP_NET_ADMIN in the user namespace of the network namespace.  Park
+ *   and claim go through netlink sockets of the socket's network namespace.
+ *   The module looks once a second: that late a time begins, and ends.
+ *
  * Record of a socket (UDPCR_CMD_SOCKET)
  * -------------------------------------
  *   UDPCR_A_INO            u64     inode number
@@ -211,31 +249,41 @@
  *   Lists held aside: 65,536 a user (module parameter max_held).
  *   Queues being read: one of any size, or 64 MiB a user at once (module
  *   parameter max_read, in bytes); with CAP_NET_ADMIN any number.
+ *   Parked sockets: 8,192 a user (module parameter max_parked), and 512 MiB of
+ *   SO_RCVBUF together as it was when they were parked (max_parked_bytes); with
+ *   CAP_NET_ADMIN in the initial user namespace any number.  At most a day once
+ *   nobody else has them open (max_park_seconds): set lower it holds for those
+ *   that are parked already, 0 ends them all.
  *
  * Errors
  * ------
  * Each with an extended-ACK sentence (NLMSGERR_ATTR_MSG) that names the value; the
  * sentence and error of a dump come in its NLMSG_DONE on kernels before 6.2.
  *
- *   ENOENT      no such socket here, no such list
+ *   ENOENT      no such socket here, no such list, not parked
  *   ESTALE      the inode belongs to another socket now (cookie), or the fd
  *               refers to another inode
  *   EBADF       the fd is not open
  *   ENOTSOCK    the fd is no socket
  *   EPROTOTYPE  the socket is not UDP or UDP-Lite over IPv4 or IPv6
- *   EPERM       it is another user's, see Rights
+ *   EPERM       it is another user's, see Rights and Parking
+ *   EXDEV       PARK of a socket of another network namespace
+ *   EKEYREJECTED CLAIM with another key than the park's
  *   EOPNOTSUPP  an encapsulation socket (UDP_ENCAP) or one in a BPF sockmap: its
- *               record can be read, but not its queues; a corked datagram with
- *               headers that cannot be read, or more than 2048 bytes of them
- *   EEXIST      the number names a list already
- *   EBUSY       DATAGRAM for a list that was taken, not staged
+ *               record can be read, but not its queues, and it is not parked;
+ *               a corked datagram with headers that cannot be read, or more than 2048 bytes of them
+ *   EEXIST      the number names a list already; the socket is parked already,
+ *               under another key or by another user
+ *   EBUSY       DATAGRAM for a list that was taken, not staged; CLAIM while
+ *               somebody else has the socket open
  *   EINVAL      an attribute that is missing, has a wrong length, or does not
  *               go with the others
- *   EDQUOT      the user holds the most lists, or reads the most bytes at once,
- *               that it may
+ *   EDQUOT      the user holds the most lists, reads the most bytes at once, or
+ *               parks the most sockets or bytes, that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
  *               (net.ipv4.udp_mem)
- *   ERANGE      a number or a length beyond what the policy allows
+ *   ERANGE      a number or a length beyond what the policy allows, more seconds
+ *               than max_park_seconds
  *   EMSGSIZE    the record has more than 1 MiB, or the filter of one membership
  *               more than 64 KiB
  *
@@ -258,6 +306,12 @@
 /* UDPCR_A_IP_OPTIONS: one extension header has at most 2,048 bytes (RFC 8200). */
 #define UDPCR_MAX_IP_OPTIONS	2048
 
+/* UDPCR_A_KEY */
+#define UDPCR_MAX_KEY		64
+
+/* UDPCR_A_SECONDS when none are given. */
+#define UDPCR_PARK_SECONDS	60
+
 enum udpcr_cmd {
 	UDPCR_CMD_UNSPEC,
 	UDPCR_CMD_SOCKET,
@@ -269,6 +323,10 @@ enum udpcr_cmd {
 	UDPCR_CMD_DROP,
 	UDPCR_CMD_OPEN,
 	UDPCR_CMD_SET,
+	UDPCR_CMD_PARK,
+	UDPCR_CMD_CLAIM,
+	UDPCR_CMD_UNPARK,
+	UDPCR_CMD_PARKED,
 	__UDPCR_CMD_MAX
 };
 #define UDPCR_CMD_MAX (__UDPCR_CMD_MAX - 1)
@@ -288,6 +346,11 @@ enum udpcr_cmd {
 #define UDPCR_SOCK_SOCKMAP	(1U << 6)	/* in a BPF sockmap */
 #define UDPCR_SOCK_PARTIAL	(1U << 7)	/* memberships and filters did
 						 * not fit
+						 */
+#define UDPCR_SOCK_PARKED	(1U << 8)	/* by the module */
+#define UDPCR_SOCK_REUSEPORT_SIBLINGS (1U << 9) /* parked, while somebody has
+						 * another member of its
+						 * SO_REUSEPORT group open
 						 */
 
 /* UDPCR_A_QUEUE */
@@ -367,6 +430,9 @@ enum udpcr_attr {
 	UDPCR_A_OWN_PID,
 	UDPCR_A_OWN_SIGNAL,
 	UDPCR_A_LABEL,
+	UDPCR_A_KEY,
+	UDPCR_A_SECONDS,
+	UDPCR_A_SINCE,
 	__UDPCR_A_MAX
 };
 #define UDPCR_A_MAX (__UDPCR_A_MAX - 1)

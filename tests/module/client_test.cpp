@@ -132,3 +132,54 @@ TEST_CASE("client: what the module takes with a datagram is what the header says
       UDPCR_A_FRAG_SIZE};
   CHECK(client.datagram_attributes() == wanted);
 }
+
+TEST_CASE("client: park, list, claim and give up", "[smoke][park]") {
+  ModuleClient client;
+  REQUIRE(client.parks());
+  // How an older module is told.
+  try {
+    client.attributes(250);
+    FAIL("there is a command 250");
+  } catch (const Error& error) {
+    CHECK(error.error_number() == ENOENT);
+  }
+  UniqueFd fd = socket_at(address("::1"));
+  const SocketName name = SocketName::of(fd.get());
+  const Address where = local_of(fd.get());
+  client.park(name, bytes("key"), 30);
+  REQUIRE(client.parked().size() == 1);
+  CHECK_FALSE(client.parked()[0].since);
+  const auto refused = [&](int error, const std::function<void()>& what) {
+    try {
+      what();
+      FAIL("not refused with " << error);
+    } catch (const Error& one) {
+      CHECK(one.error_number() == error);
+      CHECK(std::string(one.what()).find(std::to_string(name.inode)) != std::string::npos);
+    }
+  };
+  refused(EBUSY, [&] { client.claim(name, std::nullopt); });
+  refused(EEXIST, [&] { client.park(name, bytes("other")); });
+  fd.reset();
+  send_to(unbound(AF_INET6).get(), where, "for whoever comes");
+  const Parked one = client.parked().at(0);
+  CHECK(one.record.inode == name.inode);
+  CHECK(one.record.local == where);
+  CHECK(one.record.uid == 0);
+  CHECK(one.record.queue_count == 1);
+  CHECK(one.record.rmem > 0);
+  CHECK(one.key == bytes("key"));
+  CHECK(one.seconds == 30);
+  CHECK(one.since);
+  CHECK_FALSE(one.has_siblings());
+  refused(EKEYREJECTED, [&] { client.claim({name.inode, {}, {}}, bytes("other")); });
+  fd = client.claim({name.inode, {}, {}}, bytes("key"));
+  CHECK(inode_of(fd.get()) == name.inode);
+  CHECK(texts(receive_all(fd.get())) == std::vector<std::string>{"for whoever comes"});
+  client.park(name, {});
+  CHECK(client.parked().at(0).key.empty());
+  CHECK(client.parked().at(0).seconds == UDPCR_PARK_SECONDS);
+  client.unpark(name);
+  refused(ENOENT, [&] { client.unpark(name); });
+  CHECK(client.parked().empty());
+}
