@@ -49,7 +49,7 @@ struct Range {
 
 // From the unmapping on there is no libc, no stack protector, nothing but this
 // function and its frame.
-[[gnu::noinline, gnu::no_stack_protector]] void live_as_anchor() {
+__attribute__((noinline, no_stack_protector)) void live_as_anchor() {
   syscall(SYS_setsid);
   syscall(SYS_close_range, 0U, ~0U, 0U);
   syscall(SYS_chdir, "/");

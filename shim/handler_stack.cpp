@@ -9,7 +9,7 @@ namespace udpcr::handler_stack {
 
 namespace {
 
-constexpr size_t kSize = 16 * 1024;
+constexpr size_t kSize = size_t{16} * 1024;
 alignas(16) constinit unsigned char stack[kSize] = {};
 constinit std::atomic<bool> taken = false;
 

@@ -19,10 +19,10 @@ namespace {
 
 // From the maker to the new thread, which copies it at once.
 struct Start {
-  std::atomic<bool> taken;
   void* (*routine)(void*);
   int (*c_routine)(void*);
   void* argument;
+  std::atomic<bool> taken;
   bool blocked;
 };
 constexpr unsigned kStarts = 64;
