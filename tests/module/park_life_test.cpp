@@ -359,7 +359,7 @@ TEST_CASE("park: nothing runs while nothing is parked", "[smoke][park]") {
     REQUIRE(::mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, nullptr) == 0);
   const Setting on(tracing + "events/workqueue/workqueue_execute_start/enable", "1");
   const auto sweeps = [&](unsigned seconds) {
-    UniqueFd(::open((tracing + "trace").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+    const UniqueFd emptied(::open((tracing + "trace").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
     ::sleep(seconds);
     const std::string trace = file_text(tracing + "trace");
     int count = 0;
