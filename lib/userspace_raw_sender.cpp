@@ -193,8 +193,7 @@ bool RawSender::takes_segments(const Datagram& datagram) {
       target_.known_by != KnownBy::header && target_.protocol == IPPROTO_UDP && datagram.source &&
       datagram.source->port != 0 && !datagram.source->is_wildcard() && datagram.destination &&
       datagram.destination->family == datagram.source->family && datagram.ip_options.empty() &&
-      datagram.flow_label.value_or(0) == 0 && datagram.ttl.value_or(64) != 0 &&
-      routes_.reach(*datagram.destination) == Reach::local;
+      datagram.ttl.value_or(64) != 0 && routes_.reach(*datagram.destination) == Reach::local;
   if (!possible) return false;
   next_ = open_segment_socket(datagram);
   return static_cast<bool>(next_);

@@ -1,16 +1,36 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "userspace_segments.hpp"
 
+#include <linux/in6.h>
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "control_message.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
 
 namespace udpcr {
+namespace {
+
+// A label of one's own choice is leased first (ipv6(7)), for as long as the
+// socket lives.
+bool lease(int fd, const Datagram& datagram) {
+  const std::uint32_t label = datagram.flow_label.value_or(0);
+  if (label == 0) return write_number(fd, SOL_IPV6, IPV6_AUTOFLOWLABEL, 0) == 0;
+  in6_flowlabel_req request{};
+  std::memcpy(&request.flr_dst, datagram.destination->bytes, sizeof request.flr_dst);
+  request.flr_label = htonl(label);
+  request.flr_action = IPV6_FL_A_GET;
+  request.flr_share = IPV6_FL_S_ANY;  // it lingers when the socket is closed
+  request.flr_flags = IPV6_FL_F_CREATE;
+  return ::setsockopt(fd, SOL_IPV6, IPV6_FLOWLABEL_MGR, &request, sizeof request) == 0 &&
+         write_number(fd, SOL_IPV6, kIpv6FlowinfoSend, 1) == 0;
+}
+
+}  // namespace
 
 UniqueFd open_segment_socket(const Datagram& datagram) {
   const Address& source = *datagram.source;
@@ -25,6 +45,7 @@ UniqueFd open_segment_socket(const Datagram& datagram) {
                      set(SOL_SOCKET, SO_MARK, datagram.mark.value_or(0)) &&
                      set(SOL_SOCKET, SO_PRIORITY, datagram.priority.value_or(0)) &&
                      set(SOL_UDP, kUdpSegment, *datagram.gso_size) &&
+                     (v4 || lease(fd.get(), datagram)) &&
                      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0;
   if (!ready) fd.reset();
   return fd;
@@ -36,6 +57,9 @@ int send_segments(int fd, const Datagram& datagram, std::uint16_t port) {
   const bool v4 = destination.family == AF_INET;
   socklen_t size = 0;
   sockaddr_storage name = destination.to_sockaddr(size);
+  if (!v4) {
+    reinterpret_cast<sockaddr_in6&>(name).sin6_flowinfo = htonl(datagram.flow_label.value_or(0));
+  }
   iovec vector{const_cast<std::uint8_t*>(datagram.payload.data()), datagram.payload.size()};
   msghdr message{};
   message.msg_name = &name;

@@ -9,7 +9,7 @@
 namespace udpcr {
 
 // A socket with the datagram's source, of whatever machine (IP_TRANSPARENT,
-// CAP_NET_RAW), its mark and priority.  None: there cannot be one.
+// CAP_NET_RAW), its mark, priority and flow label.  None: there cannot be one.
 UniqueFd open_segment_socket(const Datagram& datagram);
 
 // To `port` at the datagram's destination.  0 or errno.

@@ -212,11 +212,14 @@ TEST_CASE("what UDP_GRO put together comes back as one datagram") {
   together.tos = 0x2e;
   together.ttl = 17;
   together.mark = 5;
+  const bool labelled = !v4 && GENERATE(false, true);
+  if (labelled) together.flow_label = 0xabcde;
   const Datagram alone = datagram(*together.source, *together.destination, "alone");
   SocketState state =
       state_of(address(v4 ? "0.0.0.0" : "::", free_port()), {alone, together, together, alone});
   state.record.options.push_back({SOL_UDP, UDP_GRO, Bytes{1, 0, 0, 0}});
   if (mark_seen) state.record.options.push_back({SOL_SOCKET, kSoRcvmark, Bytes{1, 0, 0, 0}});
+  if (labelled) state.record.options.push_back({SOL_IPV6, kIpv6Flowinfo, Bytes{1, 0, 0, 0}});
   const Restored restored = engine->restore(state, {});
   INFO(list(restored.losses));
   CHECK(restored.losses.empty());
@@ -231,6 +234,7 @@ TEST_CASE("what UDP_GRO put together comes back as one datagram") {
     CHECK(after[i].tos == together.tos);
     CHECK(after[i].ttl == together.ttl);
     CHECK(after[i].mark == together.mark);
+    if (labelled) CHECK(after[i].flow_label == together.flow_label);
   }
 }
 

@@ -131,9 +131,9 @@ def update():
     for cell in silent:
         print(f"{cell.row} {cell.column} {cell.mode} is lost without a word: {cell.detail}")
     table = merged(cells.read_expected(), found)
-    cells.EXPECTED.write_text(cells.HEAD + "\n".join(collapsed(table)) + "\n")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=SOURCE, check=True,
                             capture_output=True, text=True).stdout.strip()
+    cells.EXPECTED.write_text(cells.HEAD + "\n".join(collapsed(table)) + "\n")
     (SOURCE / DOCUMENT).write_text(document(table, COMMIT + commit))
     return f"{len(silent)} cells fail every run: mend them" if silent else 0
 
