@@ -277,7 +277,7 @@ void name_losses(const SocketRecord& record, const Visible& visible, const Count
   }
   lose("IP options", lost.options, " datagrams had options or extension headers",
        raw ? kModule : "run with CAP_NET_RAW");
-  lose("mark", lost.mark, " datagrams had a firewall mark", raw ? kModule : kRaw);
+  lose("mark", lost.mark, " datagrams had a firewall mark", kRaw);
   // Others are passed over by the offset alone.
   if (is_on(record, SOL_SOCKET, SO_PEEK_OFF)) {
     lose("empty datagrams", lost.peeked, " that were peeked at will be seen again", kModule);

@@ -61,7 +61,10 @@ class RawSender final : public Sender {
     mark_.flow_label = 0x10000U | random[1];
   }
 
-  [[nodiscard]] bool reusable() const noexcept override { return joined_.empty(); }
+  // Not with a filter that still knows the last datagram.
+  [[nodiscard]] bool reusable() const noexcept override {
+    return joined_.empty() && target_.known_by == KnownBy::header;
+  }
 
   [[nodiscard]] bool has_room_for(const Datagram& datagram) const override {
     if (packets_.empty() && !whole_) return true;

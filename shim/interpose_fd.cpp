@@ -16,17 +16,11 @@
 using udpcr::fd_table;
 using udpcr::FdSlot;
 using udpcr::libc;
+using udpcr::own_fds::bad_fd;
+using udpcr::own_fds::hidden;
 namespace own_fds = udpcr::own_fds;
 
 namespace {
-
-int bad_fd() {
-  errno = EBADF;
-  return -1;
-}
-
-// Ours may have moved there just now.
-int hidden(int fd) { return own_fds::is_own(fd) ? -1 : fd; }
 
 // What was recorded of the socket, if this is its last fd.
 void forget_records(const FdSlot& slot) {

@@ -18,6 +18,8 @@
 using udpcr::fd_table;
 using udpcr::FdSlot;
 using udpcr::libc;
+using udpcr::own_fds::bad_fd;
+using udpcr::own_fds::hidden;
 using udpcr::own_fds::is_own;
 namespace adopt = udpcr::adopt;
 namespace replay = udpcr::replay;
@@ -34,14 +36,6 @@ bool makes_udp(int domain, int type, int protocol) {
 
 bool may_be_exchanged(const FdSlot& slot) {
   return (slot.flags.load(std::memory_order_relaxed) & udpcr::kFdExchange) != 0;
-}
-
-// Ours do not exist for the program.
-int hidden(int fd) { return is_own(fd) ? -1 : fd; }
-
-int bad_fd() {
-  errno = EBADF;
-  return -1;
 }
 
 // Until no restored socket can take its place any more, what is done to it is

@@ -5,6 +5,7 @@
 // for close(2), which has done nothing.
 #pragma once
 
+#include <errno.h>
 #include <sys/resource.h>
 
 #include <atomic>
@@ -22,6 +23,14 @@ inline bool is_own(int fd) {
   return fd >= 0 && (numbers[0].load(std::memory_order_relaxed) == fd ||
                      numbers[1].load(std::memory_order_relaxed) == fd);
 }
+
+// What the program's calls on ours are answered: they do not exist.
+inline int bad_fd() {
+  errno = EBADF;
+  return -1;
+}
+// For a call that is passed on; ours may have moved to `fd` just now.
+inline int hidden(int fd) { return is_own(fd) ? -1 : fd; }
 
 // Moves `fd` out of reach, close-on-exec, and protects it.  The fd is ours from
 // here on.  Out of reach is above the soft RLIMIT_NOFILE, where the program

@@ -238,8 +238,7 @@ TEST_CASE("what UDP_GRO put together comes back as one datagram") {
   }
 }
 
-TEST_CASE("segments that cannot come back together come back in order, and it is named") {
-  if (with_module()) return;
+TEST_CASE("segments from a port that is taken come back, together or in order and named") {
   const auto engine = engine_under_test();
   // Its port is taken.
   const UniqueFd sender = socket_at(address("10.9.0.1"));
@@ -248,12 +247,12 @@ TEST_CASE("segments that cannot come back together come back in order, and it is
   SocketState state = state_of(address("0.0.0.0", free_port()), {together});
   state.record.options.push_back({SOL_UDP, UDP_GRO, Bytes{1, 0, 0, 0}});
   const Restored restored = engine->restore(state, {});
-  CHECK(names(restored.losses, "segment size"));
+  CHECK(names(restored.losses, "segment size") != with_module());
   const auto seen = read_all(restored.fd.get());
-  REQUIRE(seen.size() == 3);
-  CHECK(seen[0].payload.size() == 1000);
-  CHECK(seen[2].payload.size() == 500);
-  CHECK(seen[0].source == together.source);
+  REQUIRE(seen.size() == (with_module() ? 1 : 3));
+  CHECK(seen.front().payload.size() == (with_module() ? 2500 : 1000));
+  CHECK(seen.back().payload.size() == (with_module() ? 2500 : 500));
+  CHECK(seen.front().source == together.source);
 }
 
 TEST_CASE("a datagram whose source is 0.0.0.0 arrives, with its source or named") {

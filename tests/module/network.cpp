@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/bpf.h>
 #include <linux/if_addr.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -260,6 +262,21 @@ UniqueFd receive_fd(int through) {
   demand(item != nullptr && item->cmsg_type == SCM_RIGHTS, "no fd came");
   std::memcpy(&fd, CMSG_DATA(item), sizeof fd);
   return UniqueFd(fd);
+}
+
+UniqueFd sockmap_with(int fd) {
+  bpf_attr map{};
+  map.map_type = BPF_MAP_TYPE_SOCKMAP;
+  map.key_size = map.value_size = sizeof(int);
+  map.max_entries = 1;
+  UniqueFd sockmap(static_cast<int>(::syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map)));
+  int key = 0;
+  bpf_attr element{};
+  element.map_fd = static_cast<std::uint32_t>(sockmap.get());
+  element.key = reinterpret_cast<std::uintptr_t>(&key);
+  element.value = reinterpret_cast<std::uintptr_t>(&fd);
+  if (::syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof element) != 0) sockmap.reset();
+  return sockmap;
 }
 
 std::string file_text(const std::string& path) {

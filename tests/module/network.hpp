@@ -70,6 +70,10 @@ Pair pair();
 void send_fd(int through, int fd);
 UniqueFd receive_fd(int through);
 
+// A BPF sockmap that holds `fd`; none when it cannot be.  CONFIG_BPF_STREAM_PARSER,
+// which Debian's kernels have and the debug kernel must have.
+UniqueFd sockmap_with(int fd);
+
 std::string file_text(const std::string& path);
 // False when it cannot be written.
 bool write_file(const std::string& path, const std::string& text);

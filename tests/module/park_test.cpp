@@ -2,13 +2,11 @@
 //
 // Parked sockets: what is kept, who may claim it, and what is refused.
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -350,19 +348,8 @@ TEST_CASE("park: what cannot be parked", "[smoke][park]") {
   const UniqueFd tunnel = socket_at(address("127.0.0.1"));
   set(tunnel.get(), SOL_UDP, UDP_ENCAP, UDP_ENCAP_L2TPINUDP);
   CHECK(unlike(talk.ask(park_of(tunnel.get())), EOPNOTSUPP, {"UDP_ENCAP"}) == "");
-  bpf_attr map{};
-  map.map_type = BPF_MAP_TYPE_SOCKMAP;
-  map.key_size = map.value_size = sizeof(int);
-  map.max_entries = 1;
-  const UniqueFd sockmap(static_cast<int>(::syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map)));
+  const UniqueFd sockmap = sockmap_with(fd.get());
   REQUIRE(sockmap);
-  int key = 0;
-  int value = fd.get();
-  bpf_attr element{};
-  element.map_fd = number(sockmap.get());
-  element.key = reinterpret_cast<std::uintptr_t>(&key);
-  element.value = reinterpret_cast<std::uintptr_t>(&value);
-  REQUIRE(::syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof element) == 0);
   CHECK(unlike(talk.ask(park_of(fd.get())), EOPNOTSUPP, {"sockmap"}) == "");
   CHECK(parked(talk).empty());
 }

@@ -2,12 +2,10 @@
 //
 // Each attribute of a record beside what the system calls say of the socket.
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <net/if.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -249,23 +247,11 @@ TEST_CASE("record: an encapsulation socket is told apart, and its queues are not
 }
 
 TEST_CASE("record: a socket in a BPF sockmap is told apart, and its queues are not ours") {
-  bpf_attr map{};
-  map.map_type = BPF_MAP_TYPE_SOCKMAP;
-  map.key_size = map.value_size = sizeof(int);
-  map.max_entries = 1;
-  const UniqueFd sockmap(static_cast<int>(::syscall(SYS_bpf, BPF_MAP_CREATE, &map, sizeof map)));
-  // CONFIG_BPF_STREAM_PARSER, which Debian's kernels have and the debug kernel must have.
-  REQUIRE(sockmap);
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   Talk talk;
   CHECK((talk.record(fd.get()).u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_SOCKMAP) == 0);
-  int key = 0;
-  int value = fd.get();
-  bpf_attr element{};
-  element.map_fd = static_cast<std::uint32_t>(sockmap.get());
-  element.key = reinterpret_cast<std::uintptr_t>(&key);
-  element.value = reinterpret_cast<std::uintptr_t>(&value);
-  REQUIRE(::syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &element, sizeof element) == 0);
+  const UniqueFd sockmap = sockmap_with(fd.get());
+  REQUIRE(sockmap);
   CHECK((talk.record(fd.get()).u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_SOCKMAP) != 0);
   CHECK(unlike(talk.ask(Request(UDPCR_CMD_TAKE).socket(fd.get()).u32(UDPCR_A_HANDLE, 1)),
                EOPNOTSUPP, {std::to_string(inode_of(fd.get())), "sockmap"}) == "");

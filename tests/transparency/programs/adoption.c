@@ -304,29 +304,21 @@ static int never(void) {
   return finish(&fd, 1);
 }
 
-static const struct {
-  const char* name;
-  int (*run)(void);
-} subjects[] = {{"occurrence", occurrence},
-                {"kernel_ports", kernel_ports},
-                {"kinds", kinds},
-                {"duplicates", duplicates},
-                {"threads", threads},
-                {"close_while_binding", close_while_binding},
-                {"forked", forked},
-                {"shared", shared},
-                {"listener", listener},
-                {"connected", connected},
-                {"bound_and_connected", bound_and_connected},
-                {"refused", refused},
-                {"never", never}};
+static const struct subject subjects[] = {{"occurrence", occurrence},
+                                          {"kernel_ports", kernel_ports},
+                                          {"kinds", kinds},
+                                          {"duplicates", duplicates},
+                                          {"threads", threads},
+                                          {"close_while_binding", close_while_binding},
+                                          {"forked", forked},
+                                          {"shared", shared},
+                                          {"listener", listener},
+                                          {"connected", connected},
+                                          {"bound_and_connected", bound_and_connected},
+                                          {"refused", refused},
+                                          {"never", never}};
 
 int main(int count, char** arguments) {
   MUST(count == 2);
-  const char* const asked = getenv("VARIANT");
-  variant = asked == NULL ? 1 : atoi(asked);
-  for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; ++i) {
-    if (strcmp(subjects[i].name, arguments[1]) == 0) return subjects[i].run();
-  }
-  return 1;
+  return run_subject(subjects, sizeof subjects / sizeof subjects[0], arguments[1]);
 }

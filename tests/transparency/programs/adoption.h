@@ -7,7 +7,22 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 
+// 1, or what the environment says: the second way of a subject.
 static int variant;
+
+struct subject {
+  const char* name;
+  int (*run)(void);
+};
+
+static inline int run_subject(const struct subject* subjects, size_t count, const char* name) {
+  const char* const asked = getenv("VARIANT");
+  variant = asked == NULL ? 1 : atoi(asked);
+  for (size_t i = 0; i < count; ++i) {
+    if (strcmp(subjects[i].name, name) == 0) return subjects[i].run();
+  }
+  return 1;
+}
 
 static inline int fresh(void) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);

@@ -140,17 +140,10 @@ static int groups(void) {
   return finish(fds, 2);
 }
 
-static const struct {
-  const char* name;
-  int (*run)(void);
-} subjects[] = {{"options", options}, {"flags", flags}, {"epolls", epolls}, {"groups", groups}};
+static const struct subject subjects[] = {
+    {"options", options}, {"flags", flags}, {"epolls", epolls}, {"groups", groups}};
 
 int main(int count, char** arguments) {
   MUST(count == 2);
-  const char* const asked = getenv("VARIANT");
-  variant = asked == NULL ? 1 : atoi(asked);
-  for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; ++i) {
-    if (strcmp(subjects[i].name, arguments[1]) == 0) return subjects[i].run();
-  }
-  return 1;
+  return run_subject(subjects, sizeof subjects / sizeof subjects[0], arguments[1]);
 }

@@ -226,30 +226,15 @@ static void other_fd(void) {
 
 static void send_to_itself(void) {
   int pair[2];
-  int fd = low_fd();
-  char letter = 'x';
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof fd)];
-  } control = {0};
-  struct iovec piece = {&letter, 1};
-  struct msghdr message = {.msg_iov = &piece,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control};
+  struct fd_message message;
+  hold_fd(&message, low_fd());
   if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) != 0) return said("pair", -1);
-  control.header.cmsg_level = SOL_SOCKET;
-  control.header.cmsg_type = SCM_RIGHTS;
-  control.header.cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-  const long sent = sendmsg(pair[0], &message, 0);
+  const long sent = sendmsg(pair[0], &message.header, 0);
   said("send fd", sent);
   if (sent == 1) {
-    said("receive fd", recvmsg(pair[1], &message, draw(2) == 0 ? MSG_CMSG_CLOEXEC : 0));
-    const struct cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    fd = -1;
-    if (header != NULL) memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    say("%s received fd is %d, flags %x", name, fd, (unsigned)message.msg_flags & MSG_CTRUNC);
+    said("receive fd", recvmsg(pair[1], &message.header, draw(2) == 0 ? MSG_CMSG_CLOEXEC : 0));
+    say("%s received fd is %d, flags %x", name, held_fd(&message),
+        (unsigned)message.header.msg_flags & MSG_CTRUNC);
   }
   close(pair[0]);
   close(pair[1]);

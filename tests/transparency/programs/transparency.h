@@ -68,6 +68,38 @@ static inline int udp_socket(int port) {
   return fd;
 }
 
+// A message of one letter with one fd (SCM_RIGHTS).  Its parts refer to each other.
+struct fd_message {
+  struct msghdr header;
+  struct iovec piece;
+  char letter;
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(sizeof(int))];
+  } control;
+};
+
+static inline void hold_fd(struct fd_message* message, int fd) {
+  *message = (struct fd_message){.letter = 'x'};
+  message->piece = (struct iovec){&message->letter, 1};
+  message->header.msg_iov = &message->piece;
+  message->header.msg_iovlen = 1;
+  message->header.msg_control = &message->control;
+  message->header.msg_controllen = sizeof message->control;
+  message->control.header.cmsg_level = SOL_SOCKET;
+  message->control.header.cmsg_type = SCM_RIGHTS;
+  message->control.header.cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(&message->control.header), &fd, sizeof fd);
+}
+
+// Of one that was received; -1: none.
+static inline int held_fd(struct fd_message* message) {
+  const struct cmsghdr* const header = CMSG_FIRSTHDR(&message->header);
+  int fd = -1;
+  if (header != NULL) memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
 // "ready", then waits for a line of the test.  It holds through EINTR.
 static inline void await_test(void) {
   char letter = 0;

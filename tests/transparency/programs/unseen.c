@@ -11,28 +11,15 @@
 
 static int received(int fd) {
   int pair[2];
-  char letter = 'x';
-  union {
-    struct cmsghdr header;
-    char space[CMSG_SPACE(sizeof fd)];
-  } control = {0};
-  struct iovec piece = {&letter, 1};
-  struct msghdr message = {.msg_iov = &piece,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control};
+  struct fd_message message;
+  hold_fd(&message, fd);
   MUST(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
-  control.header.cmsg_level = SOL_SOCKET;
-  control.header.cmsg_type = SCM_RIGHTS;
-  control.header.cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-  MUST(sendmsg(pair[0], &message, 0) == 1);
+  MUST(sendmsg(pair[0], &message.header, 0) == 1);
   close(fd);
-  MUST(recvmsg(pair[1], &message, 0) == 1);
-  memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+  MUST(recvmsg(pair[1], &message.header, 0) == 1);
   close(pair[0]);
   close(pair[1]);
-  return fd;
+  return held_fd(&message);
 }
 
 int main(int argc, char** argv) {
