@@ -5,12 +5,14 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
+
+#include <optional>
 
 #include "channel.h"
 #include "endpoint.h"
 #include "joined_groups.h"
 #include "log.h"
+#include "own_fds.h"
 #include "recorded_options.h"
 #include "replay.h"
 #include "sys.h"
@@ -241,18 +243,9 @@ class Room {
  public:
   explicit Room(int fd) {
     if (is_there(fd)) return;
-    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, nullptr, &before_) != 0) return;
-    rlimit64 raised = before_;
-    raised.rlim_cur += 16;
-    if (raised.rlim_max < raised.rlim_cur) raised.rlim_max = raised.rlim_cur;
-    is_raised_ = syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &raised, nullptr) == 0;
-    exists_ = is_raised_ && is_there(fd);
+    raised_.emplace(-1);
+    exists_ = is_there(fd);
   }
-  ~Room() {
-    if (is_raised_) syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &before_, nullptr);
-  }
-  Room(const Room&) = delete;
-  Room& operator=(const Room&) = delete;
 
   [[nodiscard]] bool exists() const { return exists_; }
 
@@ -263,8 +256,7 @@ class Room {
     return probe >= 0 || errno != EMFILE;
   }
 
-  rlimit64 before_ = {};
-  bool is_raised_ = false;
+  std::optional<own_fds::RaisedLimit> raised_;
   bool exists_ = true;
 };
 

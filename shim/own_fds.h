@@ -45,7 +45,8 @@ void drop(Use use);
 // the child of fork.
 void replace(Use use, int fd);
 // While it lives this process may have fds a little above its soft limit and
-// above `number`.  For the child of fork, which has no thread that could see that.
+// above `number`.  Its other threads could see that: for the child of fork, which
+// has none, and for one that has no fd left.
 class RaisedLimit {
  public:
   explicit RaisedLimit(int number);
