@@ -199,8 +199,6 @@ bool await_end_of(uint32_t epoch, wire::SharedPage& page, bool sender) {
   return keeper_lives;
 }
 
-}  // namespace
-
 void take_part(uint32_t epoch) {
   if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
@@ -211,6 +209,18 @@ void take_part(uint32_t epoch) {
   }
   sent_for.store(0, std::memory_order_relaxed);
   if (sender) handler_stack::run(say_that_it_has_ended, nullptr);
+}
+
+}  // namespace
+
+void take_part_if_freezing() {
+  const wire::SharedPage* const page = channel::page();
+  if (page == nullptr) return;
+  wire::PageState state{};
+  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
+  if (state != wire::PageState::freezing) return;
+  const KeepErrno keep;
+  take_part(load(page->epoch));
 }
 
 void request() {

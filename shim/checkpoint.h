@@ -3,14 +3,12 @@
 // The program's side of a checkpoint.  All of it runs in the signal handler.
 #pragma once
 
-#include <stdint.h>
-
 namespace udpcr::checkpoint {
 
-// The keeper freezes the program for checkpoint `epoch`: this process sends
-// its fds, once, and the thread waits until it is over.  May not return
+// When the keeper is freezing the program: this process sends its fds, once, and
+// the thread waits until the checkpoint is over.  May not return
 // (UDPCR_AFTER=exit).
-void take_part(uint32_t epoch);
+void take_part_if_freezing();
 
 // A signal from outside asks for a checkpoint.
 void request();

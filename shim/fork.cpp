@@ -40,12 +40,7 @@ void become_child() {
   if (!channel::is_open()) return;
   channel::renew_after_fork();
   // Forked while the program is being frozen: this thread was never signalled.
-  const wire::SharedPage* const page = channel::page();
-  wire::PageState state{};
-  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
-  if (state == wire::PageState::freezing) {
-    checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
-  }
+  checkpoint::take_part_if_freezing();
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 
 #include <atomic>
 
-#include "channel.h"
 #include "checkpoint.h"
 #include "fd_table.h"
 #include "libc.h"
@@ -58,13 +57,8 @@ void set_in_kernel(bool blocked) {
 
 // Was the program frozen while the signal was ignored?
 void make_up_for_a_checkpoint() {
-  const wire::SharedPage* const page = channel::page();
-  if (page == nullptr) return;
-  wire::PageState state{};
-  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
-  if (state != wire::PageState::freezing) return;
   const BlockSignals all;
-  checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
+  checkpoint::take_part_if_freezing();
 }
 
 }  // namespace

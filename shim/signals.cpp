@@ -188,22 +188,17 @@ bool is_from_outside(const siginfo_t& info) {
   return sent && info.si_pid != sys::getpid() && !is_sent_again(info);
 }
 
-void take_part(uint32_t epoch) {
-  wire::SharedPage* const page = channel::page();
-  if (page == nullptr) return;
-  wire::PageState state{};
-  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
-  const bool current_one = __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST) == epoch;
-  if (state == wire::PageState::freezing && current_one) checkpoint::take_part(epoch);
-}
-
 // True: it was ours.
 bool serve(const siginfo_t& info, bool& outside) {
   const KeepErrno keep;
   uint32_t epoch = 0;
   outside = false;
   if (is_keepers(info, wire::kSignalMagic, epoch)) {
-    take_part(epoch);
+    // One of an earlier checkpoint may come late.
+    const wire::SharedPage* const page = channel::page();
+    if (page != nullptr && __atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST) == epoch) {
+      checkpoint::take_part_if_freezing();
+    }
     return true;
   }
   if (is_keepers(info, wire::kExchangeMagic, epoch)) {
@@ -229,23 +224,13 @@ bool ended_a_call(const ucontext_t& context) {
 #endif
 }
 
-// The kernel does not queue the keeper's signal where another one waits.
-void take_part_if_freezing() {
-  const wire::SharedPage* const page = channel::page();
-  if (page == nullptr) return;
-  wire::PageState state{};
-  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
-  if (state != wire::PageState::freezing || !is_own_process()) return;
-  const KeepErrno keep;
-  checkpoint::take_part(__atomic_load_n(&page->epoch, __ATOMIC_SEQ_CST));
-}
-
 void handle(int signal, siginfo_t* info, void* raw_context) {
   auto& context = *static_cast<ucontext_t*>(raw_context);
   bool outside = false;
   bool called = false;
   if (!serve(*info, outside)) {
-    take_part_if_freezing();
+    // The kernel does not queue the keeper's signal where another one waits.
+    checkpoint::take_part_if_freezing();
     called = handle_own(signal, info, context);
   } else if (outside && chained) {
     // By default it would end the program: nobody wants that of a checkpoint.
