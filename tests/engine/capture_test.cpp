@@ -150,6 +150,7 @@ TEST_CASE("IPv4 datagrams on an IPv6 socket have IPv4 addresses") {
 
 TEST_CASE("the program's own timestamps and options survive capture") {
   const auto engine = engine_under_test();
+  const UniqueFd stamped = timestamps();
   const UniqueFd fd = socket_at(address("127.0.0.1"));
   set(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
   set(fd.get(), SOL_IP, IP_RECVTTL, 1);

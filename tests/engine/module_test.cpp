@@ -48,7 +48,9 @@ MODULE_TEST("both engines tell the same of a socket") {
   const int kind = GENERATE(0, 1, 2, 3);
   const std::string ip = v6 ? "::1" : "127.0.0.1";
   const UniqueFd fd = unbound(v6 ? AF_INET6 : AF_INET);
+  UniqueFd stamped;
   if (kind == 2) {
+    stamped = timestamps();
     set(fd.get(), SOL_SOCKET, SO_RCVBUF, 99999);
     set(fd.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
     set(fd.get(), SOL_IP, IP_TOS, 0x28);

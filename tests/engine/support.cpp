@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <thread>
+#include <tuple>
 
 namespace udpcr::test {
 namespace {
@@ -267,6 +268,31 @@ void wait_for_queue(int fd, std::uint32_t more_than) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   throw std::runtime_error("nothing arrived within 2 s");
+}
+
+UniqueFd timestamps() {
+  UniqueFd probe = socket_at(address("127.0.0.1"));
+  set(probe.get(), SOL_SOCKET, SO_TIMESTAMPNS, 1);
+  const UniqueFd sender = unbound(AF_INET);
+  for (int i = 0; i < 200; ++i) {
+    send_to(sender.get(), local_of(probe.get()), "probe");
+    timespec arrived{};
+    ::clock_gettime(CLOCK_REALTIME, &arrived);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    // One that has none is given the time at which it is read.
+    alignas(cmsghdr) char control[64];
+    msghdr message{};
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    check(::recvmsg(probe.get(), &message, 0) >= 0, "the probe's recvmsg");
+    timespec stamp{};
+    check(CMSG_FIRSTHDR(&message) != nullptr, "a time stamp");
+    std::memcpy(&stamp, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof stamp);
+    if (std::tie(stamp.tv_sec, stamp.tv_nsec) <= std::tie(arrived.tv_sec, arrived.tv_nsec)) {
+      return probe;
+    }
+  }
+  throw std::runtime_error("datagrams get no time stamp within 1 s");
 }
 
 int as_nobody(int (*body)()) {

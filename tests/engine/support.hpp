@@ -58,6 +58,11 @@ std::string list(const std::vector<Loss>& losses);
 // Waits until more than so many bytes of memory are charged to the queue, 2 s at most.
 void wait_for_queue(int fd, std::uint32_t more_than = 0);
 
+// A socket that wants time stamps; while it is open, every datagram gets one
+// when it arrives.  The kernel begins with that some time after the option was
+// set (net/core/dev.c, netstamp_work, Linux 6.1).
+UniqueFd timestamps();
+
 // Runs `body` in a child with the user nobody; it returns the exit status: 0 is success.
 int as_nobody(int (*body)());
 

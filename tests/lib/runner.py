@@ -133,7 +133,9 @@ class Scripts:
         else:
             tally.not_ok(name, f"status {status}")
         if len(tally.failed) > before:
-            print("".join(f"    | {line}\n" for line in lines[-200:]), end="", flush=True)
+            # What passed would hide the rest.
+            telling = [line for line in lines if not re.match(r"ok \S", line)]
+            print("".join(f"    | {line}\n" for line in telling[-200:]), end="", flush=True)
 
 
 def executables(folder):
