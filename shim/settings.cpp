@@ -85,6 +85,7 @@ class Reader {
     read_choice("UDPCR_AFTER", {"continue", "exit", "stop"}, settings_.after);
     read_choice("UDPCR_QUEUES", {"both", "receive", "send", "none"}, settings_.queues);
     read_seconds("UDPCR_QUEUE_MAX_AGE", settings_.queue_max_age);
+    read_choice("UDPCR_PARK", {"off", "checkpoint", "always"}, settings_.park);
     read_seconds("UDPCR_PARK_SECONDS", settings_.park_seconds);
     bool without_options = false;
     read_choice("UDPCR_OPTIONS", {"all", "none"}, without_options);
@@ -310,7 +311,7 @@ class Reader {
   }
 
   void name_what_is_not_there_yet() {
-    static constexpr const char* kLater[] = {"UDPCR_PARK", "UDPCR_KEEPER"};
+    static constexpr const char* kLater[] = {"UDPCR_KEEPER"};
     for (const char* const variable : kLater) {
       const char* const value = value_of(variable);
       if (value == nullptr || strcmp(value, "off") == 0) continue;

@@ -15,22 +15,28 @@ enum class After : uint8_t { continue_, exit_, stop };
 enum class FdMode : uint8_t { adopt, inherit, listen };
 enum class Match : uint8_t { argv, exe, any };
 enum class EngineChoice : uint8_t { automatic, module, userspace };
+// What is kept open for the next start, and from when on.
+enum class ParkMode : uint8_t { off, checkpoint, always };
 enum class OnError : uint8_t { start, abort };
 enum class LogLevel : uint8_t { error, warn, info, debug };
 enum class QueueChoice : uint8_t { both, receive, send, none };
 
 constexpr unsigned kLongestMap = 4095;
+// sun_path of unix(7), its NUL included.
+constexpr unsigned kLongestKeeper = 108;
 
 struct Settings {
   char image[PATH_MAX];       // absolute, %-sequences filled in
   char log_file[PATH_MAX];    // absolute; empty: stderr
   char map[kLongestMap + 1];  // UDPCR_MAP as it was given
+  char keeper[kLongestKeeper];  // absolute path of a keeper service; empty: none
   int32_t signal;
   uint32_t queue_max_age;  // seconds; 0: no limit
   uint32_t park_seconds;   // how long an unclaimed socket is kept
   After after;
   FdMode fds;
   Match match;
+  ParkMode park;
   EngineChoice engine;
   OnError on_error;
   LogLevel log;

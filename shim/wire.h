@@ -31,6 +31,14 @@
 //     exchanged   answer to exchange (ClaimMessage)
 //     give_back   entry K, which was claimed, is to be held again
 //                 (ClaimMessage; fds: the socket)
+//     park        UDPCR_PARK=always: a socket was bound or connected, keep it
+//                 open for the next start (ParkMessage; fds: the socket); not
+//                 answered
+//     unpark      this process has closed its last fd of a socket
+//                 (UnparkMessage); the keeper's copy is closed, if no other
+//                 process has it, when `claimed` answers
+//     sweep       sockets may have been closed unseen: all that no process has
+//                 are released when `claimed` answers (SweepMessage)
 //
 //   keeper -> program
 //     ready       answer to hello (ReadyMessage, then names for LISTEN_FDNAMES;
@@ -41,8 +49,8 @@
 //     exchange    another process has claimed entry K in the place of a socket that
 //                 this one may have as well; a signal with kExchangeMagic tells
 //                 of it (ExchangeMessage; fds: the socket)
-//     claimed     answer to claim, release and give_back (ClaimedMessage; fds: the
-//                 socket)
+//     claimed     answer to claim, release, give_back, unpark and sweep
+//                 (ClaimedMessage; fds: the socket)
 //
 // During a checkpoint the keeper answers through the shared page alone: a
 // handler needs sendmsg, poll and futex, nothing else.  The keeper reads
@@ -58,7 +66,7 @@
 
 namespace udpcr::wire {
 
-constexpr uint32_t kVersion = 3;
+constexpr uint32_t kVersion = 4;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;
@@ -85,6 +93,9 @@ enum class Type : uint32_t {
   give_back,
   exchange,
   exchanged,
+  park,
+  unpark,
+  sweep,
 };
 
 struct WireHeader {
@@ -180,6 +191,23 @@ struct ExchangeMessage {
   uint64_t inode;  // of the fresh socket
 };
 
+struct ParkMessage {
+  WireHeader header;
+  FdEntry entry;
+};
+
+struct UnparkMessage {
+  WireHeader header;
+  uint64_t inode;
+};
+
+struct SweepMessage {
+  WireHeader header;
+  // 1: the process is about to execute another program, and what is
+  // close-on-exec there counts as closed.
+  uint32_t executes;
+};
+
 struct ReadyMessage {
   WireHeader header;
   uint32_t entries;     // of the table
@@ -217,6 +245,7 @@ struct SharedPage {
   uint32_t parked[2];  // threads that wait in their handler, by epoch's lowest bit
   int32_t keeper_pid;  // as the keeper sees itself; for messages only
   uint32_t scan_to;    // handlers look for sockets at all numbers below, at least
+  uint32_t parking;    // 1: sockets of this tree are parked, so that a close must be told
 };
 constexpr unsigned kPageSize = 4096;
 

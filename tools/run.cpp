@@ -41,6 +41,7 @@ constexpr Option kOptions[] = {
     {"--queues", "UDPCR_QUEUES", "both|receive|send|none", "which queues are kept"},
     {"--queue-max-age", "UDPCR_QUEUE_MAX_AGE", "SECONDS", "older queues are not brought back"},
     {"--options", "UDPCR_OPTIONS", "all|none", "whether socket options are restored"},
+    {"--park", "UDPCR_PARK", "off|checkpoint|always", "keep live sockets for the next start"},
     {"--park-seconds", "UDPCR_PARK_SECONDS", "SECONDS", "how long unclaimed sockets are kept"},
     {"--fds", "UDPCR_FDS", "adopt|inherit|listen", "how the program gets its sockets back"},
     {"--map", "UDPCR_MAP", "OLD=NEW,...", "addresses, ports, interfaces that changed"},
