@@ -206,6 +206,7 @@ struct SweepMessage {
   // 1: the process is about to execute another program, and what is
   // close-on-exec there counts as closed.
   uint32_t executes;
+  uint32_t port;  // of those bound to it alone, host order; 0: of all
 };
 
 struct ReadyMessage {
