@@ -231,6 +231,12 @@ struct ClaimedMessage {
   int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
 };
 
+// A keeper that keeps sockets open for the next start of its program listens at
+// an abstract Unix socket (park_talk.hpp) with this name, the hash of the
+// image's path in 16 hexadecimal digits, '/' and the first number that is free.
+constexpr char kParkName[] = "udpcr-park/";
+constexpr unsigned kParkNames = 8;
+
 // The shared page: a memfd sealed against shrinking, made by whoever starts
 // the keeper, mapped by every process of the tree.
 enum class PageState : uint32_t { idle = 0, freezing = 1 };
