@@ -75,9 +75,8 @@ int claim(const std::vector<std::uint64_t>& inodes, const std::vector<char*>& co
   place(sockets);
   execv(file.c_str(), command.data());
   const int error_number = errno;
-  return start_failed(
-      error_number == ENOENT ? kNotFound : kNotExecutable,
-      file + ": " + std::strerror(error_number) + "; the sockets stay parked");
+  return start_failed(error_number == ENOENT ? kNotFound : kNotExecutable,
+                      file + ": " + std::strerror(error_number) + "; the sockets stay parked");
 }
 
 }  // namespace

@@ -55,9 +55,9 @@ ExecWatch::~ExecWatch() {
 UniqueFd duplicate_above(int fd, int lowest) {
   UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, lowest));
   if (!copy) {
-    throw Error("no fd is free: " + std::string(std::strerror(errno)) +
-                    "; raise RLIMIT_NOFILE (ulimit -n)",
-                errno);
+    throw Error(
+        "no fd is free: " + std::string(std::strerror(errno)) + "; raise RLIMIT_NOFILE (ulimit -n)",
+        errno);
   }
   return copy;
 }

@@ -22,9 +22,8 @@ NamedParks find_parked(const std::vector<std::uint64_t>& inodes) {
   }
   NamedParks parks;
   for (const std::uint64_t inode : inodes) {
-    const auto found = std::find_if(all.begin(), all.end(), [inode](const auto& park) {
-      return park.record.inode == inode;
-    });
+    const auto found = std::find_if(
+        all.begin(), all.end(), [inode](const auto& park) { return park.record.inode == inode; });
     if (found != all.end()) {
       parks.found.push_back(*found);
     } else {

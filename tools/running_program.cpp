@@ -45,8 +45,8 @@ pid_t first_of_tree(pid_t pid, pid_t keeper) {
 
 // Left behind in the environment by the start of this very run.
 bool is_of_this_run(const std::string& variable) {
-  constexpr const char* kNames[] = {"UDPCR_CHANNEL=", "LISTEN_FDS=", "LISTEN_PID=",
-                                    "LISTEN_FDNAMES="};
+  constexpr const char* kNames[] = {
+      "UDPCR_CHANNEL=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="};
   return std::any_of(std::begin(kNames), std::end(kNames), [&](const char* name) {
     return variable.compare(0, std::strlen(name), name) == 0;
   });
@@ -170,8 +170,9 @@ RunningProgram look_at_program(pid_t pid) {
   RunningProgram program;
   program.keeper = keeper::keeper_of(pid);
   if (program.keeper == 0) {
-    throw Error("the keeper of process " + std::to_string(pid) +
-                " is in a process namespace that is not seen from here; call `udpcr restart` there");
+    throw Error(
+        "the keeper of process " + std::to_string(pid) +
+        " is in a process namespace that is not seen from here; call `udpcr restart` there");
   }
   program.pid = first_of_tree(pid, program.keeper);
   program.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, program.pid, 0)));
@@ -197,7 +198,8 @@ std::vector<pid_t> find_running(const std::string& file, const std::vector<std::
     if (!runs(pid, file, arguments)) continue;
     if (image) {
       const std::vector<std::string> theirs = strings_of(pid, "environ");
-      if (std::find(theirs.begin(), theirs.end(), "UDPCR_IMAGE=" + *image) == theirs.end()) continue;
+      if (std::find(theirs.begin(), theirs.end(), "UDPCR_IMAGE=" + *image) == theirs.end())
+        continue;
     }
     const pid_t keeper = keeper::keeper_of(pid);
     if (keeper == 0) continue;
