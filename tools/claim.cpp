@@ -65,7 +65,7 @@ int claim(const std::vector<std::uint64_t>& inodes, const std::vector<char*>& co
   for (const keeper::ParkedSocket& park : parks.found) {
     sockets.push_back(duplicate_above(claims.take(park), behind));
   }
-  const ExecWatch watch(behind, [&claims] {
+  ExecWatch watch(behind, [&claims] {
     try {
       claims.confirm();
     } catch (const Error& error) {
@@ -73,6 +73,7 @@ int claim(const std::vector<std::uint64_t>& inodes, const std::vector<char*>& co
     }
   });
   place(sockets);
+  watch.about_to_execute();
   execv(file.c_str(), command.data());
   const int error_number = errno;
   return start_failed(error_number == ENOENT ? kNotFound : kNotExecutable,

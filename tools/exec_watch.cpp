@@ -2,24 +2,38 @@
 #include "exec_watch.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 
-#include "keeper/process.hpp"
+#include "process_file.hpp"
 
 namespace udpcr {
 namespace {
 
-// The other end is closed by exec, by the end of its process, or behind a byte.
+// Until exec gives the process the name of what it executes.
+constexpr char kName[] = "udpcr: starting";
+constexpr char kAboutTo = 1;
+constexpr char kFailed = 2;
+
+// The other end is closed by exec, or by the end of its process.
 bool has_executed(int told, pid_t pid) {
-  char still_here = 0;
-  ssize_t size = -1;
-  do size = read(told, &still_here, 1);
-  while (size < 0 && errno == EINTR);
-  return size == 0 && keeper::is_running(pid);
+  char last = 0;
+  for (;;) {
+    const ssize_t size = read(told, &last, 1);
+    if (size == 0) break;
+    if (size < 0 && errno != EINTR) return false;
+  }
+  // Gone without a trace: killed in the middle of exec, or its command has ended.
+  return last == kAboutTo && name_of(pid) != kName;
+}
+
+void say(const UniqueFd& to, char what) {
+  while (write(to.get(), &what, 1) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace
@@ -47,10 +61,12 @@ ExecWatch::ExecWatch(int lowest, const std::function<void()>& executed) {
   _exit(0);
 }
 
-ExecWatch::~ExecWatch() {
-  const char still_here = 1;
-  if (write(tell_.get(), &still_here, 1) != 1) tell_.reset();
+void ExecWatch::about_to_execute() {
+  prctl(PR_SET_NAME, kName);
+  say(tell_, kAboutTo);
 }
+
+ExecWatch::~ExecWatch() { say(tell_, kFailed); }
 
 UniqueFd duplicate_above(int fd, int lowest) {
   UniqueFd copy(fcntl(fd, F_DUPFD_CLOEXEC, lowest));

@@ -15,6 +15,8 @@ class ExecWatch {
   // no fd below `lowest` in this process.  Throws Error.
   ExecWatch(int lowest, const std::function<void()>& executed);
   ~ExecWatch();
+  // The next call is execv.
+  void about_to_execute();
   ExecWatch(const ExecWatch&) = delete;
   ExecWatch& operator=(const ExecWatch&) = delete;
 

@@ -8,6 +8,7 @@
 
 #include "commands.hpp"
 #include "keeper/control.hpp"
+#include "parked_by_inode.hpp"
 #include "socket_owners.hpp"
 
 namespace udpcr {
@@ -49,11 +50,7 @@ tool::Listing make_listing() {
   if (!list.by_module) {
     std::fprintf(stderr, "udpcr: from /proc/net only, because %s\n", list.why_not.c_str());
   }
-  std::vector<std::string> complaints;
-  std::vector<keeper::ParkedSocket> parked = keeper::list_parked(complaints);
-  for (const std::string& complaint : complaints) {
-    std::fprintf(stderr, "udpcr: warning: %s\n", complaint.c_str());
-  }
+  std::vector<keeper::ParkedSocket> parked = parked_here();
   const SocketOwners owners;
   std::map<pid_t, bool> tracked;
   UseSources sources;

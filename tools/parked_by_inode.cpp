@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "parked_by_inode.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -14,12 +16,23 @@ bool parse_inode(const char* text, std::uint64_t& inode) {
   return error == std::errc{} && stop == end && inode != 0;
 }
 
-NamedParks find_parked(const std::vector<std::uint64_t>& inodes) {
+std::vector<keeper::ParkedSocket> parked_here() {
+  // Keepers pass all that they have.
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  const rlimit raised{before.rlim_max, before.rlim_max};
+  setrlimit(RLIMIT_NOFILE, &raised);
   std::vector<std::string> complaints;
-  const std::vector<keeper::ParkedSocket> all = keeper::list_parked(complaints);
+  std::vector<keeper::ParkedSocket> all = keeper::list_parked(complaints);
+  setrlimit(RLIMIT_NOFILE, &before);
   for (const std::string& complaint : complaints) {
     std::fprintf(stderr, "udpcr: warning: %s\n", complaint.c_str());
   }
+  return all;
+}
+
+NamedParks find_parked(const std::vector<std::uint64_t>& inodes) {
+  const std::vector<keeper::ParkedSocket> all = parked_here();
   NamedParks parks;
   for (const std::uint64_t inode : inodes) {
     const auto found = std::find_if(

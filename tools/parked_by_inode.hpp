@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The parked sockets that a command names.
+// Parked sockets, as the commands ask for them.
 #pragma once
 
 #include <string>
@@ -18,7 +18,9 @@ struct NamedParks {
   std::vector<std::string> problems;        // one for each that is not parked
 };
 
-// Warns on stderr of holders that do not answer.
+// All that this user may see.  Warns on stderr of holders that do not answer.
+std::vector<keeper::ParkedSocket> parked_here();
+
 NamedParks find_parked(const std::vector<std::uint64_t>& inodes);
 
 }  // namespace udpcr

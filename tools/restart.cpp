@@ -17,6 +17,7 @@
 #include "image_report.hpp"
 #include "keeper/folder.hpp"
 #include "keeper_request.hpp"
+#include "parked_by_inode.hpp"
 #include "process_file.hpp"
 #include "program_file.hpp"
 #include "program_start.hpp"
@@ -78,11 +79,7 @@ std::string path_in(const std::string& report) {
 }
 
 std::vector<keeper::ParkedSocket> parked_for(const std::string& path) {
-  std::vector<std::string> complaints;
-  std::vector<keeper::ParkedSocket> all = keeper::list_parked(complaints);
-  for (const std::string& complaint : complaints) {
-    std::fprintf(stderr, "udpcr: warning: %s\n", complaint.c_str());
-  }
+  std::vector<keeper::ParkedSocket> all = parked_here();
   const std::uint64_t image = udpcr_identity_hash(UDPCR_HASH_START, path.data(), path.size());
   std::erase_if(all, [image](const auto& park) { return park.key.image != image; });
   return all;

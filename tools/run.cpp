@@ -83,8 +83,8 @@ int run_main(int argc, char** argv) {
     const Option* const option = find_option(name);
     if (option == nullptr || (equals == std::string::npos && next + 1 >= argc)) {
       usage(stderr);
-      return start_failed(kFailed,
-                  option == nullptr ? "there is no option " + name : name + " has no value");
+      return start_failed(
+          kFailed, option == nullptr ? "there is no option " + name : name + " has no value");
     }
     if (equals == std::string::npos) value = argv[++next];
     setenv(option->variable, value.c_str(), 1);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <set>
 
 #include "keeper/control.hpp"
@@ -114,24 +115,29 @@ void read_limits(RunningProgram& program) {
   }
 }
 
-int open_flags(pid_t pid, int fd) {
+// The file anew, as it was opened and where it was read or written.
+UniqueFd open_again(pid_t pid, int fd) {
+  std::ifstream info(process_path(pid, "fdinfo/" + std::to_string(fd)));
+  off_t position = 0;
   int flags = O_RDWR;
-  for (const std::string& line : strings_of(pid, "fdinfo/" + std::to_string(fd))) {
-    const std::size_t place = line.find("flags:\t");
-    if (place != std::string::npos) flags = int(std::stoul(line.substr(place + 7), nullptr, 8));
+  for (std::string word; info >> word;) {
+    if (word == "pos:") info >> std::dec >> position;
+    if (word == "flags:") info >> std::oct >> flags;
   }
-  return flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
+  flags &= O_ACCMODE | O_APPEND | O_NONBLOCK;
+  UniqueFd file(
+      open(process_path(pid, "fd/" + std::to_string(fd)).c_str(), flags | O_NOCTTY | O_CLOEXEC));
+  if (file) lseek(file.get(), position, SEEK_SET);
+  return file;
 }
 
-// The open file itself, with its place; else the file anew.
+// The open files themselves, where that is allowed (ptrace(2)).
 void take_standard_fds(RunningProgram& program) {
   for (int fd = 0; fd < 3; ++fd) {
-    const std::string path = process_path(program.pid, "fd/" + std::to_string(fd));
     program.standard[fd] = UniqueFd(int(syscall(SYS_pidfd_getfd, program.pidfd.get(), fd, 0)));
     if (program.standard[fd] || errno == EBADF) continue;
     const int problem = errno;
-    const int flags = open_flags(program.pid, fd);
-    program.standard[fd] = UniqueFd(open(path.c_str(), flags | O_NOCTTY | O_CLOEXEC));
+    program.standard[fd] = open_again(program.pid, fd);
     if (program.standard[fd]) continue;
     program.not_kept.push_back("its " + std::string(kStandardNames[fd]) + " (" +
                                std::strerror(problem) + "); it is /dev/null now");
@@ -175,17 +181,22 @@ RunningProgram look_at_program(pid_t pid) {
         " is in a process namespace that is not seen from here; call `udpcr restart` there");
   }
   program.pid = first_of_tree(pid, program.keeper);
+  read_user(program);
+  if (geteuid() != 0 && geteuid() != program.uids[1]) {
+    throw Error("process " + std::to_string(program.pid) + " was started by user " +
+                    std::to_string(program.uids[1]) + "; only root and its own user may ask",
+                EPERM);
+  }
   program.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, program.pid, 0)));
   program.arguments = strings_of(program.pid, "cmdline");
   program.folder = link_of(program.pid, "cwd");
   if (!program.pidfd || program.arguments.empty() || program.folder.empty()) {
     throw Error("process " + std::to_string(program.pid) +
-                " cannot be looked at: it has ended, or has given up being this user's; root may");
+                " cannot be looked at: it has ended, or is not this user's any more; root may");
   }
   check_surroundings(program);
   read_environment(program);
   find_file(program);
-  read_user(program);
   read_limits(program);
   take_standard_fds(program);
   return program;
