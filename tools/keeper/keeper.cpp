@@ -238,6 +238,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
   // Before the program binds anything: it may be killed right afterwards.
   park_answers_.listen_if_expected();
+  held_.confirm_parked();
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -555,8 +556,10 @@ int keeper_main(int argc, char** argv) {
     UniqueFd owned(channel);
     pollfd first{channel, POLLIN, 0};
     Packet start;
-    if (poll(&first, 1, 10'000) != 1 || receive_packet(channel, start) != Received::packet ||
-        start.type() != wire::Type::start) {
+    const Received received =
+        poll(&first, 1, 10'000) == 1 ? receive_packet(channel, start) : Received::nothing;
+    if (received == Received::end) return 0;  // the program was killed as it began
+    if (received == Received::nothing || start.type() != wire::Type::start) {
       throw Error("no start message within 10 s");
     }
     Keeper(std::move(owned), start, log).run();
