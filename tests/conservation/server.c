@@ -72,7 +72,7 @@ static void* serve_lane(void* argument) {
   exit(1);
 }
 
-static int make_socket(const char* kind, int buffer) {
+static int make_socket(const char* kind, int buffer, uint16_t port) {
   const int family = strcmp(kind, "ipv6") == 0 ? AF_INET6 : AF_INET;
   const int multicast = strcmp(kind, "multicast") == 0;
   const int grouped = strcmp(kind, "group") == 0 || strcmp(kind, "workers") == 0;
@@ -84,7 +84,8 @@ static int make_socket(const char* kind, int buffer) {
   if (grouped && setsockopt(udp, SOL_SOCKET, SO_REUSEPORT, &grouped, sizeof grouped) != 0) {
     die("SO_REUSEPORT");
   }
-  const union address own = server_address(family, multicast);
+  union address own = server_address(family, multicast);
+  own.v4.sin_port = htons(port);
   if (bind(udp, &own.any, address_size(family)) != 0) die("bind");
   if (multicast) {
     const struct ip_mreqn member = {.imr_multiaddr = own.v4.sin_addr,
@@ -126,6 +127,8 @@ static void serve(struct lane* lanes, unsigned count) {
 }
 
 static void workers(const char* kind, int buffer) {
+  /* A socket of the parent's too, so that it is the parent that udpcr is first told of. */
+  make_socket("ipv4", buffer, kServerPort + 1);
   pid_t worker[kMostLanes];
   int ready[2];
   char word;
@@ -134,7 +137,7 @@ static void workers(const char* kind, int buffer) {
     worker[i] = fork();
     if (worker[i] < 0) die("fork");
     if (worker[i] == 0) {
-      struct lane lane = {make_socket(kind, buffer), i};
+      struct lane lane = {make_socket(kind, buffer, kServerPort), i};
       if (write(ready[1], "r", 1) != 1) die("write");
       serve(&lane, 1);
     }
@@ -165,7 +168,7 @@ int main(int argc, char** argv) {
   struct lane lanes[kMostLanes];
   const unsigned count = (unsigned)shared.control->lanes;
   for (unsigned i = 0; i < count; ++i) {
-    lanes[i] = (struct lane){make_socket(argv[1], buffer), i};
+    lanes[i] = (struct lane){make_socket(argv[1], buffer, kServerPort), i};
   }
   shared.control->ready = start;
   serve(lanes, count);
