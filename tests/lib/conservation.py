@@ -36,6 +36,19 @@ def still_held(holder):
         check(keepers(), "there is no keeper that could keep the sockets")
 
 
+def counters(family):
+    """What the kernel has counted in this network namespace."""
+    if family == 6:
+        rows = {key[4:]: value for key, value in
+                (line.split() for line in Path("/proc/net/snmp6").read_text().splitlines())
+                if key.startswith("Udp6")}
+    else:
+        names, values = (line.split()[1:] for line in Path("/proc/net/snmp").read_text().splitlines()
+                         if line.startswith("Udp:"))
+        rows = dict(zip(names, values))
+    return {key: int(rows[key]) for key in ("NoPorts", "InErrors", "RcvbufErrors")}
+
+
 def complaints(program):
     """What udpcr has complained of; the files of a program that was none of it are removed."""
     found = {line for line in program.complaints() if ": info:" not in line}

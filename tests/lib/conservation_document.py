@@ -18,7 +18,7 @@ STREAMS = ("ipv4", "ipv6", "group", "workers", "multicast", "connected")
 PROGRAMS = ("dnsmasq", "asyncio")
 # What must be 0 in every row.
 STREAM_FAULTS = ("lost", "doubled", "misordered", "wrong_source", "damaged", "no_ports", "dropped")
-PROGRAM_FAULTS = ("unanswered", "twice")
+PROGRAM_FAULTS = ("unanswered", "twice", "no_ports", "dropped")
 WHAT = {
     "ipv4": "IPv4",
     "ipv6": "IPv6",
@@ -38,8 +38,8 @@ Run on commit {commit}.
 
 A sender puts numbered datagrams through a server that is restarted all the time, from eight ports (one, where the server is
 connected), and never more than the receive buffer holds. The server ends in turn by a checkpoint (`UDPCR_PARK=checkpoint`, `UDPCR_AFTER=exit`), by
-`kill -9`, and by a crash (SIGSEGV or SIGABRT; both `UDPCR_PARK=always`), in the middle of the traffic; every third restart changes between a bare `LD_PRELOAD`
-and `udpcr run`. It receives straight into slots of a file in memory: a datagram that the kernel has handed out is recorded, whatever becomes of the server.
+`kill -9`, and by a crash (SIGSEGV or SIGABRT; both `UDPCR_PARK=always`), in the middle of the traffic; some are killed again while they start. Starts alternate between a bare
+`LD_PRELOAD` and `udpcr run`. It receives straight into slots of a file in memory: a datagram that the kernel has handed out is recorded, whatever becomes of the server.
 
 * **lost**: sent, less what is in the slots, less what the kernel has counted as dropped (of the sockets and of the network namespace).
 * **twice**, **out of order** (of one sender), **wrong source** (each datagram carries its sender's address and port).
@@ -71,7 +71,8 @@ def number(value):
 
 
 def restarts(figures):
-    return ", ".join(f"{times} {way}" for way, times in figures["restarts"].items())
+    ways = {**figures["restarts"], "in the start": figures.get("false_starts", 0)}
+    return ", ".join(f"{times} {way}" for way, times in ways.items() if times)
 
 
 def down(figures):
@@ -90,6 +91,7 @@ PROGRAM_COLUMNS = (
     ("kept by", holder), ("program", lambda f: WHAT[f["kind"]]), ("restarts", restarts),
     ("asked", lambda f: number(f["asked"])), ("answered", lambda f: number(f["answered"])),
     ("without an answer", lambda f: number(f["unanswered"])), ("answered twice", lambda f: number(f["twice"])),
+    ("dropped", lambda f: number(f["dropped"])), ("no socket", lambda f: number(f["no_ports"])),
     ("while down", lambda f: number(f["while_down"])), ("down", down))
 
 
