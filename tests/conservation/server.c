@@ -128,7 +128,7 @@ static void serve(struct lane* lanes, unsigned count) {
 
 static void workers(const char* kind, int buffer) {
   /* A socket of the parent's too, so that it is the parent that udpcr is first told of. */
-  make_socket("ipv4", buffer, kServerPort + 1);
+  const int own = make_socket("ipv4", buffer, kServerPort + 1);
   pid_t worker[kMostLanes];
   int ready[2];
   char word;
@@ -151,6 +151,7 @@ static void workers(const char* kind, int buffer) {
     kill(worker[i], SIGTERM);
     waitpid(worker[i], NULL, 0);
   }
+  close(own);
 }
 
 int main(int argc, char** argv) {

@@ -233,6 +233,8 @@ void Keeper::hello(Process& process, Packet& packet) {
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
   ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+  // Before the program binds anything: it may be killed right afterwards.
+  park_answers_.listen_if_expected();
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());

@@ -39,6 +39,7 @@ std::uint64_t boottime_now() {
 void Parks::begin(const Identity& program) {
   key_ = ParkKey(program, settings_);
   executable_ = program.executable;
+  wanted_ = settings_.park != ParkMode::off;
 }
 
 bool Parks::fits(std::uint32_t receive_buffer) const {
@@ -177,7 +178,7 @@ void Parks::program_ended() {
   // The module looks after its own.
   std::erase_if(parks_, [](const auto& one) { return one.second.park.in_module(); });
   if (parks_.empty()) return;
-  log_.info(std::to_string(parks_.size()) + " sockets are kept open for the next start, " +
+  log_.info("sockets kept open for the next start: " + std::to_string(parks_.size()) + ", for " +
             std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
 }
 

@@ -24,6 +24,8 @@ class Parks {
   // Once the program is known.
   void begin(const Identity& program);
   [[nodiscard]] const ParkKey& key() const noexcept { return key_; }
+  // Whether the next start may look for some here.
+  [[nodiscard]] bool expected() const { return wanted_ || holds(); }
 
   // Keeps a socket of `process`; one that is kept already is now that
   // process's.  What cannot be kept is a line.  True: it was not kept before.
@@ -84,6 +86,7 @@ class Parks {
   const Settings& settings_;
   Log& log_;
   ParkKey key_;
+  bool wanted_ = false;  // sockets may come any time
   std::string executable_;
   std::optional<ParkStore> store_;
   Entries parks_;
