@@ -101,7 +101,7 @@ std::vector<Keeper::Source> Keeper::sources() {
 int Keeper::patience() {
   const int held = held_.expire();
   const int claims = shared_claims_.expire(processes_);
-  const int parks = parks_.expire(processes_);
+  const int parks = parks_.expire();
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
   int soonest = -1;
@@ -176,7 +176,7 @@ void Keeper::read_channel(Process& process) {
       if (received == Received::nothing) return;
       if (received == Received::end) {
         process.channel_ended = true;
-        return parks_.left(process, processes_);
+        return parks_.left(process);
       }
       handle(process, packet);
     } catch (const Error& error) {
@@ -190,7 +190,9 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::hello:
       return hello(process, packet);
     case wire::Type::forked:
-      if (packet.fds.size() == 1) add_process(std::move(packet.fds.front()));
+      if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
+        parks_.forked(process.pid, processes_.back().pid);
+      }
       return;
     case wire::Type::checkpoint:
       return take_fds(process, packet);
@@ -320,10 +322,10 @@ void Keeper::park(Process& process, Packet& packet) {
 
 void Keeper::unpark(Process& process, const Packet& packet) {
   if (packet.type() == wire::Type::unpark) {
-    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid, processes_);
+    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
   } else {
     const auto sweep = packet.as<wire::SweepMessage>();
-    parks_.sweep(processes_, sweep.executes != 0 ? process.pid : 0, std::uint16_t(sweep.port));
+    parks_.sweep(process.pid, sweep.executes != 0, std::uint16_t(sweep.port));
   }
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
