@@ -532,9 +532,11 @@ int keeper_main(int argc, char** argv) {
     UniqueFd owned(channel);
     pollfd first{channel, POLLIN, 0};
     Packet start;
-    if (poll(&first, 1, 10'000) != 1 || receive_packet(channel, start) != Received::packet ||
-        start.type() != wire::Type::start) {
-      throw Error("no start message within 10 s");
+    if (poll(&first, 1, 10'000) != 1) throw Error("no start message within 10 s");
+    const Received received = receive_packet(channel, start);
+    if (received == Received::end) return 0;  // killed while it started
+    if (received != Received::packet || start.type() != wire::Type::start) {
+      throw Error("the first message is no start message");
     }
     Keeper(std::move(owned), start, log).run();
     return 0;
