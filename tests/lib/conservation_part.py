@@ -11,8 +11,8 @@ import module_part
 GUEST_RESULTS = "/run/vm/results"
 SCRIPTS = ("streams", "programs")
 # Kernel, the arguments of each script, seconds.
-DEFAULT = [("6.1", {"streams": ["--count", 4000, "--restarts", 9],
-                    "programs": ["--restarts", 6, "--rate", 50]}, 240)]
+DEFAULT = [("6.1", {"streams": ["--count", 2400, "--restarts", 6],
+                    "programs": ["--restarts", 3, "--rate", 50]}, 300)]
 FULL = [("6.1", {"streams": [], "programs": ["--rate", 50]}, 900),
         ("6.12", DEFAULT[0][1], 300), ("7.3", DEFAULT[0][1], 300)]
 NATIVE_SECONDS = 600
