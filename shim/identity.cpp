@@ -49,6 +49,15 @@ void remember_identity(int argc, const char* const* argv) {
   }
 }
 
+bool is_for_us(const wire::ParkKeyHead& key, const Settings& settings) {
+  if (key.image != udpcr_identity_hash(UDPCR_HASH_START, settings.image, strlen(settings.image))) {
+    return false;
+  }
+  if (settings.match == Match::any) return true;
+  return key.executable == executable_hash &&
+         (settings.match == Match::exe || key.arguments == arguments_hash);
+}
+
 int send_hello() {
   const bool has_stderr = stderr_is_the_same();
   const listen::Activation activation = listen::activation();

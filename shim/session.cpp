@@ -16,6 +16,7 @@
 #include "keeper_start.h"
 #include "listen.h"
 #include "log.h"
+#include "stored.h"
 #include "sys.h"
 
 namespace udpcr::session {
@@ -184,7 +185,7 @@ bool track_inherited_sockets() {
   const auto track = [](int fd) {
     uint64_t inode = 0;
     uint32_t flags = 0;
-    if (!examine_socket(fd, inode, flags)) return false;
+    if (stored::has(fd) || !examine_socket(fd, inode, flags)) return false;
     // Bound by whom is not known, nor whether others share it.
     return fd_table.track(fd, inode, flags | kFdShared);
   };

@@ -14,6 +14,9 @@
 //                 then executable, arguments, each with its NUL, and
 //                 LISTEN_FDNAMES; fds: the UDP sockets that it was handed down,
 //                 then stderr, where there is one)
+//     stored      before hello: sockets of an earlier start that the service
+//                 manager's fd store has kept (StoredMessage, then a ParkKey of
+//                 kParkKeySize bytes for each; fds: those)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -96,6 +99,7 @@ enum class Type : uint32_t {
   park,
   unpark,
   sweep,
+  stored,
 };
 
 struct WireHeader {
@@ -206,6 +210,29 @@ struct SweepMessage {
   // 1: the process is about to execute another program, and what is
   // close-on-exec there counts as closed.
   uint32_t executes;
+};
+
+// The beginning of a ParkKey (tools/keeper/park_key.hpp), as far as the shim
+// reads it.
+struct ParkKeyHead {
+  uint32_t version;
+  uint32_t flags;
+  uint64_t image;
+  uint64_t executable;
+  uint64_t arguments;
+};
+constexpr unsigned kParkKeySize = 48;
+
+// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
+constexpr char kStoredPrefix[] = "udpcr-";
+// All names together are one variable of the environment: 128 KiB at most
+// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
+constexpr unsigned kMostStored = 1024;
+
+struct StoredMessage {
+  WireHeader header;
+  uint32_t count;
+  uint32_t pad;
 };
 
 struct ReadyMessage {
