@@ -16,6 +16,7 @@
 #include "keeper_start.h"
 #include "listen.h"
 #include "log.h"
+#include "park_search.h"
 #include "stored.h"
 #include "sys.h"
 
@@ -122,29 +123,33 @@ void await_ready(const Settings& settings) {
   }
 }
 
-void greet(const Settings& settings) {
+// `parked`: sockets may be.
+void greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
-  const int unsent = send_hello();
+  int unsent = stored::send();
+  if (unsent == 0) unsent = send_hello();
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
   // The keeper says what is wrong with an unsound one.
-  if (image == Standing::ours || image == Standing::unsound) await_ready(settings);
+  if (parked || image == Standing::ours || image == Standing::unsound) await_ready(settings);
 }
 
-void start(const Settings& settings) {
+void start(const Settings& settings, bool parked) {
   KeeperConnection connection{};
   const char* const path = tool();
   const KeeperStartError problem = start_keeper(path, settings, environ, connection);
   if (problem.error_number != 0) {
     say_why_not(problem, path);
+    stored::close_all();
     keeper.store(Keeper::failed, std::memory_order_release);
     return;
   }
   if (!channel::open(connection.channel, connection.page)) {
     say_why_not({ENOMEM, "its page cannot be mapped"}, path);
+    stored::close_all();
     keeper.store(Keeper::failed, std::memory_order_release);
     return;
   }
-  greet(settings);
+  greet(settings, parked);
   keeper.store(Keeper::runs, std::memory_order_release);
 }
 
@@ -216,10 +221,12 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
   find_tool();
   remember_identity(argc, argv);
   settings_in_force.store(&settings, std::memory_order_release);
+  const bool stored = stored::take(settings) > 0;
   const bool has_sockets = track_inherited_sockets();
+  const bool parked = stored || may_be_parked(settings);
   if (take_given_channel()) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
-    greet(settings);
+    greet(settings, parked);
     keeper.store(Keeper::runs, std::memory_order_release);
     return;
   }
@@ -231,9 +238,9 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
             "UDPCR_MATCH=exe and any take it";
     log_line(LogLevel::info, line);
   }
-  if (image == Standing::ours || has_sockets) {
+  if (image == Standing::ours || has_sockets || parked) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
-    start(settings);
+    start(settings, parked);
   }
 }
 
@@ -248,7 +255,7 @@ void ensure_keeper() {
   const BlockSignals blocked;
   Keeper expected = Keeper::not_wanted;
   if (keeper.compare_exchange_strong(expected, Keeper::starting, std::memory_order_acq_rel)) {
-    start(*settings);
+    start(*settings, false);
     return;
   }
   while (keeper.load(std::memory_order_acquire) == Keeper::starting) syscall(SYS_sched_yield);

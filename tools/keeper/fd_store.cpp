@@ -39,7 +39,7 @@ std::string FdStore::name_of(const ParkKey& key) {
   return name;
 }
 
-std::optional<FdStore> FdStore::open(std::string& why) {
+std::optional<FdStore> FdStore::open(bool has_some, std::string& why) {
   const char* const path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return {};
   sockaddr_un address{};
@@ -58,7 +58,7 @@ std::optional<FdStore> FdStore::open(std::string& why) {
     return {};
   }
   FdStore store(std::move(manager));
-  if (!store.has_room()) {
+  if (!has_some && !store.has_room()) {
     why =
         "the service manager keeps no sockets for it (FileDescriptorStoreMax= and "
         "NotifyAccess=all of its unit ask for that)";

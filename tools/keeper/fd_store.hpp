@@ -18,8 +18,8 @@ namespace udpcr::keeper {
 class FdStore {
  public:
   // Empty: there is no service manager (NOTIFY_SOCKET), or it keeps nothing
-  // for us; then `why` says so.
-  static std::optional<FdStore> open(std::string& why);
+  // for us; then `why` says so.  `has_some`: it is known to.
+  static std::optional<FdStore> open(bool has_some, std::string& why);
 
   // A copy of the socket is kept from here on.  False: there is no room left
   // for it, or the manager does not read.
@@ -36,8 +36,8 @@ class FdStore {
  private:
   explicit FdStore(UniqueFd manager) : manager_(std::move(manager)) {}
   bool tell(const std::string& message, int fd = -1) const;
-  // The manager has done all that it was told.
-  [[nodiscard]] bool wait() const;
+  // Until the manager has done all that it was told; false: it does not.
+  bool wait() const;
   [[nodiscard]] bool has_room() const;
 
   UniqueFd manager_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The sockets that a start has brought back from an image and that the program
-// has not asked for yet.
+// The sockets that a start has found parked or has brought back from an image,
+// and that the program has not asked for yet.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,9 @@
 #include "identity.hpp"
 #include "image_restore.hpp"
 #include "log.hpp"
+#include "packet.hpp"
+#include "park_take.hpp"
+#include "parks.hpp"
 #include "told_options.hpp"
 #include "wire.h"
 
@@ -19,17 +22,21 @@ namespace udpcr::keeper {
 
 class HeldSockets {
  public:
-  HeldSockets(const Settings& settings, const ImageFolder& folder, ToldOptions& told, Log& log)
-      : settings_(settings), folder_(folder), told_(told), log_(log) {}
+  HeldSockets(const Settings& settings, const ImageFolder& folder, ToldOptions& told, Parks& parks,
+              Log& log)
+      : settings_(settings), folder_(folder), told_(told), parks_(parks), log_(log) {}
   ~HeldSockets();
   HeldSockets(const HeldSockets&) = delete;
   HeldSockets& operator=(const HeldSockets&) = delete;
 
-  // Brings back the sockets of the image, if there is one and `program` may
-  // take it.  Everything that goes wrong is a line in the log.  True when
-  // UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
+  // Takes the sockets that were parked for `program`, and brings back those of
+  // the image, if there is one and it may take it.  Everything that goes wrong is a line in the
+  // log.  True when UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
   // none, as has been said, so that nothing can be restored.
   bool restore(const Identity& program, Engine* engine);
+
+  // Before: those that the service manager has kept and handed down.
+  void take_stored(Packet& packet);
 
   // UDPCR_FDS=adopt: the table for the shim; -1 when nothing is held.
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
@@ -65,6 +72,14 @@ class HeldSockets {
   void forget() { entries_.clear(); }
 
  private:
+  void take_parked(const Identity& program);
+  // True as restore().
+  bool restore_image(const Identity& program, Engine* engine, Image& image);
+  void recognise_parked(const Image& image);
+  void pass_park_to(pid_t process, const RestoredSocket& socket);
+  // The entry is not to be had any more, parked or not.
+  void close_entry(std::size_t entry);
+  [[nodiscard]] std::string fate_of_queue(const RestoredSocket& socket) const;
   void choose_inherited(const Image& image);
   bool number_as_activated(const Identity& program);
   void give_owner(const RestoredSocket& socket, pid_t process);
@@ -76,7 +91,9 @@ class HeldSockets {
   const Settings& settings_;
   const ImageFolder& folder_;
   ToldOptions& told_;
+  Parks& parks_;
   Log& log_;
+  std::vector<TakenPark> stored_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   std::string listen_names_;
