@@ -46,6 +46,11 @@ bool read_key(const char* name, size_t size, unsigned char (&key)[wire::kParkKey
   return true;
 }
 
+bool is_left_over(const char* name, size_t size) {
+  constexpr size_t kSize = sizeof wire::kStoredTest - 1;
+  return size == kSize && memcmp(name, wire::kStoredTest, kSize) == 0;
+}
+
 bool is_socket_for_us(int fd, const char* name, size_t size, const Settings& settings,
                       unsigned char (&key)[wire::kParkKeySize]) {
   wire::ParkKeyHead head;
@@ -56,15 +61,21 @@ bool is_socket_for_us(int fd, const char* name, size_t size, const Settings& set
   return is_for_us(head, settings) && examine_socket(fd, inode, flags);
 }
 
-// The program's own at `from` changes places with one of ours at `to`.
+// The program's own at `from` changes places with one of ours at `to`, or with
+// nothing.
 bool exchange(int from, int to) {
-  const int spare = sys::dup_high(to);
-  if (spare < 0) return false;
   const int cloexec = (sys::fcntl(from, F_GETFD) & FD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
-  const bool exchanged = sys::dup3(from, to, cloexec) >= 0;
-  if (exchanged) sys::dup3(spare, from, O_CLOEXEC);
-  sys::close(spare);
-  return exchanged;
+  const bool is_free = sys::fcntl(to, F_GETFD) < 0;
+  const int spare = is_free ? -1 : sys::dup_high(to);
+  if (spare < 0 && !is_free) return false;
+  if (sys::dup3(from, to, cloexec) < 0) return false;
+  if (is_free) {
+    sys::close(from);
+  } else {
+    sys::dup3(spare, from, O_CLOEXEC);
+    sys::close(spare);
+  }
+  return true;
 }
 
 void moved(int from, int to) {
@@ -80,6 +91,7 @@ uint32_t take(const Settings& settings) {
   char* const names = listen::handed_names(handed);
   if (names == nullptr || strstr(names, wire::kStoredPrefix) == nullptr) return 0;
   const KeepErrno keep;
+  uint32_t removed = 0;
   uint32_t kept = 0;  // of the program's own
   char* end = names;  // of their names
   char* name = names;
@@ -88,10 +100,14 @@ uint32_t take(const Settings& settings) {
     const size_t size = strcspn(name, ":");
     const int fd = kFirst + static_cast<int>(i);
     const int place = kFirst + static_cast<int>(kept);
-    if (count < wire::kMostStored &&
-        is_socket_for_us(fd, name, size, settings, sockets[count].key)) {
+    if (is_left_over(name, size)) {
+      sys::close(fd);
+      ++removed;
+    } else if (count < wire::kMostStored &&
+               is_socket_for_us(fd, name, size, settings, sockets[count].key)) {
       sys::fcntl(fd, F_SETFD, FD_CLOEXEC);
       sockets[count++].fd = fd;
+      ++removed;
     } else {
       if (fd != place) {
         if (!exchange(fd, place)) {
@@ -109,7 +125,7 @@ uint32_t take(const Settings& settings) {
     named = name[size] == ':';
     name += size + (named ? 1 : 0);
   }
-  if (count > 0) listen::reduce(kept, end);
+  if (removed > 0) listen::reduce(kept, end);
   return count;
 }
 

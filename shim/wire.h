@@ -226,6 +226,8 @@ constexpr unsigned kParkKeySize = 48;
 
 // Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
 constexpr char kStoredPrefix[] = "udpcr-";
+// What a keeper that was killed has left there: no socket, and nobody's.
+constexpr char kStoredTest[] = "udpcr-test";
 // All names together are one variable of the environment: 128 KiB at most
 // (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
 constexpr unsigned kMostStored = 1024;

@@ -20,7 +20,6 @@ namespace {
 
 // A manager that is busy for longer is one that does not answer.
 constexpr int kPatienceMs = 5000;
-constexpr char kTestName[] = "udpcr-test";
 
 bool is_closed_elsewhere(int pipe, int patience_ms) {
   pollfd end{pipe, 0, 0};
@@ -101,11 +100,16 @@ bool FdStore::has_room() const {
   const UniqueFd mine(ends[0]);
   UniqueFd theirs(ends[1]);
   // FDPOLL=0: it would drop what has an error pending.
-  const bool told = tell("FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string(kTestName), theirs.get());
+  const bool told =
+      tell("FDSTORE=1\nFDPOLL=0\nFDNAME=" + std::string(wire::kStoredTest), theirs.get());
   theirs.reset();
   if (!told || !wait()) return false;
   const bool kept = !is_closed_elsewhere(mine.get(), 0);
-  if (kept) tell("FDSTOREREMOVE=1\nFDNAME=" + std::string(kTestName));
+  // Of a process that has ended the manager believes nothing, so that is awaited.
+  if (kept) {
+    tell("FDSTOREREMOVE=1\nFDNAME=" + std::string(wire::kStoredTest));
+    wait();
+  }
   return kept;
 }
 

@@ -233,16 +233,28 @@ int Parks::close_expired() {
   const std::uint64_t due = since_ + std::uint64_t{settings_.park_seconds} * 1'000'000'000;
   const std::uint64_t now = boottime_now();
   if (now < due) return int(std::min<std::uint64_t>((due - now) / 1'000'000 + 1, 1'000'000'000));
+  close_all("no start of the program has asked for it within " +
+            std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
+  return -1;
+}
+
+void Parks::give_up() {
+  // Of some it is not known whether the service manager has them: not for us to end.
+  std::erase_if(parks_, [](const auto& one) { return one.second.park.stored; });
+  close_all(
+      "the program has ended and its keeper is told to (SIGTERM), as a service manager does "
+      "that stops all of a unit; the kernel module, FileDescriptorStoreMax= or a keeper service "
+      "(UDPCR_KEEPER) would keep it");
+}
+
+void Parks::close_all(const std::string& why) {
   for (const auto& [inode, entry] : parks_) {
-    log_.warn("parked " + to_string(entry.park.local) +
-              " is closed: no start of the program has asked for it within " +
-              std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS); " +
+    log_.warn("parked " + to_string(entry.park.local) + " is closed: " + why + "; " +
               std::to_string(queue_bytes_of(entry.park.fd.get())) +
               " bytes of queued datagrams are lost");
     store_->release(entry.park);
   }
   parks_.clear();
-  return -1;
 }
 
 int Parks::judge_due(const std::list<Process>& tree) {

@@ -47,6 +47,8 @@ class Parks {
   // Called when no process is left.
   void program_ended();
   [[nodiscard]] bool ended() const noexcept { return since_ != 0; }
+  // Closes what the keeper itself keeps.
+  void give_up();
   // Whether the keeper itself keeps sockets open.
   [[nodiscard]] bool holds() const;
 
@@ -79,6 +81,7 @@ class Parks {
   void release_unless_open(Entries::iterator place);
   void forget(Entries::iterator place);
   int close_expired();
+  void close_all(const std::string& why);
   int ask_manager();
   // What is marked as stored is kept by the service manager.
   bool is_managed();
