@@ -129,8 +129,12 @@ void greet(const Settings& settings, bool parked) {
   int unsent = stored::send();
   if (unsent == 0) unsent = send_hello();
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
-  // The keeper says what is wrong with an unsound one.
-  if (parked || image == Standing::ours || image == Standing::unsound) await_ready(settings);
+  // The keeper says what is wrong with an unsound one.  One that is to keep
+  // sockets must be there when the first is bound.
+  if (parked || settings.park != ParkMode::off || image == Standing::ours ||
+      image == Standing::unsound) {
+    await_ready(settings);
+  }
 }
 
 void start(const Settings& settings, bool parked) {

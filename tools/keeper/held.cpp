@@ -101,8 +101,8 @@ void HeldSockets::take_stored(Packet& packet) {
 // They are parked for this start at once: should it be killed, the next one
 // finds them.
 void HeldSockets::take_parked(const Identity& program) {
-  ParkTake take(parks_.key(), settings_, log_);
-  for (TakenPark& taken : take.run(std::move(stored_))) {
+  take_.emplace(parks_.key(), settings_, log_);
+  for (TakenPark& taken : take_->run(std::move(stored_))) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
     RestoredSocket entry;
@@ -119,12 +119,11 @@ void HeldSockets::take_parked(const Identity& program) {
     entry.fd = std::move(taken.fd);
     entries_.push_back(std::move(entry));
   }
-  take.done();
   if (entries_.empty()) return;
   std::uint64_t bytes = 0;
   for (const RestoredSocket& entry : entries_) bytes += entry.record.rmem;
-  log_.info(std::to_string(entries_.size()) + " parked sockets are back, " + std::to_string(bytes) +
-            " bytes of queued datagrams in them");
+  log_.info("parked sockets that are back: " + std::to_string(entries_.size()) + ", with " +
+            std::to_string(bytes) + " bytes of queued datagrams");
 }
 
 bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
@@ -142,6 +141,7 @@ bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& 
     image = {};
     return false;
   }
+  image_taken_ = true;
   recognise_parked(image);
   if (engine == nullptr) return settings_.on_error == OnError::abort;
   AddressMap map;
@@ -289,7 +289,7 @@ void HeldSockets::set_state(std::size_t entry, wire::EntryState state) {
 }
 
 void HeldSockets::first_one_adopted() {
-  if (image_set_aside_ || settings_.keep_image) return;
+  if (!image_taken_ || image_set_aside_ || settings_.keep_image) return;
   image_set_aside_ = true;
   try {
     folder_.set_aside();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <udpcr/image.hpp>
 #include <vector>
 
@@ -37,6 +38,12 @@ class HeldSockets {
 
   // Before: those that the service manager has kept and handed down.
   void take_stored(Packet& packet);
+  // The next start would find the parked sockets here: whoever had them may
+  // close them.
+  void confirm_parked() {
+    if (take_) take_->done();
+    take_.reset();
+  }
 
   // UDPCR_FDS=adopt: the table for the shim; -1 when nothing is held.
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
@@ -92,6 +99,7 @@ class HeldSockets {
   const ImageFolder& folder_;
   ToldOptions& told_;
   Parks& parks_;
+  std::optional<ParkTake> take_;  // while others have them too
   Log& log_;
   std::vector<TakenPark> stored_;
   std::vector<RestoredSocket> entries_;
@@ -101,6 +109,7 @@ class HeldSockets {
   wire::Table* table_ = nullptr;
   std::size_t table_size_ = 0;
   std::chrono::steady_clock::time_point deadline_;
+  bool image_taken_ = false;  // there is one, and it is this program's
   bool image_set_aside_ = false;
 };
 

@@ -95,17 +95,6 @@ int ParkStore::unasked() const {
   return int(std::max(kAskAfter - waited, 0ms).count());
 }
 
-bool ParkStore::release_unless_open(const Park& park) {
-  if (!park.in_module()) return true;
-  try {
-    // Its fd is closed at once: the last one.
-    module_->claim(name_of(park), {});
-  } catch (const Error& error) {
-    return error.error_number() != EBUSY;
-  }
-  return true;
-}
-
 void ParkStore::release(const Park& park) {
   if (park.stored && manager_) manager_->drop(park.inode);
   if (!park.in_module()) return;
