@@ -23,6 +23,7 @@ from pathlib import Path
 import fidelity_part
 import house_checks
 import module_part
+import systemd_part
 
 SOURCE = Path(__file__).resolve().parents[2]
 TESTS = SOURCE / "tests"
@@ -185,6 +186,10 @@ def part_module(scripts):
     module_part.run(SOURCE, BUILD / "bin", scripts)
 
 
+def part_systemd(scripts):
+    systemd_part.run(SOURCE, BUILD, scripts)
+
+
 def part_fidelity(scripts):
     fidelity_part.run(SOURCE, BUILD, scripts)
 
@@ -230,6 +235,7 @@ PARTS = {
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),
     "module": part_module,
+    "systemd": part_systemd,
     "fidelity": part_fidelity,
     "asan": part_asan,
 }

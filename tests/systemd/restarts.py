@@ -22,6 +22,7 @@ BUILD = Path(sys.argv[1])
 FULL = "--full" in sys.argv
 UNITS = Path("/etc/systemd/system")
 WORK = Path("/var/lib/flow")
+IMAGES = Path("/var/lib/udpcr")
 PREFIX = Path("/usr/local")
 PAUSE_US = 2000
 RESTARTS = 10 if FULL else 2
@@ -73,16 +74,16 @@ def install():
     Path("/proc/sys/net/core/rmem_max").write_text(str(8 << 20))
 
 
-def drop_in(holder):
-    """The template as an administrator would edit it."""
+def drop_in(without=(), put_in=(), instead=()):
+    """The template as an administrator would edit it: lines by their beginnings, and
+    (old, new)."""
     text = (BUILD / "packaging/udpcr.conf").read_text()
-    if holder != "fd_store":
-        text = re.sub(r"^(FileDescriptorStoreMax|NotifyAccess)=.*\n", "", text, flags=re.MULTILINE)
-    if holder == "keeper_service":
-        for line in ("[Unit]", "Wants=udpcr-keeper.service", "After=udpcr-keeper.service",
-                     "[Service]", "Environment=UDPCR_KEEPER=/run/udpcr/keeper"):
-            check(f"#{line}\n" in text, f"the template has no line #{line}")
-            text = text.replace(f"#{line}\n", f"{line}\n", 1)
+    edits = [(rf"^{re.escape(line)}.*\n", "") for line in without]
+    edits += [(rf"^#(?={re.escape(line)})", "") for line in put_in]
+    edits += [(rf"^{re.escape(old)}$", new) for old, new in instead]
+    for pattern, new in edits:
+        text, found = re.subn(pattern, new, text, count=1, flags=re.MULTILINE)
+        equal(found, 1, f"lines of the template that match {pattern}")
     return text
 
 
@@ -109,13 +110,12 @@ class Service:
         self.work = WORK / name
         self.work.mkdir(parents=True)
         run("chown", user, self.work)
-        unit = UNIT.format(port=port, work=self.work, user=user) + extra
-        (UNITS / f"{name}.service").write_text(unit)
+        (UNITS / f"{name}.service").write_text(
+            UNIT.format(port=port, work=self.work, user=user) + extra)
         folder = UNITS / f"{name}.service.d"
         folder.mkdir()
         (folder / "udpcr.conf").write_text(settings)
         (folder / "log.conf").write_text(LOG.format(work=self.work))
-        run("systemctl", "daemon-reload")
 
     def start(self):
         run("systemctl", "start", self.name)
@@ -161,7 +161,8 @@ class Service:
 
 
 def said(service, words):
-    return any(words in line for line in service.words())
+    """How many lines do."""
+    return sum(words in line for line in service.words())
 
 
 def conserve(service):
@@ -198,75 +199,95 @@ def is_free(port):
         probe.bind(("127.0.0.1", port))
 
 
-def fd_store(port):
-    service = Service("fd-store", port, "daemon", drop_in("fd_store"))
+def fd_store(service):
     conserve(service)
     check(said(service, "by the service manager"), "nothing tells that systemd has the socket")
     for line in service.report():
-        check("LISTEN_FDS - LISTEN_FDNAMES - " in line + " ", f"the program was told: {line}")
+        check(line.endswith("LISTEN_FDS - LISTEN_FDNAMES -"), f"the program was told: {line}")
     service.close()
-    is_free(port)
 
 
-def fd_store_with_activation(port):
-    """A service that is handed down sockets of its own, too."""
-    (UNITS / "activated.socket").write_text(
-        "[Socket]\nListenStream=/run/activated\nFileDescriptorName=own\n")
-    service = Service("activated", port, "root", drop_in("fd_store"),
-                      "[Unit]\nRequires=activated.socket\n")
+def at_checkpoint(service):
+    """Parked by ExecStop=; the service is handed down a socket of its own, too."""
     service.start()
-    service.restart()
-    service.await_starts(2)
-    service.restart()
-    service.await_starts(3)
-    check(said(service, "are back"), "the socket was not taken from the fd store")
+    for starts in (2, 3):
+        service.restart()
+        service.await_starts(starts)
+    equal(said(service, "are back"), 2, "starts that have taken the socket from the fd store")
+    check((IMAGES / service.name / "image.restored").exists(), "no image was written")
     for line in service.report():
         check("LISTEN_FDS 1 LISTEN_FDNAMES own 3:unix" in line, f"the program was told: {line}")
     service.close()
-    run("systemctl", "stop", "activated.socket")
-    is_free(port)
+    run("systemctl", "stop", "at_checkpoint.socket")
 
 
-def keeper_service(port):
-    service = Service("keeper-service", port, "root", drop_in("keeper_service"))
+def keeper_service(service):
     conserve(service)
     service.close()
     run("systemctl", "stop", "udpcr-keeper")
-    is_free(port)
 
 
-def module(port):
+def module(service):
     run("/vm/bin/busybox", "insmod", BUILD.parent / "kmod/6.1/udpcr.ko")
-    service = Service("module", port, "root", drop_in("module"))
     conserve(service)
     check(said(service, "by the module"), "nothing tells that the module has the socket")
     service.close()
-    is_free(port)
     until("the module's last reference",
           lambda: Path("/sys/module/udpcr/refcnt").read_text() == "0\n")
     run("/vm/bin/busybox", "rmmod", "udpcr")
 
 
+def keeper_in_the_unit(service):
+    """It is stopped with the unit: what that costs is said, and the stop does not wait."""
+    service.start()
+    begin = time.monotonic()
+    service.restart()
+    check(time.monotonic() - begin < 10, "the keeper has held up the stop of its unit")
+    service.await_starts(2)
+    check(said(service, "is closed: the program has ended and its keeper is told to"),
+          "nothing tells that the socket is closed")
+    check(not said(service, "are back"), "the socket has survived; who has kept it?")
+    service.close()
+
+
+def services():
+    """Each case's."""
+    no_store = {"without": ["FileDescriptorStoreMax=", "NotifyAccess="]}
+    to_keeper = ["[Unit]", "Wants=udpcr-keeper", "After=udpcr-keeper", "[Service]",
+                 "Environment=UDPCR_KEEPER="]
+    (UNITS / "at_checkpoint.socket").write_text(
+        "[Socket]\nListenStream=/run/at_checkpoint\nFileDescriptorName=own\n")
+    return [
+        (fd_store, Service("fd_store", 7001, "daemon", drop_in())),
+        (at_checkpoint, Service("at_checkpoint", 7002, "root",
+                                drop_in(put_in=["ExecStop="], instead=[(
+                                    "Environment=UDPCR_PARK=always",
+                                    "Environment=UDPCR_PARK=checkpoint")]),
+                                "[Unit]\nRequires=at_checkpoint.socket\n")),
+        (keeper_service, Service("keeper_service", 7003, "daemon",
+                                 drop_in(put_in=to_keeper, **no_store))),
+        (module, Service("module", 7004, "root", drop_in(**no_store))),
+        (keeper_in_the_unit, Service("keeper_in_the_unit", 7005, "root", drop_in(**no_store))),
+    ]
+
+
 def main():
     install()
+    cases = services()
+    run("systemctl", "daemon-reload")
     failed = 0
-    for number, case in enumerate((fd_store, fd_store_with_activation, keeper_service, module)):
+    for case, service in cases:
         try:
-            case(7001 + number)
+            case(service)
+            is_free(service.port)
             print(f"ok {case.__name__}", flush=True)
         except Exception as error:  # whatever it is, it is this case's failure
             failed += 1
             why = str(error) if isinstance(error, AssertionError) else repr(error)
             print(f"not ok {case.__name__} {' '.join(why.split())}")
             traceback.print_exc(file=sys.stdout)
-            for name in (WORK.iterdir() if WORK.exists() else ()):
-                print(f"  {name.name}:")
-                for log in ("report", "udpcr.log"):
-                    if (name / log).exists():
-                        print(*(name / log).read_text(errors="replace").splitlines()[-40:],
-                              sep="\n    ")
-            print(subprocess.run(["journalctl", "-b", "--no-pager", "-n", "60"],
-                                 capture_output=True, text=True).stdout, flush=True)
+            print("report:", *service.report(), "said:", *service.words()[-80:], sep="\n  ",
+                  flush=True)
     print("done")
     return 1 if failed else 0
 
