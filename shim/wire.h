@@ -12,8 +12,7 @@
 //                 (StartMessage; fds: the shared page)
 //     hello       by the shim's constructor: who the program is (HelloMessage,
 //                 then executable, arguments, each with its NUL, and
-//                 LISTEN_FDNAMES; fds: the UDP sockets that it was handed down,
-//                 then stderr, where there is one)
+//                 LISTEN_FDNAMES; fds: stderr, where there is one)
 //     stored      before hello: sockets of an earlier start that the service
 //                 manager's fd store has kept (StoredMessage, then a ParkKey of
 //                 kParkKeySize bytes for each; fds: those)
@@ -112,6 +111,14 @@ struct StartMessage {
   Settings settings;
 };
 
+// A socket that the program was handed down.  Not the socket itself: that would
+// be open for longer than the program has it.
+struct LiveFd {
+  uint64_t cookie;  // SO_COOKIE
+  int32_t fd;
+  uint32_t pad;
+};
+
 struct HelloMessage {
   WireHeader header;
   uint32_t has_stderr;
@@ -124,7 +131,8 @@ struct HelloMessage {
   uint32_t listen_count;     // LISTEN_FDS, when it is meant for this process
   uint32_t listen_room;      // fd numbers that are free behind those
   uint32_t live_count;
-  int32_t live[kMostLive];  // numbers of the sockets that it was handed down
+  uint32_t pad;
+  LiveFd live[kMostLive];
 };
 
 struct ForkedMessage {
@@ -207,8 +215,8 @@ struct UnparkMessage {
 
 struct SweepMessage {
   WireHeader header;
-  // 1: the process is about to execute another program, and what is
-  // close-on-exec there counts as closed.
+  // 1: the process is about to execute another program, whose closes nobody
+  // tells: all that it has counts as closed.
   uint32_t executes;
   uint32_t port;  // of those bound to it alone, host order; 0: of all
 };

@@ -204,6 +204,11 @@ def fd_store(service):
     check(said(service, "by the service manager"), "nothing tells that systemd has the socket")
     for line in service.report():
         check(line.endswith("LISTEN_FDS - LISTEN_FDNAMES -"), f"the program was told: {line}")
+    # The store outlives systemd's own start anew.
+    back = said(service, "are back")
+    run("systemctl", "daemon-reexec")
+    service.restart()
+    until("the socket from the fd store", lambda: said(service, "are back") == back + 1)
     service.close()
 
 
@@ -250,6 +255,15 @@ def keeper_in_the_unit(service):
     service.close()
 
 
+def keeper_left_over(service):
+    """KillMode=process leaves it alone."""
+    service.start()
+    service.restart()
+    service.await_starts(2)
+    equal(said(service, "are back"), 1, "starts that have taken the socket from the keeper")
+    service.close()
+
+
 def services():
     """Each case's."""
     no_store = {"without": ["FileDescriptorStoreMax=", "NotifyAccess="]}
@@ -268,6 +282,8 @@ def services():
                                  drop_in(put_in=to_keeper, **no_store))),
         (module, Service("module", 7004, "root", drop_in(**no_store))),
         (keeper_in_the_unit, Service("keeper_in_the_unit", 7005, "root", drop_in(**no_store))),
+        (keeper_left_over, Service("keeper_left_over", 7006, "root", drop_in(**no_store),
+                                   "KillMode=process\n")),
     ]
 
 

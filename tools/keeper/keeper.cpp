@@ -129,6 +129,7 @@ void Keeper::run() {
     if (processes_.empty()) {
       end_program();
       if (told_to_end_) parks_.give_up();
+      parks_.expire();
       if (!parks_.holds()) return;
     }
     const int patience_ms = patience();
@@ -244,7 +245,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
   parks_.begin(*identity_);
-  if (packet.fds.size() > identity_->live.size()) log_.borrow(std::move(packet.fds.back()));
+  if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.back()));
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -346,7 +347,11 @@ void Keeper::unpark(Process& process, const Packet& packet) {
     parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
   } else {
     const auto sweep = packet.as<wire::SweepMessage>();
-    parks_.sweep(process.pid, sweep.executes != 0, std::uint16_t(sweep.port));
+    if (sweep.executes != 0) {
+      parks_.executes(process.pid);
+    } else {
+      parks_.sweep(process.pid, std::uint16_t(sweep.port));
+    }
   }
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
