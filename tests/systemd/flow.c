@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // usage: flow serve PORT SLOTS REPORT
-//        flow send PORT COUNT MICROSECONDS
+//        flow send PORT MICROSECONDS
 //
-// The sender numbers its datagrams from 1 on.  The service receives each right into
-// the next free slot of a file that its restarts share, so that being killed
-// between receiving and noting cannot lose one.  SIGUSR1 makes it close its
-// socket and end.  A line in REPORT says what it was handed down at each start.
+// The sender numbers its datagrams from 1 on, until SIGUSR1; its output is the last
+// number.  It stays on one processor: each has a queue of its own for loopback.  The service
+// receives each right into the next free slot of a file that its restarts share, so that being
+// killed between receiving and noting cannot lose one.  SIGUSR1 makes it close its socket and end.
+// A line in REPORT says what it was handed down at each start.
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -72,8 +75,6 @@ static int serve(const char* port, const char* slots_path, const char* report_pa
   int next = 0;
   while (next < kSlots && slots[next] != 0) ++next;
 
-  struct sigaction action = {.sa_handler = end};
-  sigaction(SIGUSR1, &action, NULL);
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   const int room = kReceiveBuffer;
   setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
@@ -91,25 +92,32 @@ static int serve(const char* port, const char* slots_path, const char* report_pa
   return 0;
 }
 
-static int send_all(const char* port, uint64_t count, long pause_us) {
+static int send_all(const char* port, long pause_us) {
   const int fd = socket(AF_INET, SOCK_DGRAM, 0);
   const struct sockaddr_in address = at(port);
   const struct timespec pause = {pause_us / 1000000, pause_us % 1000000 * 1000};
-  for (uint64_t number = 1; number <= count; ++number) {
+  uint64_t number = 0;
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  if (sched_setaffinity(0, sizeof first, &first) != 0) return fail("sched_setaffinity");
+  while (!ends) {
+    ++number;
     if (sendto(fd, &number, sizeof number, 0, (const struct sockaddr*)&address, sizeof address) !=
         sizeof number) {
       return fail("sendto");
     }
     nanosleep(&pause, NULL);
   }
+  printf("%llu\n", (unsigned long long)number);
   return 0;
 }
 
 int main(int argc, char** argv) {
+  const struct sigaction action = {.sa_handler = end};
+  sigaction(SIGUSR1, &action, NULL);
   if (argc == 5 && strcmp(argv[1], "serve") == 0) return serve(argv[2], argv[3], argv[4]);
-  if (argc == 5 && strcmp(argv[1], "send") == 0) {
-    return send_all(argv[2], strtoull(argv[3], NULL, 10), atol(argv[4]));
-  }
-  fprintf(stderr, "usage: flow serve PORT SLOTS REPORT | send PORT COUNT MICROSECONDS\n");
+  if (argc == 4 && strcmp(argv[1], "send") == 0) return send_all(argv[2], atol(argv[3]));
+  fprintf(stderr, "usage: flow serve PORT SLOTS REPORT | send PORT MICROSECONDS\n");
   return 2;
 }
