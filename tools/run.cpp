@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "commands.hpp"
-#include "keeper_start.h"
+#include "keeper_service.h"
 #include "program_check.hpp"
 #include "program_file.hpp"
 #include "settings.h"
@@ -43,6 +43,7 @@ constexpr Option kOptions[] = {
     {"--options", "UDPCR_OPTIONS", "all|none", "whether socket options are restored"},
     {"--park", "UDPCR_PARK", "off|checkpoint|always", "keep live sockets for the next start"},
     {"--park-seconds", "UDPCR_PARK_SECONDS", "SECONDS", "how long unclaimed sockets are kept"},
+    {"--keeper", "UDPCR_KEEPER", "PATH", "use the keeper service listening there"},
     {"--fds", "UDPCR_FDS", "adopt|inherit|listen", "how the program gets its sockets back"},
     {"--map", "UDPCR_MAP", "OLD=NEW,...", "addresses, ports, interfaces that changed"},
     {"--match", "UDPCR_MATCH", "argv|exe|any", "who may take an image"},
@@ -114,7 +115,16 @@ bool tell_what_cannot_work(const std::string& file, const std::string& shim,
 // "": the keeper has started, and the program will find it.
 std::string give_keeper(const std::string& tool, const Settings& settings) {
   KeeperConnection connection{};
-  const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
+  Line why;
+  const bool served =
+      settings.keeper[0] != '\0' && connect_keeper(settings, connection, why);
+  if (settings.keeper[0] != '\0' && !served) {
+    warn(settings, "the keeper service at " + std::string(settings.keeper) +
+                       " cannot be used: " + why.c_str() + "; the program has a keeper of its own");
+  }
+  const KeeperStartError problem =
+      served ? KeeperStartError{0, nullptr}
+             : start_keeper(tool.c_str(), settings, environ, connection);
   if (problem.error_number != 0) {
     return std::string("the keeper cannot start: ") + problem.step + ": " +
            std::strerror(problem.error_number) +

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "outpost.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -35,7 +37,7 @@ struct AbstractName {
 AbstractName control_name(pid_t pid) { return AbstractName("udpcr/" + std::to_string(pid)); }
 
 UniqueFd listen_on(const AbstractName& name) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd = name_socket();
   if (!fd || bind(fd.get(), name.get(), name.length) != 0 || listen(fd.get(), 8) != 0) return {};
   return fd;
 }
@@ -53,7 +55,7 @@ UniqueFd listen_for_control(pid_t pid) { return listen_on(control_name(pid)); }
 
 bool has_keeper(pid_t pid) {
   const AbstractName name = control_name(pid);
-  const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const UniqueFd probe = name_socket();
   return probe && (connect(probe.get(), name.get(), name.length) == 0 || errno != ECONNREFUSED);
 }
 
@@ -67,7 +69,7 @@ UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
   UniqueFd fd = listen_on(claim);
   holder = 0;
   if (!fd) {
-    const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const UniqueFd probe = name_socket();
     if (probe && connect(probe.get(), claim.get(), claim.length) == 0) {
       holder = peer_of(probe.get()).pid;
     }
@@ -77,9 +79,7 @@ UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
 
 UniqueFd accept_control(int listener) {
   UniqueFd client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!client) return {};
-  const uid_t uid = peer_of(client.get()).uid;
-  if (uid != 0 && uid != geteuid()) return {};
+  if (!client || !may_ask(client.get())) return {};
   return client;
 }
 

@@ -85,6 +85,7 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
     if (settings_.on_error == OnError::abort) return true;
   }
   ImageRestore restore(image, settings_, folder_.path(), map, program, told_, log_);
+  restore.open_sockets_by(open_socket_);
   entries_ = restore.run(*engine);
   if (!restore.complete() && settings_.on_error == OnError::abort) {
     entries_.clear();

@@ -25,6 +25,9 @@ class HeldSockets {
   HeldSockets(const HeldSockets&) = delete;
   HeldSockets& operator=(const HeldSockets&) = delete;
 
+  // Whose the restored sockets are; not called: the keeper's.
+  void open_sockets_by(OpenSocket open) { open_socket_ = std::move(open); }
+
   // Brings back the sockets of the image, if there is one and `program` may
   // take it.  Everything that goes wrong is a line in the log.  True when
   // UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
@@ -77,6 +80,7 @@ class HeldSockets {
   const ImageFolder& folder_;
   ToldOptions& told_;
   Log& log_;
+  OpenSocket open_socket_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   std::string listen_names_;

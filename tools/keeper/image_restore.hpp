@@ -23,6 +23,8 @@ struct RestoredSocket {
   std::size_t datagrams = 0;
 };
 
+using OpenSocket = decltype(RestoreOptions::open_socket);
+
 class ImageRestore {
  public:
   // `path` names the image in lines.  What goes wrong with a socket is a line,
@@ -30,6 +32,8 @@ class ImageRestore {
   ImageRestore(const Image& image, const Settings& settings, const std::string& path,
                const AddressMap& map, const Identity& program, ToldOptions& told, Log& log);
 
+  // See RestoreOptions::open_socket.
+  void open_sockets_by(OpenSocket open) { options_.open_socket = std::move(open); }
   // In the order of the image.
   std::vector<RestoredSocket> run(Engine& engine);
   // Nothing is missing.

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -16,6 +17,8 @@
 
 #include "namespace_engine.hpp"
 #include "privileges.hpp"
+#include "program_socket.hpp"
+#include "service.hpp"
 
 namespace udpcr::keeper {
 
@@ -39,18 +42,40 @@ std::string image_path(const Packet& start) {
   return path;
 }
 
+// What stands behind the page, by its kind; none when it did not come.
+const UniqueFd& start_file(const Packet& start, std::uint32_t kind) {
+  static const UniqueFd kNone;
+  const std::uint32_t kinds = start.as<wire::StartMessage>().fds;
+  const std::size_t before = std::size_t(std::popcount(kinds & (kind - 1)));
+  return (kinds & kind) != 0 ? start.fds[1 + before] : kNone;
+}
+
+ImageFolder image_folder(const Packet& start, Keeper::Origin origin) {
+  const std::size_t files = std::size_t(std::popcount(start.as<wire::StartMessage>().fds));
+  if (start.fds.size() != 1 + files) {
+    throw Error("the start message does not carry the shared page and what it states");
+  }
+  if (origin == Keeper::Origin::own) return ImageFolder(image_path(start));
+  return {image_path(start), start_file(start, wire::kStartFolder)};
+}
+
 }  // namespace
 
-Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
-    : settings_(start.as<wire::StartMessage>().settings),
-      folder_(image_path(start)),
+Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
+    : origin_(origin),
+      settings_(start.as<wire::StartMessage>().settings),
+      folder_(image_folder(start, origin)),
       log_(log),
       held_(settings_, folder_, told_, log_) {
   settings_.log_file[sizeof settings_.log_file - 1] = '\0';
   settings_.map[sizeof settings_.map - 1] = '\0';
   log_.set_level(settings_.log);
-  if (settings_.log_file[0] != '\0') log_.open_file(settings_.log_file);
-  if (start.fds.size() != 1) throw Error("the start message carries no shared page");
+  if (origin == Origin::service) {
+    const UniqueFd& file = start_file(start, wire::kStartLog);
+    if (file) log_.use_file(UniqueFd(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)));
+  } else if (settings_.log_file[0] != '\0') {
+    log_.open_file(settings_.log_file);
+  }
   page_ = std::make_unique<Page>(start.fds.front());
   if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
 }
@@ -138,11 +163,22 @@ void Keeper::forget_ended() {
   processes_.remove_if([](const Process& process) { return process.channel_ended; });
 }
 
+namespace {
+
+Received next_packet(Process& process, Packet& packet) {
+  if (process.early.empty()) return receive_packet(process.channel.get(), packet);
+  packet = std::move(process.early.front());
+  process.early.pop_front();
+  return Received::packet;
+}
+
+}  // namespace
+
 void Keeper::read_channel(Process& process) {
   for (;;) {
     Packet packet;
     try {
-      const Received received = receive_packet(process.channel.get(), packet);
+      const Received received = next_packet(process, packet);
       if (received == Received::nothing) return;
       if (received == Received::end) {
         process.channel_ended = true;
@@ -177,6 +213,16 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::inherit:
     case wire::Type::claimed:
     case wire::Type::exchange:
+    case wire::Type::park:
+    case wire::Type::unpark:
+    case wire::Type::sweep:
+    case wire::Type::identify:
+    case wire::Type::identified:
+    case wire::Type::accepted:
+    case wire::Type::make:
+    case wire::Type::made:
+    case wire::Type::probe:
+    case wire::Type::found:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -193,6 +239,11 @@ void Keeper::hello(Process& process, Packet& packet) {
     log_.debug("the " + std::string(engine->name()) + " engine is used");
   } catch (const Error& error) {
     log_.error(std::string(error.what()) + "; nothing is restored, and no checkpoint is possible");
+  }
+  if (origin_ == Origin::service) {
+    held_.open_sockets_by([&process](int family, int protocol) {
+      return socket_of_program(process, family, protocol);
+    });
   }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
@@ -212,7 +263,8 @@ void Keeper::hello(Process& process, Packet& packet) {
     held_.hand_over_inherited(process.channel.get(), process.pid);
   }
   log_.borrow({});
-  log_.settle();
+  // A service's stderr holds up nobody.
+  if (origin_ == Origin::own) log_.settle();
 }
 
 void Keeper::take_fds(Process& process, Packet& packet) {
@@ -420,11 +472,13 @@ void Keeper::answer_clients(const Report& report) {
 }
 
 int keeper_main(int argc, char** argv) {
+  if (argc >= 2 && argv[1][0] == '-') return service_main(argc, argv);
   int channel = -1;
   if (argc == 2) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), channel);
   if (channel < 0) {
     static constexpr char kUsage[] =
-        "udpcr: error: the keeper is started by the shim or by `udpcr run`, not by hand\n";
+        "udpcr: error: a keeper is started by the shim or by `udpcr run`, not by hand; a keeper "
+        "service is: udpcr keeper --listen PATH\n";
     std::fputs(kUsage, stderr);
     return 125;
   }
