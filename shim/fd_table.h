@@ -24,7 +24,8 @@ constexpr uint32_t kFdConnected = 1U << 19;  // connect(2) succeeded
 constexpr uint32_t kFdAdopted = 1U << 20;    // restored, in the place of a fresh socket
 constexpr uint32_t kFdExchange = 1U << 21;   // ... and connect(2) may put another in its place
 constexpr uint32_t kFdForked = 1U << 22;     // other processes have had it since a fork
-constexpr uint32_t kFdParked = 1U << 23;     // the keeper has it as well, and must be told of its close
+constexpr uint32_t kFdParked =
+    1U << 23;  // the keeper has it as well, and must be told of its close
 // What goes over the wire.
 constexpr uint32_t kFdWireFlags = wire::kFdOriginKnown | wire::kFdBound | wire::kFdBoundPort |
                                   wire::kFdBoundAddress | wire::kFdCloexec;

@@ -17,6 +17,7 @@
 #include "keeper_start.h"
 #include "listen.h"
 #include "log.h"
+#include "park_search.h"
 #include "sys.h"
 
 namespace udpcr::session {
@@ -143,12 +144,13 @@ void await_ready(const Settings& settings) {
   }
 }
 
-void greet(const Settings& settings) {
+// `parked`: sockets may be.
+void greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
   const int unsent = send_hello();
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
   // The keeper says what is wrong with an unsound one.
-  if (image == Standing::ours || image == Standing::unsound) await_ready(settings);
+  if (parked || image == Standing::ours || image == Standing::unsound) await_ready(settings);
 }
 
 // False: there is none, or none that can be had.
@@ -163,7 +165,7 @@ bool connect_to_service(const Settings& settings, KeeperConnection& connection) 
   return false;
 }
 
-void start(const Settings& settings) {
+void start(const Settings& settings, bool parked) {
   KeeperConnection connection{};
   const char* path = settings.keeper;
   if (!connect_to_service(settings, connection)) {
@@ -180,7 +182,7 @@ void start(const Settings& settings) {
     keeper.store(Keeper::failed, std::memory_order_release);
     return;
   }
-  greet(settings);
+  greet(settings, parked);
   keeper.store(Keeper::runs, std::memory_order_release);
 }
 
@@ -253,9 +255,10 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
   remember_identity(argc, argv);
   settings_in_force.store(&settings, std::memory_order_release);
   const bool has_sockets = track_inherited_sockets();
+  const bool parked = may_be_parked(settings);
   if (take_given_channel()) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
-    greet(settings);
+    greet(settings, parked);
     keeper.store(Keeper::runs, std::memory_order_release);
     return;
   }
@@ -267,9 +270,9 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
             "UDPCR_MATCH=exe and any take it";
     log_line(LogLevel::info, line);
   }
-  if (image == Standing::ours || has_sockets) {
+  if (image == Standing::ours || has_sockets || parked) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
-    start(settings);
+    start(settings, parked);
   }
 }
 
@@ -284,7 +287,7 @@ void ensure_keeper() {
   const BlockSignals blocked;
   Keeper expected = Keeper::not_wanted;
   if (keeper.compare_exchange_strong(expected, Keeper::starting, std::memory_order_acq_rel)) {
-    start(*settings);
+    start(*settings, false);
     return;
   }
   while (keeper.load(std::memory_order_acquire) == Keeper::starting) syscall(SYS_sched_yield);

@@ -26,9 +26,9 @@ constexpr unsigned kLongestMap = 4095;
 constexpr unsigned kLongestKeeper = 108;
 
 struct Settings {
-  char image[PATH_MAX];       // absolute, %-sequences filled in
-  char log_file[PATH_MAX];    // absolute; empty: stderr
-  char map[kLongestMap + 1];  // UDPCR_MAP as it was given
+  char image[PATH_MAX];         // absolute, %-sequences filled in
+  char log_file[PATH_MAX];      // absolute; empty: stderr
+  char map[kLongestMap + 1];    // UDPCR_MAP as it was given
   char keeper[kLongestKeeper];  // absolute path of a keeper service; empty: none
   int32_t signal;
   uint32_t queue_max_age;  // seconds; 0: no limit

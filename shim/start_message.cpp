@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "start_message.h"
 
+#include <string.h>
+
 #include "wire.h"
 
 namespace udpcr {

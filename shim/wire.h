@@ -260,6 +260,7 @@ struct SweepMessage {
   // 1: the process is about to execute another program, and what is
   // close-on-exec there counts as closed.
   uint32_t executes;
+  uint32_t port;  // of those bound to it alone, host order; 0: of all
 };
 
 struct ReadyMessage {
@@ -283,6 +284,12 @@ struct ClaimedMessage {
   WireHeader header;
   int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
 };
+
+// A keeper that keeps sockets open for the next start of its program listens at
+// an abstract Unix socket (park_talk.hpp) with this name, the hash of the
+// image's path in 16 hexadecimal digits, '/' and the first number that is free.
+constexpr char kParkName[] = "udpcr-park/";
+constexpr unsigned kParkNames = 8;
 
 // The shared page: a memfd sealed against shrinking, made by whoever starts
 // the keeper, mapped by every process of the tree.

@@ -4,13 +4,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <udpcr/image_header.h>
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 
+#include "abstract_name.hpp"
 #include "outpost.hpp"
 
 namespace udpcr::keeper {
@@ -20,34 +19,7 @@ namespace {
 constexpr int kStartPatienceMs = 500;
 constexpr int kStartPollMs = 10;
 
-// An abstract name (unix(7)): it begins with a NUL and goes when its socket is
-// closed.
-struct AbstractName {
-  sockaddr_un address{};
-  socklen_t length = 0;
-
-  explicit AbstractName(const std::string& name) {
-    address.sun_family = AF_UNIX;
-    const std::size_t copied = name.copy(address.sun_path + 1, sizeof address.sun_path - 1);
-    length = socklen_t(offsetof(sockaddr_un, sun_path) + 1 + copied);
-  }
-  [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&address); }
-};
-
 AbstractName control_name(pid_t pid) { return AbstractName("udpcr/" + std::to_string(pid)); }
-
-UniqueFd listen_on(const AbstractName& name) {
-  UniqueFd fd = name_socket();
-  if (!fd || bind(fd.get(), name.get(), name.length) != 0 || listen(fd.get(), 8) != 0) return {};
-  return fd;
-}
-
-ucred peer_of(int fd) {
-  ucred peer{0, uid_t(-1), gid_t(-1)};
-  socklen_t size = sizeof peer;
-  getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-  return peer;
-}
 
 }  // namespace
 
@@ -75,12 +47,6 @@ UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
     }
   }
   return fd;
-}
-
-UniqueFd accept_control(int listener) {
-  UniqueFd client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!client || !may_ask(client.get())) return {};
-  return client;
 }
 
 UniqueFd connect_control(pid_t pid) {

@@ -20,10 +20,6 @@ UniqueFd listen_for_control(pid_t pid);
 // Whether some keeper listens for `pid`.
 bool has_keeper(pid_t pid);
 
-// Empty when nobody asks, or somebody who may not: root and the keeper's own
-// user may.
-UniqueFd accept_control(int listener);
-
 // Two programs must not write one image: the second would overwrite what the
 // first has saved.  Holding the result is the right to write image `name` in
 // the open folder `folder`.  Empty when another keeper holds it; `holder` is

@@ -10,10 +10,14 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
+#include <set>
 
 #include "fresh_socket.hpp"
+#include "image_report.hpp"
 #include "kernel_numbers.hpp"
 #include "packet.hpp"
+#include "park_take.hpp"
 
 namespace udpcr::keeper {
 
@@ -22,6 +26,17 @@ namespace {
 // A handover that is not complete yet: how long a start waits for it.
 constexpr int kCompletionPatienceMs = 10'000;
 bool is_async(const SocketRecord& record) { return (record.file_flags & O_ASYNC) != 0; }
+
+// How it was bound.
+std::uint32_t flags_of(const SocketRecord& record) {
+  const bool known = (record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0;
+  const bool bound = was_bound(record);
+  const bool port = known ? (record.flags & UDPCR_SOCK_BOUND_PORT) != 0 : bound;
+  const bool address =
+      known ? (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0 : bound && !record.local.is_wildcard();
+  return wire::kFdOriginKnown | (bound ? wire::kFdBound : 0) | (port ? wire::kFdBoundPort : 0) |
+         (address ? wire::kFdBoundAddress : 0);
+}
 
 void fill_entry(wire::TableEntry& entry, const RestoredSocket& socket) {
   const SocketRecord& record = socket.record;
@@ -32,18 +47,9 @@ void fill_entry(wire::TableEntry& entry, const RestoredSocket& socket) {
   entry.family = record.family;
   entry.protocol = record.protocol;
   entry.actual_port = record.local.port;
-  const bool known = (record.flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0;
-  const bool bound = was_bound(record);
-  const bool port = known ? (record.flags & UDPCR_SOCK_BOUND_PORT) != 0 : bound;
-  const bool address =
-      known ? (record.flags & UDPCR_SOCK_BOUND_ADDR) != 0 : bound && !record.local.is_wildcard();
-  if (bound) entry.flags |= wire::kFdBound;
-  if (port) {
-    entry.flags |= wire::kFdBoundPort;
-    entry.local_port = record.local.port;
-  }
-  if (address) {
-    entry.flags |= wire::kFdBoundAddress;
+  entry.flags |= flags_of(record) & ~wire::kFdOriginKnown;
+  if ((entry.flags & wire::kFdBoundPort) != 0) entry.local_port = record.local.port;
+  if ((entry.flags & wire::kFdBoundAddress) != 0) {
     entry.local_scope = record.local.scope;
     std::memcpy(entry.local_address, record.local.bytes, sizeof entry.local_address);
   }
@@ -62,7 +68,52 @@ HeldSockets::~HeldSockets() {
 }
 
 bool HeldSockets::restore(const Identity& program, Engine* engine) {
+  take_parked(program);
   Image image;
+  if (restore_image(program, engine, image)) {
+    // What was parked stays so.
+    entries_.clear();
+    return true;
+  }
+  if (settings_.fds != FdMode::adopt) choose_inherited(image);
+  if (settings_.fds == FdMode::listen && !number_as_activated(program)) {
+    return settings_.on_error == OnError::abort;
+  }
+  deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.park_seconds);
+  if (settings_.fds == FdMode::adopt && !entries_.empty()) make_table();
+  return false;
+}
+
+// They are parked for this start at once: should it be killed, the next one
+// finds them.
+void HeldSockets::take_parked(const Identity& program) {
+  ParkTake take(parks_.key(), settings_, log_);
+  for (TakenPark& taken : take.run()) {
+    // Handed down as well: the program has it.
+    if (program.has_alive(taken.cookie)) continue;
+    RestoredSocket entry;
+    entry.record = record_of_parked(taken.fd.get(), taken.key);
+    entry.parked = taken.key;
+    UniqueFd copy(fcntl(taken.fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (copy) {
+      parks_.add({taken.key.number, taken.key.flags, entry.record.inode}, 0, std::move(copy));
+    } else {
+      log_.warn(
+          "parked " + to_string(entry.record.local) +
+          " is lost if this start ends before it has taken it: no fd is left (RLIMIT_NOFILE)");
+    }
+    entry.fd = std::move(taken.fd);
+    entries_.push_back(std::move(entry));
+  }
+  take.done();
+  if (entries_.empty()) return;
+  std::uint64_t bytes = 0;
+  for (const RestoredSocket& entry : entries_) bytes += entry.record.rmem;
+  log_.info(std::to_string(entries_.size()) + " parked sockets are back, " + std::to_string(bytes) +
+            " bytes of queued datagrams in them");
+}
+
+bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
   try {
     folder_.await_completion(kCompletionPatienceMs);
     image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});
@@ -74,8 +125,10 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
   std::string reason;
   if (!may_take(program, image, settings_.match, reason)) {
     log_.info("image " + folder_.path() + " is left alone: " + reason);
+    image = {};
     return false;
   }
+  recognise_parked(image);
   if (engine == nullptr) return settings_.on_error == OnError::abort;
   AddressMap map;
   try {
@@ -84,29 +137,50 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
     log_.error(std::string(error.what()) + "; nothing is mapped");
     if (settings_.on_error == OnError::abort) return true;
   }
-  ImageRestore restore(image, settings_, folder_.path(), map, program, told_, log_);
+  std::set<std::uint64_t> parked;
+  for (const RestoredSocket& entry : entries_) parked.insert(entry.record.cookie);
+  ImageRestore restore(image, settings_, folder_.path(), map, program, parked, told_, log_);
   restore.open_sockets_by(open_socket_);
-  entries_ = restore.run(*engine);
-  if (!restore.complete() && settings_.on_error == OnError::abort) {
-    entries_.clear();
-    return true;
-  }
+  std::vector<RestoredSocket> restored = restore.run(*engine);
+  if (!restore.complete() && settings_.on_error == OnError::abort) return true;
   // Their queues are not to come once more.
   if (restore.alive() > 0) first_one_adopted();
-  if (settings_.fds != FdMode::adopt) choose_inherited(image);
-  if (settings_.fds == FdMode::listen && !number_as_activated(program)) {
-    return settings_.on_error == OnError::abort;
-  }
-  deadline_ = std::chrono::steady_clock::now() + std::chrono::seconds(settings_.park_seconds);
-  if (settings_.fds == FdMode::adopt && !entries_.empty()) make_table();
+  std::move(restored.begin(), restored.end(), std::back_inserter(entries_));
+  // Those that no image knows are younger.
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const RestoredSocket& one, const RestoredSocket& other) {
+                     return one.number < other.number;
+                   });
   return false;
+}
+
+// What the image tells of parked sockets: their place in it, and options that
+// the kernel does not tell.
+void HeldSockets::recognise_parked(const Image& image) {
+  if (entries_.empty() || image.boot_id != boot_id()) return;
+  for (std::size_t number = 0; number < image.sockets.size(); ++number) {
+    std::vector<std::uint16_t> unknown;
+    SocketRecord record;
+    try {
+      record = decode_record(image.sockets[number].record, unknown);
+    } catch (const Error&) {
+      continue;  // said by the restore
+    }
+    for (RestoredSocket& entry : entries_) {
+      if (record.cookie == 0 || entry.record.cookie != record.cookie) continue;
+      entry.number = number;
+      told_.remember(entry.fd.get(), record, image.sockets[number].losses);
+    }
+  }
 }
 
 // The root of the tree inherits its own; what only children had cannot be
 // given to a process that does not exist yet.
 void HeldSockets::choose_inherited(const Image& image) {
   std::vector<int> entry_of_socket(image.sockets.size(), -1);
-  for (std::size_t i = 0; i < entries_.size(); ++i) entry_of_socket[entries_[i].number] = int(i);
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].number != kNotInImage) entry_of_socket[entries_[i].number] = int(i);
+  }
   std::vector<bool> given(entries_.size());
   if (!image.processes.empty()) {
     for (const ImageFd& fd : image.processes.front().fds) {
@@ -118,9 +192,14 @@ void HeldSockets::choose_inherited(const Image& image) {
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (given[i]) continue;
+    if (entries_[i].number == kNotInImage && entries_[i].parked) {
+      const ParkKey& key = *entries_[i].parked;
+      inherited_.push_back({key.number, (key.flags & wire::kFdCloexec) != 0, i, {}});
+      continue;
+    }
     log_.warn("not restored: " + to_string(entries_[i].record.local) +
               " belonged to a child of the program alone; UDPCR_FDS=adopt brings it back");
-    entries_[i].fd.reset();
+    close_entry(i);
   }
 }
 
@@ -218,6 +297,7 @@ void HeldSockets::hand_over_inherited(int channel, pid_t process) {
       message.fds[fds.size()] = {one.number, (one.cloexec ? wire::kFdCloexec : 0) |
                                                  (is_async(socket.record) ? wire::kFdAsync : 0)};
       give_owner(socket, process);
+      pass_park_to(process, socket);
       fds.push_back(socket.fd.get());
     }
     message.count = std::uint32_t(fds.size());
@@ -241,6 +321,7 @@ std::int32_t HeldSockets::claim(std::uint32_t entry, pid_t process, UniqueFd& so
   if (entry >= entries_.size()) return ENOENT;
   if (!entries_[entry].fd) return EALREADY;
   give_owner(entries_[entry], process);
+  pass_park_to(process, entries_[entry]);
   socket = std::move(entries_[entry].fd);
   set_state(entry, wire::EntryState::taken);
   first_one_adopted();
@@ -248,14 +329,25 @@ std::int32_t HeldSockets::claim(std::uint32_t entry, pid_t process, UniqueFd& so
   return 0;
 }
 
+// From now on it is this process's, which may end any time.
+void HeldSockets::pass_park_to(pid_t process, const RestoredSocket& socket) {
+  if (settings_.park != ParkMode::always) {
+    if (socket.parked) parks_.drop(socket.record.inode);
+    return;
+  }
+  const std::uint32_t flags = socket.parked ? socket.parked->flags : flags_of(socket.record);
+  const std::int32_t number = socket.parked ? socket.parked->number : -1;
+  UniqueFd copy(fcntl(socket.fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (copy) parks_.add({number, flags, socket.record.inode}, process, std::move(copy));
+}
+
 std::int32_t HeldSockets::release(std::uint32_t entry) {
   if (entry >= entries_.size()) return ENOENT;
   if (!entries_[entry].fd) return EALREADY;
   log_.warn("not restored: " + to_string(entries_[entry].record.local) +
             " gives way: the program binds its port in another way; " +
-            std::to_string(entries_[entry].datagrams) + " queued datagrams stay in the image");
-  entries_[entry].fd.reset();
-  set_state(entry, wire::EntryState::gone);
+            fate_of_queue(entries_[entry]));
+  close_entry(entry);
   return 0;
 }
 
@@ -266,6 +358,19 @@ std::int32_t HeldSockets::take_back(std::uint32_t entry, UniqueFd socket) {
   set_state(entry, wire::EntryState::held);
   log_.debug("the program has given back " + to_string(entries_[entry].record.local));
   return 0;
+}
+
+void HeldSockets::close_entry(std::size_t entry) {
+  if (entries_[entry].parked) parks_.drop(entries_[entry].record.inode);
+  entries_[entry].fd.reset();
+  set_state(entry, wire::EntryState::gone);
+}
+
+std::string HeldSockets::fate_of_queue(const RestoredSocket& socket) const {
+  if (!socket.parked) {
+    return std::to_string(socket.datagrams) + " queued datagrams stay in the image";
+  }
+  return std::to_string(queue_bytes_of(socket.fd.get())) + " bytes of queued datagrams are lost";
 }
 
 bool HeldSockets::any_held() const {
@@ -283,13 +388,13 @@ int HeldSockets::expire() {
     log_.warn("not restored: " + to_string(entries_[i].record.local) +
               " is closed: the program did not ask for it within " +
               std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS); " +
-              std::to_string(entries_[i].datagrams) + " queued datagrams stay in the image");
-    entries_[i].fd.reset();
-    set_state(i, wire::EntryState::gone);
+              fate_of_queue(entries_[i]));
+    close_entry(i);
   }
   return -1;
 }
 
+// What is parked stays so.
 void HeldSockets::close_all() {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (!entries_[i].fd) continue;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// The sockets that a start has brought back from an image and that the program
-// has not asked for yet.
+// The sockets that a start has found parked or has brought back from an image,
+// and that the program has not asked for yet.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,7 @@
 #include "identity.hpp"
 #include "image_restore.hpp"
 #include "log.hpp"
+#include "parks.hpp"
 #include "told_options.hpp"
 #include "wire.h"
 
@@ -19,8 +20,9 @@ namespace udpcr::keeper {
 
 class HeldSockets {
  public:
-  HeldSockets(const Settings& settings, const ImageFolder& folder, ToldOptions& told, Log& log)
-      : settings_(settings), folder_(folder), told_(told), log_(log) {}
+  HeldSockets(const Settings& settings, const ImageFolder& folder, ToldOptions& told, Parks& parks,
+              Log& log)
+      : settings_(settings), folder_(folder), told_(told), parks_(parks), log_(log) {}
   ~HeldSockets();
   HeldSockets(const HeldSockets&) = delete;
   HeldSockets& operator=(const HeldSockets&) = delete;
@@ -28,9 +30,9 @@ class HeldSockets {
   // Whose the restored sockets are; not called: the keeper's.
   void open_sockets_by(OpenSocket open) { open_socket_ = std::move(open); }
 
-  // Brings back the sockets of the image, if there is one and `program` may
-  // take it.  Everything that goes wrong is a line in the log.  True when
-  // UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
+  // Takes the sockets that were parked for `program`, and brings back those of
+  // the image, if there is one and it may take it.  Everything that goes wrong is a line in the
+  // log.  True when UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
   // none, as has been said, so that nothing can be restored.
   bool restore(const Identity& program, Engine* engine);
 
@@ -68,6 +70,14 @@ class HeldSockets {
   void forget() { entries_.clear(); }
 
  private:
+  void take_parked(const Identity& program);
+  // True as restore().
+  bool restore_image(const Identity& program, Engine* engine, Image& image);
+  void recognise_parked(const Image& image);
+  void pass_park_to(pid_t process, const RestoredSocket& socket);
+  // The entry is not to be had any more, parked or not.
+  void close_entry(std::size_t entry);
+  [[nodiscard]] std::string fate_of_queue(const RestoredSocket& socket) const;
   void choose_inherited(const Image& image);
   bool number_as_activated(const Identity& program);
   void give_owner(const RestoredSocket& socket, pid_t process);
@@ -79,6 +89,7 @@ class HeldSockets {
   const Settings& settings_;
   const ImageFolder& folder_;
   ToldOptions& told_;
+  Parks& parks_;
   Log& log_;
   OpenSocket open_socket_;
   std::vector<RestoredSocket> entries_;

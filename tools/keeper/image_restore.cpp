@@ -52,13 +52,14 @@ bool was_bound(const SocketRecord& record) {
 }
 
 ImageRestore::ImageRestore(const Image& image, const Settings& settings, const std::string& path,
-                           const AddressMap& map, const Identity& program, ToldOptions& told,
-                           Log& log)
+                           const AddressMap& map, const Identity& program,
+                           const std::set<std::uint64_t>& parked, ToldOptions& told, Log& log)
     : image_(image),
       settings_(settings),
       path_(path),
       map_(map),
       program_(program),
+      parked_(parked),
       told_(told),
       log_(log),
       boot_id_(boot_id()) {
@@ -79,8 +80,14 @@ std::vector<RestoredSocket> ImageRestore::run(Engine& engine) {
                 ": the program has the socket itself, with its queue");
       continue;
     }
+    if (image_.boot_id == boot_id_ && parked_.count(records[number].cookie) != 0) {
+      log_.debug(to_string(records[number].local) + " is not restored from image " + path_ +
+                 ": the socket itself was parked");
+      continue;
+    }
     restore(number, std::move(records[number]), engine);
   }
+  if (restored_.empty() && complete_ && !parked_.empty()) return {};
   std::sort(restored_.begin(), restored_.end(),
             [](const RestoredSocket& one, const RestoredSocket& other) {
               return one.number < other.number;

@@ -3,24 +3,31 @@
 // All sockets of an image are made again.
 #pragma once
 
+#include <optional>
+#include <set>
 #include <udpcr/image.hpp>
 #include <vector>
 
 #include "address_map.hpp"
 #include "identity.hpp"
 #include "log.hpp"
+#include "park_key.hpp"
 #include "settings.h"
 #include "signal_owner.hpp"
 #include "told_options.hpp"
 
 namespace udpcr::keeper {
 
+// In Image::sockets: not there.
+constexpr std::size_t kNotInImage = ~std::size_t{0};
+
 struct RestoredSocket {
-  std::size_t number = 0;  // in Image::sockets
+  std::size_t number = kNotInImage;  // in Image::sockets
   UniqueFd fd;
   SocketRecord record;  // mapped
   SignalOwner owner;
   std::size_t datagrams = 0;
+  std::optional<ParkKey> parked;  // the very socket of an earlier start
 };
 
 using OpenSocket = decltype(RestoreOptions::open_socket);
@@ -29,8 +36,10 @@ class ImageRestore {
  public:
   // `path` names the image in lines.  What goes wrong with a socket is a line,
   // and the others are restored.
+  // `parked`: cookies of sockets that are here, parked.
   ImageRestore(const Image& image, const Settings& settings, const std::string& path,
-               const AddressMap& map, const Identity& program, ToldOptions& told, Log& log);
+               const AddressMap& map, const Identity& program,
+               const std::set<std::uint64_t>& parked, ToldOptions& told, Log& log);
 
   // See RestoreOptions::open_socket.
   void open_sockets_by(OpenSocket open) { options_.open_socket = std::move(open); }
@@ -52,6 +61,7 @@ class ImageRestore {
   const std::string& path_;
   const AddressMap& map_;
   const Identity& program_;
+  const std::set<std::uint64_t>& parked_;
   ToldOptions& told_;
   Log& log_;
   RestoreOptions options_;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -15,6 +16,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "abstract_name.hpp"
 #include "namespace_engine.hpp"
 #include "privileges.hpp"
 #include "program_socket.hpp"
@@ -66,7 +68,10 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
       settings_(start.as<wire::StartMessage>().settings),
       folder_(image_folder(start, origin)),
       log_(log),
-      held_(settings_, folder_, told_, log_) {
+      parks_(settings_, log_),
+      park_answers_(parks_, log_),
+      held_(settings_, folder_, told_, parks_, log_) {
+  settings_.image[sizeof settings_.image - 1] = '\0';
   settings_.log_file[sizeof settings_.log_file - 1] = '\0';
   settings_.map[sizeof settings_.map - 1] = '\0';
   log_.set_level(settings_.log);
@@ -109,28 +114,34 @@ bool Keeper::await_control_names() {
 std::vector<Keeper::Source> Keeper::sources() {
   std::vector<Source> sources;
   for (Process& process : processes_) {
-    if (!process.channel_ended) sources.push_back({process.channel.get(), &process, nullptr});
-    if (process.control) sources.push_back({process.control.get(), &process, nullptr});
+    if (!process.channel_ended) sources.push_back({process.channel.get(), &process});
+    if (process.control) sources.push_back({process.control.get(), &process});
   }
   for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
-  if (worker_channel_) sources.push_back({worker_channel_.get(), nullptr, nullptr});
+  if (worker_channel_) sources.push_back({worker_channel_.get()});
+  for (const int fd : park_answers_.sources()) sources.push_back({fd, nullptr, nullptr, true});
   return sources;
 }
 
 int Keeper::patience() {
   const int held = held_.expire();
   const int claims = shared_claims_.expire(processes_);
+  const int parks = parks_.expire(processes_);
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
   int soonest = -1;
-  for (const int due : {held, claims, names}) {
+  for (const int due : {held, claims, parks, names}) {
     if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
   }
   return soonest;
 }
 
 void Keeper::run() {
-  while (!processes_.empty()) {
+  for (;;) {
+    if (processes_.empty()) {
+      end_program();
+      if (!parks_.holds()) return;
+    }
     const int patience_ms = patience();
     const std::vector<Source> all = sources();
     std::vector<pollfd> polled;
@@ -139,24 +150,43 @@ void Keeper::run() {
       throw Error("poll: " + std::string(std::strerror(errno)), errno);
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (polled[i].revents == 0) continue;
-      if (all[i].client != nullptr) {
-        read_client(*all[i].client);
-      } else if (all[i].process == nullptr) {
-        end_worker();
-      } else if (all[i].fd == all[i].process->channel.get()) {
-        read_channel(*all[i].process);
-      } else {
-        Client client{accept_control(all[i].fd), all[i].process->pid, false, false};
-        if (client.fd) clients_.push_back(std::move(client));
-      }
+      if (polled[i].revents != 0) serve(all[i]);
     }
     clients_.remove_if([](const Client& client) { return !client.fd; });
     if (wanted_ && !busy()) begin_checkpoint();
     if (gathering_) step_gathering();
     if (!busy()) forget_ended();
   }
+}
+
+void Keeper::serve(const Source& source) {
+  if (source.of_parks) {
+    park_answers_.serve(source.fd, living());
+  } else if (source.client != nullptr) {
+    read_client(*source.client);
+  } else if (source.process == nullptr) {
+    end_worker();
+  } else if (source.fd == source.process->channel.get()) {
+    read_channel(*source.process);
+  } else {
+    Client client{accept_own(source.fd), source.process->pid, false, false};
+    if (client.fd) clients_.push_back(std::move(client));
+  }
+}
+
+pid_t Keeper::living() const {
+  for (const Process& process : processes_) {
+    if (!process.has_left()) return process.pid;
+  }
+  return 0;
+}
+
+// What is parked may be kept longer.
+void Keeper::end_program() {
   held_.close_all();
+  parks_.program_ended();
+  image_claim_.reset();
+  clients_.clear();
 }
 
 void Keeper::forget_ended() {
@@ -182,7 +212,7 @@ void Keeper::read_channel(Process& process) {
       if (received == Received::nothing) return;
       if (received == Received::end) {
         process.channel_ended = true;
-        return;
+        return parks_.left(process, processes_);
       }
       handle(process, packet);
     } catch (const Error& error) {
@@ -208,14 +238,16 @@ void Keeper::handle(Process& process, Packet& packet) {
       return answer_claim(process, packet);
     case wire::Type::exchanged:
       return shared_claims_.exchanged(process, packet.as<wire::ClaimMessage>(), processes_);
+    case wire::Type::park:
+      return park(process, packet);
+    case wire::Type::unpark:
+    case wire::Type::sweep:
+      return unpark(process, packet);
     case wire::Type::start:
     case wire::Type::ready:
     case wire::Type::inherit:
     case wire::Type::claimed:
     case wire::Type::exchange:
-    case wire::Type::park:
-    case wire::Type::unpark:
-    case wire::Type::sweep:
     case wire::Type::identify:
     case wire::Type::identified:
     case wire::Type::accepted:
@@ -232,6 +264,7 @@ void Keeper::handle(Process& process, Packet& packet) {
 void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
+  parks_.begin(*identity_);
   if (packet.fds.size() > identity_->live.size()) log_.borrow(std::move(packet.fds.back()));
   std::unique_ptr<Engine> engine;
   try {
@@ -326,6 +359,24 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
               std::span<const int>(&fd, socket ? 1 : 0));
 }
 
+void Keeper::park(Process& process, Packet& packet) {
+  const auto message = packet.as<wire::ParkMessage>();
+  if (packet.fds.size() != 1) throw Error("a park message carries no socket");
+  parks_.add(message.entry, process.pid, std::move(packet.fds.front()));
+}
+
+void Keeper::unpark(Process& process, const Packet& packet) {
+  if (packet.type() == wire::Type::unpark) {
+    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid, processes_);
+  } else {
+    const auto sweep = packet.as<wire::SweepMessage>();
+    parks_.sweep(processes_, sweep.executes != 0 ? process.pid : 0, std::uint16_t(sweep.port));
+  }
+  wire::ClaimedMessage answer{};
+  answer.header = {wire::Type::claimed, wire::kVersion};
+  send_packet(process.channel.get(), &answer, sizeof answer, {});
+}
+
 void Keeper::read_client(Client& client) {
   char request[sizeof kControlRequest] = {};
   const ssize_t size = recv(client.fd.get(), request, sizeof request, MSG_DONTWAIT);
@@ -391,8 +442,42 @@ void Keeper::step_gathering() {
   }
 }
 
+// Of what has no name the next start could not tell which it is, unless it is
+// given back at its fd.
+void Keeper::park_gathered() {
+  if (settings_.park == ParkMode::off) return;
+  const bool by_name = settings_.fds == FdMode::adopt;
+  for (const Gathered::Member& member : gathered_.members) {
+    for (const SentFd& sent : member.fds) {
+      if (by_name && ((sent.entry.flags & wire::kFdUnseen) != 0 || !has_port(sent.fd.get()))) {
+        continue;
+      }
+      struct stat status {};
+      UniqueFd copy(fcntl(sent.fd.get(), F_DUPFD_CLOEXEC, 0));
+      try {
+        if (!copy || fstat(copy.get(), &status) != 0) {
+          throw Error("no fd is left (RLIMIT_NOFILE)", errno);
+        }
+        if (parks_.add(sent.entry, member.pid, std::move(copy))) {
+          newly_parked_.push_back(status.st_ino);
+        }
+      } catch (const Error& error) {
+        log_.warn("not parked: fd " + std::to_string(sent.entry.fd) + ": " + error.what());
+      }
+      if (parks_.has(status.st_ino)) gathered_.parked.insert(status.st_ino);
+    }
+  }
+  if (!gathered_.parked.empty()) page_->set_parking();
+}
+
+void Keeper::undo_parks() {
+  for (const std::uint64_t inode : newly_parked_) parks_.drop(inode);
+  newly_parked_.clear();
+}
+
 void Keeper::fail_checkpoint(const std::string& why) {
   gathering_.reset();
+  undo_parks();
   told_.forget();
   for (Process& process : processes_) {
     process.sent.clear();
@@ -406,6 +491,7 @@ void Keeper::fail_checkpoint(const std::string& why) {
 }
 
 void Keeper::start_worker() {
+  park_gathered();
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
       reading_states_.emplace_back(sent.fd.get());
@@ -425,6 +511,8 @@ void Keeper::start_worker() {
   if (worker_ == 0) {
     ours.reset();
     held_.forget();
+    parks_.forget_all();
+    park_answers_.close();
     for (Process& process : processes_) process.control.reset();
     run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *page_,
                log_, told_, theirs.get());
@@ -451,6 +539,9 @@ void Keeper::end_worker() {
   reading_states_.clear();
   gathered_ = {};
   if (report.outcome == Outcome::captured) return;
+  // A program that has ended has left them.
+  if (report.outcome == Outcome::failed && living() != 0) undo_parks();
+  newly_parked_.clear();
   // Tells the worker that we hold none of the sockets any more.
   worker_channel_.reset();
   const bool lasting = settings_.after == After::stop && report.outcome != Outcome::failed;

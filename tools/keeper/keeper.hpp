@@ -11,6 +11,8 @@
 #include "control.hpp"
 #include "gather.hpp"
 #include "held.hpp"
+#include "park_answers.hpp"
+#include "parks.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
 
@@ -45,6 +47,8 @@ class Keeper {
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, Packet& packet);
+  void park(Process& process, Packet& packet);
+  void unpark(Process& process, const Packet& packet);
   void read_client(Client& client);
   [[nodiscard]] bool is_here(pid_t pid) const;
   void forget_ended();
@@ -53,6 +57,9 @@ class Keeper {
   void begin_checkpoint();
   bool may_write_image();
   void step_gathering();
+  // Its sockets are kept open from here on, until undo_parks().
+  void park_gathered();
+  void undo_parks();
   void start_worker();
   void end_worker();
   void fail_checkpoint(const std::string& why);
@@ -64,8 +71,13 @@ class Keeper {
     int fd;
     Process* process = nullptr;
     Client* client = nullptr;
+    bool of_parks = false;
   };
   std::vector<Source> sources();
+  // A process of the program that lives; 0: none.
+  [[nodiscard]] pid_t living() const;
+  void serve(const Source& source);
+  void end_program();
   int patience();
 
   Origin origin_;
@@ -77,6 +89,8 @@ class Keeper {
   std::list<Client> clients_;
   std::optional<Identity> identity_;
   ToldOptions told_;
+  Parks parks_;
+  ParkAnswers park_answers_;
   HeldSockets held_;
   SharedClaims shared_claims_;
   UniqueFd image_claim_;
@@ -85,7 +99,8 @@ class Keeper {
   std::optional<Gathering> gathering_;
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
-  Gathered gathered_;  // while the worker reads: for putting things right
+  std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
+  Gathered gathered_;                        // while the worker reads: for putting things right
   std::vector<ReadingState> reading_states_;
 };
 

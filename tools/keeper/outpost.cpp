@@ -18,6 +18,7 @@ enum class Ask : std::uint32_t { socket, may_ask };
 
 // The session's end.
 UniqueFd outpost;
+std::uint64_t place_of_session = 0;
 
 UniqueFd socket_here() {
   return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -108,7 +109,9 @@ bool may_ask(int connection) {
          hear(outpost.get(), answer) && answer.number == 1;
 }
 
-void leave_outpost(uid_t uid) {
+std::uint64_t name_place() { return place_of_session; }
+
+void leave_outpost(uid_t uid, std::uint64_t place) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     throw Error("socketpair: " + std::string(std::strerror(errno)), errno);
@@ -132,6 +135,7 @@ void leave_outpost(uid_t uid) {
     _exit(0);
   }
   outpost = std::move(ours);
+  place_of_session = place;
 }
 
 }  // namespace udpcr::keeper

@@ -8,6 +8,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <udpcr/udpcr.hpp>
 
 namespace udpcr::keeper {
@@ -20,8 +21,12 @@ UniqueFd name_socket();
 // may.
 bool may_ask(int connection);
 
+// What tells programs of one name apart that are in different network namespaces:
+// 0 in the one where keepers are found, else its SO_NETNS_COOKIE.
+std::uint64_t name_place();
+
 // Forks the outpost, as user `uid`, which ends with the caller; name_socket() and
-// may_ask() go by it from here on.  Throws Error.
-void leave_outpost(uid_t uid);
+// may_ask() go by it from here on.  `place`: where the caller goes.  Throws Error.
+void leave_outpost(uid_t uid, std::uint64_t place);
 
 }  // namespace udpcr::keeper

@@ -73,6 +73,22 @@ Received receive_packet(int channel, Packet& packet) {
   return Received::packet;
 }
 
+ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds) {
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+  iovec part{data, size};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t received = 0;
+  do {
+    received = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (received < 0 && errno == EINTR);
+  if (received >= 0) take_fds(message, fds);
+  return received;
+}
+
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,
                  int patience_ms) {
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};

@@ -36,6 +36,10 @@ enum class Received { packet, nothing, end };
 // version, or whose fds did not fit under RLIMIT_NOFILE.
 Received receive_packet(int channel, Packet& packet);
 
+// One packet of at most `size` bytes; what comes with it that does not fit under
+// RLIMIT_NOFILE is lost.  As recvmsg(2) with MSG_DONTWAIT.
+ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds);
+
 // Sends one packet; waits at most `patience_ms` for room.  False when the other
 // end is gone or does not read.
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,

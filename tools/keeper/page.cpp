@@ -46,6 +46,8 @@ void Page::scan_to(std::uint32_t fd) noexcept {
   syscall(SYS_futex, &page_->epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
+void Page::set_parking() noexcept { std::atomic_ref(page_->parking).store(1); }
+
 bool Page::is_frozen() const noexcept {
   return std::atomic_ref(page_->state).load() == wire::PageState::freezing;
 }

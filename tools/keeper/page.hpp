@@ -26,6 +26,8 @@ class Page {
   void freeze() noexcept;
   // Handlers look for sockets at every fd below, also those that wait already.
   void scan_to(std::uint32_t fd) noexcept;
+  // Sockets are parked, so that a close must be told.
+  void set_parking() noexcept;
   // From freeze() until release().
   [[nodiscard]] bool is_frozen() const noexcept;
   // Ends the epoch and wakes all who wait for it.

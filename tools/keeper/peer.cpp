@@ -67,13 +67,6 @@ bool is_in_our_user_namespace(pid_t pid) {
          ours.st_ino == theirs.st_ino;
 }
 
-bool is_in_our_network(int channel) {
-  const UniqueFd here(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  // The end that accept(2) gives is in the namespace of who connected
-  // (net/unix/af_unix.c, unix_stream_connect, Linux 6.1).
-  return read_cookie(channel, kSoNetnsCookie) == read_cookie(here.get(), kSoNetnsCookie);
-}
-
 void set_passing(int channel, int on) {
   setsockopt(channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 }
@@ -102,6 +95,14 @@ pid_t sender_of_identified(int channel) {
 }
 
 }  // namespace
+
+std::uint64_t network_of_peer(int channel) {
+  const UniqueFd here(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  // The end that accept(2) gives is in the namespace of who connected
+  // (net/unix/af_unix.c, unix_stream_connect, Linux 6.1).
+  const std::uint64_t theirs = read_cookie(channel, kSoNetnsCookie);
+  return theirs == read_cookie(here.get(), kSoNetnsCookie) ? 0 : theirs;
+}
 
 Peer::Peer(int channel) : channel_(channel) {
   const ucred peer = credentials(channel);
@@ -141,10 +142,10 @@ void Peer::identify() {
 
 void Peer::enter_namespaces() const {
   const bool other_users = !is_in_our_user_namespace(pid_);
-  const int kinds =
-      (other_users ? CLONE_NEWUSER : 0) | (is_in_our_network(channel_) ? 0 : CLONE_NEWNET);
+  const std::uint64_t network = network_of_peer(channel_);
+  const int kinds = (other_users ? CLONE_NEWUSER : 0) | (network != 0 ? CLONE_NEWNET : 0);
   if (kinds == 0) return;
-  leave_outpost(uid_);
+  leave_outpost(uid_, network);
   if (setns(pidfd_.get(), kinds) == 0) return;
   throw Error("the service may not enter the program's " +
                   std::string(other_users ? "user" : "network") + " namespace (" +

@@ -12,6 +12,9 @@
 
 namespace udpcr::keeper {
 
+// SO_NETNS_COOKIE of who has connected; 0: it is in our network namespace.
+std::uint64_t network_of_peer(int channel);
+
 class Peer {
  public:
   // By what the kernel says of who connected.  Throws Error when that process is

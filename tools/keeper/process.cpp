@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -12,7 +13,10 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
+#include <sstream>
+#include <string_view>
 
 namespace udpcr::keeper {
 
@@ -26,6 +30,26 @@ bool Process::has_left() const {
   pollfd end{channel.get(), 0, 0};
   return channel_ended || (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0);
 }
+
+// It closes its fds on its way out, and is a zombie later.
+bool is_running(pid_t pid) {
+  constexpr unsigned long kExiting = 0x4;  // PF_EXITING of include/linux/sched.h, Linux 6.1
+  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+  std::string text;
+  std::getline(file, text);
+  // Behind the name, which may hold anything: state, ppid, pgrp, session, tty,
+  // tpgid, flags (proc_pid_stat(5)).
+  const std::size_t end = text.rfind(')');
+  if (end == std::string::npos) return false;
+  std::istringstream fields(text.substr(end + 1));
+  std::string field;
+  for (int i = 0; i < 6; ++i) fields >> field;
+  unsigned long flags = kExiting;
+  fields >> flags;
+  return (flags & kExiting) == 0;
+}
+
+bool Process::has_executed() const { return !ended() && is_running(pid) && !ended(); }
 
 pid_t channel_owner(int channel) {
   ucred owner{};
@@ -70,7 +94,40 @@ std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
       ~std::uint64_t{0});
 }
 
+// Of an fd of a process, from its flags in proc_pid_fdinfo(5).
+bool is_close_on_exec(pid_t pid, const char* number) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/fdinfo/" + number);
+  std::string word;
+  unsigned flags = 0;
+  while (file >> word) {
+    if (word == "flags:" && file >> std::oct >> flags) return (flags & O_CLOEXEC) != 0;
+  }
+  return false;
+}
+
 }  // namespace
+
+Open has_open(pid_t pid, std::uint64_t inode, bool executes) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/fd";
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  if (!folder) return errno == ENOENT ? Open::no : Open::unknown;
+  const std::string wanted = "socket:[" + std::to_string(inode) + "]";
+  while (const dirent* entry = readdir(folder.get())) {
+    char target[64];
+    const ssize_t size = readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target);
+    if (size < 0 || std::string_view(target, std::size_t(size)) != wanted) continue;
+    if (!executes || !is_close_on_exec(pid, entry->d_name)) return Open::yes;
+  }
+  return Open::no;
+}
+
+bool has_port(int fd) {
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  // The port has the same place in both families.
+  return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+         reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+}
 
 std::uint32_t fd_table_size(pid_t pid) {
   return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));

@@ -38,6 +38,8 @@ struct Process {
   // Its end of the channel is closed: it has ended or become another program,
   // which our signal would kill.
   [[nodiscard]] bool has_left() const;
+  // When it has left: it lives, as another program.
+  [[nodiscard]] bool has_executed() const;
 };
 
 // The pid of whoever made the other end of `channel`; 0 when unknown.
@@ -45,6 +47,17 @@ pid_t channel_owner(int channel);
 
 // Thread ids of a process; empty when it is gone or /proc is not there.
 std::vector<pid_t> threads_of(pid_t pid);
+
+// False: it has ended or is on its way out, or is not known.
+bool is_running(pid_t pid);
+
+// Whether a process has the socket open; `executes`: and will have it after an
+// exec.  Unknown: we may not look.
+enum class Open { no, yes, unknown };
+Open has_open(pid_t pid, std::uint64_t inode, bool executes = false);
+
+// Of a UDP socket: it is bound, or has sent.
+bool has_port(int fd);
 
 // How far the fds of a process can reach; 0 when /proc does not tell.
 std::uint32_t fd_table_size(pid_t pid);

@@ -18,8 +18,9 @@
 #include <list>
 #include <string>
 
-#include "control.hpp"
+#include "abstract_name.hpp"
 #include "keeper.hpp"
+#include "park_talk.hpp"
 #include "peer.hpp"
 #include "service_socket.hpp"
 #include "session_counts.hpp"
@@ -60,6 +61,14 @@ void refuse(int channel, const std::string& why) {
   answer.refused = 1;
   why.copy(answer.why, sizeof answer.why - 1);
   send_packet(channel, &answer, sizeof answer, {}, 0);
+}
+
+bool is_parked(int channel, std::uint64_t image) {
+  const std::uint64_t place = network_of_peer(channel);
+  for (unsigned number = 0; number < wire::kParkNames; ++number) {
+    if (connect_to(AbstractName(park_name(image, number, place)))) return true;
+  }
+  return false;
 }
 
 // Who has connected and has not said what for.
@@ -142,7 +151,7 @@ bool Service::read(Waiting& waiting) {
     } else if (packet.type() == wire::Type::probe) {
       wire::FoundMessage found{};
       found.header = {wire::Type::found, wire::kVersion};
-      found.parked = 0;
+      found.parked = is_parked(waiting.fd.get(), packet.as<wire::ProbeMessage>().image) ? 1 : 0;
       send_packet(waiting.fd.get(), &found, sizeof found, {}, 0);
     }
   } catch (const Error& error) {

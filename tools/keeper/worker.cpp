@@ -21,6 +21,7 @@
 #include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
+#include "origin.hpp"
 #include "unseen.hpp"
 
 namespace udpcr::keeper {
@@ -37,23 +38,6 @@ constexpr std::size_t kMostSockets = 65536;
 // image have every line.
 constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
-
-bool has_port(int fd) {
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  // The port has the same place in both families.
-  return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-         reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
-}
-
-std::uint32_t origin_flags(const wire::FdEntry& entry) {
-  if ((entry.flags & wire::kFdOriginKnown) == 0) return 0;
-  std::uint32_t flags = UDPCR_SOCK_ORIGIN_KNOWN;
-  if ((entry.flags & wire::kFdBound) != 0) flags |= UDPCR_SOCK_BOUND;
-  if ((entry.flags & wire::kFdBoundPort) != 0) flags |= UDPCR_SOCK_BOUND_PORT;
-  if ((entry.flags & wire::kFdBoundAddress) != 0) flags |= UDPCR_SOCK_BOUND_ADDR;
-  return flags;
-}
 
 // A checkpoint while it is being made.
 class Work {
@@ -201,7 +185,7 @@ class Work {
     wire::FdEntry entry{};
     const auto known = origins_.find(inode);
     if (known != origins_.end()) entry.flags = known->second;
-    return origin_flags(entry);
+    return origin_flags(entry.flags);
   }
 
   // Captures the socket unless another fd of it has come before.
@@ -292,6 +276,7 @@ class Work {
   std::size_t append_rest(QueueEnd end) {
     std::size_t added = 0;
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
+      if (gathered_.parked.count(sockets_[i].inode) != 0) continue;
       const MessageStream rest = engine_->take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
       sockets_[i].datagrams = 0;
       std::size_t offset = 0;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <udpcr/image.hpp>
 
 #include "folder.hpp"
@@ -28,6 +29,8 @@ struct Gathered {
   std::vector<Member> members;  // the root of the tree first
   std::string not_frozen;       // why the program does not stand still; empty: it does
   std::vector<Loss> losses;     // what did not come together
+  // Inodes of sockets that are parked: their queues stay in them.
+  std::set<std::uint64_t> parked;
 };
 
 // Exit statuses of `udpcr checkpoint`; `captured` comes before one of the

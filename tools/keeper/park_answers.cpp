@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "park_answers.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+
+#include "abstract_name.hpp"
+#include "outpost.hpp"
+#include "packet.hpp"
+
+namespace udpcr::keeper {
+
+std::vector<int> ParkAnswers::sources() {
+  if (!listener_ && parks_.holds()) listen();
+  std::vector<int> sources;
+  if (listener_) sources.push_back(listener_.get());
+  for (const Asker& asker : askers_) sources.push_back(asker.fd.get());
+  return sources;
+}
+
+void ParkAnswers::listen() {
+  for (unsigned number = 0; number < wire::kParkNames && !listener_; ++number) {
+    listener_ = listen_on(AbstractName(park_name(parks_.key().image, number, name_place())));
+  }
+  if (listener_ || told_) return;
+  log_.error(
+      "the parked sockets cannot be found by the next start: " + std::to_string(wire::kParkNames) +
+      " keepers have sockets of the same image; give each program its own UDPCR_IMAGE");
+  told_ = true;
+}
+
+void ParkAnswers::close() {
+  listener_.reset();
+  askers_.clear();
+}
+
+void ParkAnswers::serve(int source, pid_t living) {
+  if (source == listener_.get()) {
+    UniqueFd fd = accept_own(source);
+    if (!fd) return;
+    const pid_t pid = peer_of(fd.get()).pid;
+    askers_.push_back({std::move(fd), pid, {}});
+    return;
+  }
+  const auto asker = std::find_if(askers_.begin(), askers_.end(),
+                                  [source](const Asker& one) { return one.fd.get() == source; });
+  if (asker != askers_.end() && !serve(*asker, living)) askers_.erase(asker);
+}
+
+bool ParkAnswers::serve(Asker& asker, pid_t living) {
+  ParkRequest request;
+  const ssize_t size = recv(asker.fd.get(), &request, sizeof request, MSG_DONTWAIT);
+  if (size < 0) return errno == EAGAIN || errno == EINTR;
+  if (size != sizeof request || request.version != kParkTalkVersion) return false;
+  answer(asker, request, living);
+  return true;
+}
+
+void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t first,
+                         ParkReply& reply, std::vector<int>& fds) {
+  reply.total = std::uint32_t(wanted.size());
+  for (std::size_t i = first; i < wanted.size() && fds.size() < kParkBatch; ++i) {
+    reply.entries[reply.count++] = wanted[i].entry;
+    fds.push_back(wanted[i].fd);
+  }
+}
+
+void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living) {
+  ParkReply reply;
+  reply.uid = geteuid();
+  reply.pid = living;
+  parks_.executable().copy(reply.executable, sizeof reply.executable - 1);
+  std::vector<Parks::Held> wanted = parks_.held();
+  if (request.inode != 0) {
+    std::erase_if(wanted, [&](const Parks::Held& one) { return one.entry.inode != request.inode; });
+  } else if (request.question == ParkQuestion::take) {
+    std::erase_if(wanted, [&](const Parks::Held& one) {
+      return !one.entry.key.is_for(request.mine, request.match);
+    });
+  }
+  std::vector<int> fds;
+  const auto other = std::find_if(askers_.begin(), askers_.end(), [&](const Asker& one) {
+    return &one != &asker && !one.given.empty();
+  });
+  switch (request.question) {
+    case ParkQuestion::list:
+      choose(wanted, request.first, reply, fds);
+      break;
+    case ParkQuestion::take:
+      if (wanted.empty()) {
+        reply.status = ENOENT;
+      } else if (living != 0 || other != askers_.end()) {
+        reply.status = EBUSY;
+        if (living == 0) reply.pid = other->pid;
+      } else {
+        choose(wanted, request.first, reply, fds);
+        for (std::size_t i = 0; i < reply.count; ++i) asker.given.insert(reply.entries[i].inode);
+      }
+      break;
+    case ParkQuestion::taken:
+      for (const std::uint64_t inode : asker.given) parks_.surrender(inode);
+      asker.given.clear();
+      break;
+    case ParkQuestion::drop:
+      if (request.inode == 0 || wanted.empty()) {
+        reply.status = ENOENT;
+      } else {
+        parks_.drop(request.inode);
+      }
+      break;
+    default:
+      reply.status = EINVAL;
+  }
+  const std::size_t size = offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry);
+  send_packet(asker.fd.get(), &reply, size, fds);
+}
+
+}  // namespace udpcr::keeper

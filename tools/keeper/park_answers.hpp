@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Answers those who look for parked sockets (park_talk.hpp) with what this
+// keeper keeps open.
+#pragma once
+
+#include <list>
+#include <set>
+#include <vector>
+
+#include "park_talk.hpp"
+#include "parks.hpp"
+
+namespace udpcr::keeper {
+
+class ParkAnswers {
+ public:
+  ParkAnswers(Parks& parks, Log& log) : parks_(parks), log_(log) {}
+
+  // Fds to be polled for reading; begins to listen when there is something to
+  // be found.
+  std::vector<int> sources();
+  // `source` is ready.  `living`: a process of the program; 0: all have ended.
+  void serve(int source, pid_t living);
+  // In a forked copy of the keeper.
+  void close();
+
+ private:
+  struct Asker {
+    UniqueFd fd;
+    pid_t pid = 0;
+    std::set<std::uint64_t> given;  // inodes
+  };
+
+  void listen();
+  // False: the connection is over.
+  bool serve(Asker& asker, pid_t living);
+  void answer(Asker& asker, const ParkRequest& request, pid_t living);
+  // The first that are asked for are in the reply.
+  static void choose(const std::vector<Parks::Held>& wanted, std::uint32_t first, ParkReply& reply,
+                     std::vector<int>& fds);
+
+  Parks& parks_;
+  Log& log_;
+  UniqueFd listener_;
+  bool told_ = false;
+  std::list<Asker> askers_;
+};
+
+}  // namespace udpcr::keeper

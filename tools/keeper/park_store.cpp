@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "park_store.hpp"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "fresh_socket.hpp"
+#include "kernel_numbers.hpp"
+
+namespace udpcr::keeper {
+
+namespace {
+
+int number_option(int fd, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  getsockopt(fd, SOL_SOCKET, name, &value, &size);
+  return value;
+}
+
+SocketName name_of(const Park& park) { return {park.inode, {}, park.cookie}; }
+
+}  // namespace
+
+ParkStore::ParkStore(EngineChoice engine) {
+  if (engine == EngineChoice::userspace) return;
+  module_ = std::make_unique<ModuleClient>();
+  if (!module_->available() || !module_->parks()) module_.reset();
+}
+
+Park ParkStore::park(const ParkKey& key, UniqueFd socket, std::string& fallen_back) {
+  Park park;
+  park.key = key;
+  struct stat status {};
+  if (fstat(socket.get(), &status) != 0) throw Error("fstat of a socket to park", errno);
+  park.inode = status.st_ino;
+  park.cookie = read_cookie(socket.get(), kSoCookie);
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0) {
+    park.local = Address::from_sockaddr(name);
+  }
+  park.protocol = std::uint16_t(number_option(socket.get(), SO_PROTOCOL));
+  park.reuseport = number_option(socket.get(), SO_REUSEPORT) != 0;
+  park.receive_buffer = receive_buffer_of(socket.get());
+  if (module_) {
+    try {
+      module_->park({park.inode, socket.get(), park.cookie}, key.bytes(),
+                    std::max(key.seconds, 1U));
+      return park;
+    } catch (const Error& error) {
+      fallen_back = error.what();
+    }
+  }
+  park.fd = std::move(socket);
+  return park;
+}
+
+bool ParkStore::release_unless_open(const Park& park) {
+  if (!park.in_module()) return true;
+  try {
+    // Its fd is closed at once: the last one.
+    module_->claim(name_of(park), {});
+  } catch (const Error& error) {
+    return error.error_number() != EBUSY;
+  }
+  return true;
+}
+
+void ParkStore::release(const Park& park) {
+  if (!park.in_module()) return;
+  try {
+    module_->unpark(name_of(park));
+  } catch (const Error&) {
+    // Its time was over, or somebody else has claimed it.
+  }
+}
+
+std::uint32_t receive_buffer_of(int fd) noexcept {
+  return std::uint32_t(std::max(number_option(fd, SO_RCVBUF), 0));
+}
+
+std::uint32_t queue_bytes_of(int fd) noexcept {
+  std::uint32_t info[kMeminfoCount] = {};
+  socklen_t size = sizeof info;
+  if (getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size) != 0) return 0;
+  return info[kMeminfoRmem];
+}
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// Where a parked socket is kept open: in the kernel module, which outlives
+// every process, or at an fd of this one.
+#pragma once
+
+#include <netinet/in.h>
+
+#include <memory>
+#include <udpcr/udpcr.hpp>
+
+#include "module_client.hpp"
+#include "park_key.hpp"
+#include "settings.h"
+
+namespace udpcr::keeper {
+
+// One parked socket.
+struct Park {
+  ParkKey key;
+  std::uint64_t inode = 0;
+  std::uint64_t cookie = 0;
+  Address local;
+  std::uint16_t protocol = IPPROTO_UDP;
+  bool reuseport = false;
+  std::uint32_t receive_buffer = 0;  // bytes
+  UniqueFd fd;                       // empty: the module has it
+  [[nodiscard]] bool in_module() const { return !fd; }
+};
+
+class ParkStore {
+ public:
+  explicit ParkStore(EngineChoice engine);
+
+  // Keeps `socket`; `fallen_back` says why not the module, if it is there.
+  // Throws Error when it cannot be kept.
+  Park park(const ParkKey& key, UniqueFd socket, std::string& fallen_back);
+  // False: somebody else has it open, and it stays parked.
+  bool release_unless_open(const Park& park);
+  void release(const Park& park);
+
+ private:
+  std::unique_ptr<ModuleClient> module_;  // null: not used
+};
+
+// Number and bytes of what one keeper may hold at fds of its own.
+constexpr std::size_t kMostParked = 8192;
+constexpr std::uint64_t kMostParkedBytes = std::uint64_t{512} << 20;
+
+// Bytes of SO_RCVBUF.
+std::uint32_t receive_buffer_of(int fd) noexcept;
+// SO_MEMINFO's bytes of the receive queue.
+std::uint32_t queue_bytes_of(int fd) noexcept;
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "park_take.hpp"
+
+#include <net/if.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <udpcr/udpcr_netlink.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "abstract_name.hpp"
+#include "fresh_socket.hpp"
+#include "kernel_numbers.hpp"
+#include "origin.hpp"
+#include "outpost.hpp"
+#include "park_store.hpp"
+#include "process.hpp"
+
+namespace udpcr::keeper {
+
+namespace {
+
+// For a program that is just ending, and for another start that takes its own.
+constexpr int kPatienceMs = 1000;
+constexpr int kPollMs = 5;
+
+// One that ends has no fds any more when its end is not known yet.
+bool lives(pid_t pid) { return pid > 0 && is_running(pid); }
+
+}  // namespace
+
+bool ParkTake::wait() {
+  if (waited_ms_ >= kPatienceMs) return false;
+  poll(nullptr, 0, kPollMs);
+  waited_ms_ += kPollMs;
+  return true;
+}
+
+// One start at a time: the other finds nothing left, or what is in use.
+bool ParkTake::take_turn() {
+  const AbstractName name("udpcr-take/" + std::to_string(mine_.image ^ name_place()));
+  bool told = false;
+  for (;;) {
+    turn_ = listen_on(name);
+    if (turn_) return true;
+    const UniqueFd other = connect_to(name);
+    if (!told && other) {
+      log_.info("another start (keeper " + std::to_string(peer_of(other.get()).pid) +
+                ") is taking the sockets that are parked for image " + settings_.image);
+      told = true;
+    }
+    if (!wait()) return false;
+  }
+}
+
+std::vector<TakenPark> ParkTake::run() {
+  std::vector<TakenPark> taken;
+  if (!take_turn()) {
+    log_.warn("parked sockets of image " + std::string(settings_.image) +
+              " are left alone: another start is taking them");
+    return taken;
+  }
+  take_from_module(taken);
+  for (unsigned number = 0; number < wire::kParkNames; ++number) take_from_keeper(number, taken);
+  std::sort(taken.begin(), taken.end(), [](const TakenPark& one, const TakenPark& other) {
+    return one.key.sequence < other.key.sequence;
+  });
+  return taken;
+}
+
+void ParkTake::done() {
+  ParkRequest request;
+  request.question = ParkQuestion::taken;
+  for (ParkAsker& giver : givers_) {
+    try {
+      giver.ask(request);
+    } catch (const Error& error) {
+      log_.debug(error.what());
+    }
+  }
+  givers_.clear();
+  turn_.reset();
+}
+
+void ParkTake::take_from_module(std::vector<TakenPark>& taken) {
+  ModuleClient module;
+  if (!module.available() || !module.parks()) return;
+  try {
+    for (const Parked& parked : module.parked()) {
+      const std::optional<ParkKey> key = ParkKey::from(parked.key);
+      if (key && key->is_for(mine_, settings_.match)) claim(module, parked, *key, taken);
+    }
+  } catch (const Error& error) {
+    log_.error("sockets that the module has parked are left alone: " + std::string(error.what()));
+  }
+}
+
+void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& key,
+                     std::vector<TakenPark>& taken) {
+  const std::string where = to_string(parked.record.local);
+  for (;;) {
+    try {
+      UniqueFd fd = module.claim({parked.record.inode, {}, parked.record.cookie}, {});
+      taken.push_back({key, parked.record.cookie, std::move(fd)});
+      return;
+    } catch (const Error& error) {
+      if (error.error_number() == EBUSY && !lives(key.pid) && wait()) continue;
+      if (error.error_number() == EBUSY) {
+        log_.info("parked " + where + " is left alone: process " + std::to_string(key.pid) +
+                  ", which has bound it, or another one has it open");
+      } else if (error.error_number() == ENOENT) {
+        log_.info("parked " + where +
+                  " is left alone: another start has taken it, or its time is over");
+      } else {
+        log_.error("parked " + where + " is left alone: " + error.what());
+      }
+      return;
+    }
+  }
+}
+
+void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) {
+  for (;;) {
+    auto keeper = ParkAsker::at(park_name(mine_.image, number, name_place()));
+    if (!keeper) return;
+    const pid_t pid = keeper->keeper();
+    try {
+      ParkRequest request;
+      request.question = ParkQuestion::take;
+      request.mine = mine_;
+      request.match = settings_.match;
+      ParkReply reply;
+      std::vector<ParkAsker::Given> given = keeper->ask_for_all(request, reply);
+      if (reply.status == EBUSY && !lives(reply.pid) && wait()) continue;
+      if (reply.status == EBUSY) {
+        log_.info("the sockets that keeper " + std::to_string(pid) +
+                  " keeps are left alone: process " + std::to_string(reply.pid) +
+                  " of the program lives");
+      }
+      for (ParkAsker::Given& one : given) {
+        taken.push_back({one.entry.key, read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
+      }
+      if (!given.empty()) givers_.push_back(std::move(*keeper));
+    } catch (const Error& error) {
+      log_.warn("parked sockets are left alone: " + std::string(error.what()));
+    }
+    return;
+  }
+}
+
+SocketRecord record_of_parked(int fd, const ParkKey& key) {
+  SocketRecord record;
+  struct stat status {};
+  if (fstat(fd, &status) == 0) record.inode = status.st_ino;
+  record.cookie = read_cookie(fd, kSoCookie);
+  const auto number = [fd](int name) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    getsockopt(fd, SOL_SOCKET, name, &value, &size);
+    return value;
+  };
+  record.family = std::uint16_t(number(SO_DOMAIN));
+  record.protocol = std::uint16_t(number(SO_PROTOCOL));
+  record.flags = origin_flags(key.flags);
+  sockaddr_storage name{};
+  socklen_t size = sizeof name;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
+    record.local = Address::from_sockaddr(name);
+  }
+  size = sizeof name;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
+    record.peer = Address::from_sockaddr(name);
+    record.flags |= UDPCR_SOCK_CONNECTED;
+  }
+  char device[IFNAMSIZ + 1] = {};
+  size = IFNAMSIZ;
+  if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) == 0) record.device = device;
+  record.rmem = queue_bytes_of(fd);
+  return record;
+}
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A start of a program takes the sockets that were parked for it, from the
+// module and from the keepers of its earlier starts.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "log.hpp"
+#include "module_client.hpp"
+#include "park_asker.hpp"
+#include "park_key.hpp"
+
+namespace udpcr::keeper {
+
+struct TakenPark {
+  ParkKey key;
+  std::uint64_t cookie = 0;
+  UniqueFd fd;
+};
+
+class ParkTake {
+ public:
+  ParkTake(const ParkKey& mine, const Settings& settings, Log& log)
+      : mine_(mine), settings_(settings), log_(log) {}
+
+  // In the order in which they were bound.  Waits a moment for a program that
+  // is just ending; why something is left is a line.
+  std::vector<TakenPark> run();
+  // They are kept by the caller now: the keepers that gave them may close
+  // theirs.  Without it they keep them.
+  void done();
+
+ private:
+  bool take_turn();
+  void take_from_module(std::vector<TakenPark>& taken);
+  void claim(ModuleClient& module, const Parked& parked, const ParkKey& key,
+             std::vector<TakenPark>& taken);
+  void take_from_keeper(unsigned number, std::vector<TakenPark>& taken);
+  // False: waited long enough.
+  bool wait();
+
+  const ParkKey& mine_;
+  const Settings& settings_;
+  Log& log_;
+  int waited_ms_ = 0;
+  UniqueFd turn_;
+  std::vector<ParkAsker> givers_;
+};
+
+// What getsockname(2) and its likes say of a socket, and its flags for a record.
+SocketRecord record_of_parked(int fd, const ParkKey& key);
+
+}  // namespace udpcr::keeper

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "parks.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+namespace udpcr::keeper {
+
+namespace {
+
+// How long the others of a SO_REUSEPORT group may live on before the parked
+// one is closed: those of a program that is ended end one after another.
+constexpr std::chrono::seconds kSiblingPatience{2};
+
+// Whether any process of the tree but `except` has it open.  A process whose
+// fds we may not look at has it, unless there is no other.
+bool tree_has_open(const std::list<Process>& tree, std::uint64_t inode, pid_t executing,
+                   pid_t except = 0) {
+  const auto living =
+      std::count_if(tree.begin(), tree.end(), [](const Process& one) { return !one.has_left(); });
+  return std::any_of(tree.begin(), tree.end(), [&](const Process& one) {
+    if (one.has_left() || one.pid == except) return false;
+    const Open open = has_open(one.pid, inode, one.pid == executing);
+    return open == Open::yes || (open == Open::unknown && living > 1);
+  });
+}
+
+}  // namespace
+
+std::uint64_t boottime_now() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
+}
+
+void Parks::begin(const Identity& program) {
+  key_ = ParkKey(program, settings_);
+  executable_ = program.executable;
+}
+
+bool Parks::fits(std::uint32_t receive_buffer) const {
+  const auto held = std::count_if(parks_.begin(), parks_.end(),
+                                  [](const auto& one) { return !one.second.park.in_module(); });
+  return std::size_t(held) < kMostParked && bytes_ + receive_buffer <= kMostParkedBytes;
+}
+
+bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
+  struct stat status {};
+  if (fstat(socket.get(), &status) != 0 || !is_udp_socket(socket.get())) {
+    throw Error("what is to be parked is no UDP socket");
+  }
+  const auto known = parks_.find(status.st_ino);
+  if (known != parks_.end()) {
+    known->second.owners.insert(process);
+    return false;
+  }
+  if (!store_) store_.emplace(settings_.engine);
+  ParkKey key = key_;
+  key.flags = entry.flags;
+  key.number = entry.fd;
+  key.pid = process;
+  key.sequence = sequence_++;
+  std::string not_by_module;
+  Park park = store_->park(key, std::move(socket), not_by_module);
+  if (!not_by_module.empty()) {
+    log_.write(told_fallback_ ? LogLevel::debug : LogLevel::info,
+               "parked by the keeper, not by the module: " + not_by_module);
+    told_fallback_ = true;
+  }
+  if (!park.in_module()) {
+    if (!fits(park.receive_buffer)) {
+      log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
+                 "not parked: " + to_string(park.local) + ": a keeper keeps at most " +
+                     std::to_string(kMostParked) + " sockets and " +
+                     std::to_string(kMostParkedBytes >> 20) +
+                     " MiB of SO_RCVBUF open; the kernel module takes more (max_parked, "
+                     "max_parked_bytes)");
+      told_full_ = true;
+      return false;
+    }
+    bytes_ += park.receive_buffer;
+  }
+  log_.debug("parked: " + to_string(park.local) +
+             (park.in_module() ? " by the module" : " by the keeper"));
+  parks_.emplace(park.inode, Entry{std::move(park), {process}, {}});
+  return true;
+}
+
+void Parks::release(Entries::iterator place) {
+  const Park& park = place->second.park;
+  log_.debug("not parked any more: " + to_string(park.local));
+  store_->release(park);
+  forget(place);
+}
+
+void Parks::forget(Entries::iterator place) {
+  if (!place->second.park.in_module()) bytes_ -= place->second.park.receive_buffer;
+  parks_.erase(place);
+}
+
+void Parks::release_unless_open(Entries::iterator place) {
+  if (store_->release_unless_open(place->second.park)) forget(place);
+}
+
+void Parks::drop(std::uint64_t inode) {
+  const auto place = parks_.find(inode);
+  if (place != parks_.end()) release(place);
+}
+
+void Parks::surrender(std::uint64_t inode) {
+  const auto place = parks_.find(inode);
+  if (place != parks_.end()) forget(place);
+}
+
+void Parks::unpark(std::uint64_t inode, pid_t process, const std::list<Process>& tree) {
+  const auto place = parks_.find(inode);
+  if (place == parks_.end()) return;
+  if (place->second.park.in_module()) {
+    release_unless_open(place);
+  } else if (!tree_has_open(tree, inode, 0, process)) {
+    release(place);
+  }
+}
+
+void Parks::sweep(const std::list<Process>& tree, pid_t executing, std::uint16_t port) {
+  for (auto next = parks_.begin(); next != parks_.end();) {
+    const auto place = next++;
+    const Park& park = place->second.park;
+    if (port != 0 && park.local.port != port) continue;
+    if (park.in_module() && executing == 0) {
+      release_unless_open(place);
+    } else if (!tree_has_open(tree, park.inode, executing)) {
+      release(place);
+    }
+  }
+}
+
+void Parks::left(const Process& process, const std::list<Process>& tree) {
+  const bool executed = process.has_executed();
+  for (auto next = parks_.begin(); next != parks_.end();) {
+    const auto place = next++;
+    Entry& entry = place->second;
+    if (entry.owners.erase(process.pid) == 0) continue;
+    if (executed) {
+      if (!tree_has_open(tree, place->first, 0, process.pid)) release(place);
+    } else if (entry.park.reuseport) {
+      entry.judged_at = std::chrono::steady_clock::now() + kSiblingPatience;
+    }
+  }
+}
+
+void Parks::judge(Entries::iterator place, const std::list<Process>& tree) {
+  const Park& park = place->second.park;
+  if (tree_has_open(tree, park.inode, 0)) return;
+  const auto is_living_sibling = [&](const Entries::value_type& other) {
+    const Park& one = other.second.park;
+    return other.first != place->first && one.reuseport && one.protocol == park.protocol &&
+           one.local == park.local && tree_has_open(tree, one.inode, 0);
+  };
+  if (std::none_of(parks_.begin(), parks_.end(), is_living_sibling)) return;
+  const std::string lost =
+      park.in_module() ? "what was" : std::to_string(queue_bytes_of(park.fd.get())) + " bytes";
+  log_.warn("not parked any more: " + to_string(park.local) + ": process " +
+            std::to_string(park.key.pid) +
+            " of the program has ended, and the others of its SO_REUSEPORT group go on: it would "
+            "keep their share from them; " +
+            lost + " queued there is lost");
+  release(place);
+}
+
+void Parks::program_ended() {
+  if (ended()) return;
+  since_ = boottime_now();
+  // The module looks after its own.
+  std::erase_if(parks_, [](const auto& one) { return one.second.park.in_module(); });
+  if (parks_.empty()) return;
+  log_.info(std::to_string(parks_.size()) + " sockets are kept open for the next start, " +
+            std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
+}
+
+bool Parks::holds() const {
+  return std::any_of(parks_.begin(), parks_.end(),
+                     [](const auto& one) { return !one.second.park.in_module(); });
+}
+
+int Parks::expire(const std::list<Process>& tree) {
+  return ended() ? close_expired() : judge_due(tree);
+}
+
+int Parks::close_expired() {
+  if (parks_.empty()) return -1;
+  const std::uint64_t due = since_ + std::uint64_t{settings_.park_seconds} * 1'000'000'000;
+  const std::uint64_t now = boottime_now();
+  if (now < due) return int(std::min<std::uint64_t>((due - now) / 1'000'000 + 1, 1'000'000'000));
+  for (const auto& [inode, entry] : parks_) {
+    log_.warn("parked " + to_string(entry.park.local) +
+              " is closed: no start of the program has asked for it within " +
+              std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS); " +
+              std::to_string(queue_bytes_of(entry.park.fd.get())) +
+              " bytes of queued datagrams are lost");
+  }
+  parks_.clear();
+  return -1;
+}
+
+int Parks::judge_due(const std::list<Process>& tree) {
+  using namespace std::chrono;
+  const auto now = steady_clock::now();
+  auto soonest = steady_clock::time_point::max();
+  for (auto next = parks_.begin(); next != parks_.end();) {
+    const auto place = next++;
+    auto& judged_at = place->second.judged_at;
+    if (!judged_at) continue;
+    if (*judged_at <= now) {
+      judged_at.reset();
+      judge(place, tree);
+    } else {
+      soonest = std::min(soonest, *judged_at);
+    }
+  }
+  if (soonest == steady_clock::time_point::max()) return -1;
+  return int(duration_cast<milliseconds>(soonest - now).count()) + 1;
+}
+
+std::vector<Parks::Held> Parks::held() const {
+  std::vector<Held> held;
+  for (const auto& [inode, entry] : parks_) {
+    const Park& park = entry.park;
+    if (park.in_module()) continue;
+    held.push_back(
+        {{park.key, inode, since_, ended() ? 0U : 1U, settings_.park_seconds}, park.fd.get()});
+  }
+  std::sort(held.begin(), held.end(), [](const Held& one, const Held& other) {
+    return one.entry.key.sequence < other.entry.key.sequence;
+  });
+  return held;
+}
+
+void Parks::forget_all() {
+  parks_.clear();
+  store_.reset();
+}
+
+}  // namespace udpcr::keeper

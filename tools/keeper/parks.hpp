@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// The parked sockets of this keeper's program: kept open for its next start
+// when it ends without having closed them (UDPCR_PARK).
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "log.hpp"
+#include "park_store.hpp"
+#include "park_talk.hpp"
+#include "process.hpp"
+
+namespace udpcr::keeper {
+
+class Parks {
+ public:
+  Parks(const Settings& settings, Log& log) : settings_(settings), log_(log) {}
+
+  // Once the program is known.
+  void begin(const Identity& program);
+  [[nodiscard]] const ParkKey& key() const noexcept { return key_; }
+
+  // Keeps a socket of `process`; one that is kept already is now that
+  // process's.  What cannot be kept is a line.  True: it was not kept before.
+  bool add(const wire::FdEntry& entry, pid_t process, UniqueFd socket);
+  [[nodiscard]] bool has(std::uint64_t inode) const { return parks_.count(inode) != 0; }
+  // Ends a park, whoever has the socket.
+  void drop(std::uint64_t inode);
+
+  // `process` has closed its last fd of the socket.
+  void unpark(std::uint64_t inode, pid_t process, const std::list<Process>& tree);
+  // All that no process of `tree` has open are released.  `executing`: the
+  // process that is about to execute another program, whose close-on-exec fds
+  // do not count; or 0.  `port`: of those alone, host order; 0: of all.
+  void sweep(const std::list<Process>& tree, pid_t executing, std::uint16_t port);
+  // Its channel has ended: it has ended, which its parks survive, or has become
+  // another program, which they do not.
+  void left(const Process& process, const std::list<Process>& tree);
+
+  // Called when no process is left.
+  void program_ended();
+  [[nodiscard]] bool ended() const noexcept { return since_ != 0; }
+  // Whether the keeper itself keeps sockets open.
+  [[nodiscard]] bool holds() const;
+
+  // Closes what is due.  Milliseconds until the next is; -1: nothing.
+  int expire(const std::list<Process>& tree);
+
+  // Of those that the keeper itself keeps open.
+  struct Held {
+    ParkedEntry entry;
+    int fd;
+  };
+  [[nodiscard]] std::vector<Held> held() const;
+  [[nodiscard]] const std::string& executable() const noexcept { return executable_; }
+  // Somebody else has it now, who keeps it.
+  void surrender(std::uint64_t inode);
+  // In a forked copy of the keeper: they are not its business.
+  void forget_all();
+
+ private:
+  struct Entry {
+    Park park;
+    std::set<pid_t> owners;  // processes that have had it, as far as told
+    // An owner has ended while the program goes on: when its group is looked at.
+    std::optional<std::chrono::steady_clock::time_point> judged_at;
+  };
+  using Entries = std::map<std::uint64_t, Entry>;  // by inode
+
+  [[nodiscard]] bool fits(std::uint32_t receive_buffer) const;
+  void release(Entries::iterator place);
+  void release_unless_open(Entries::iterator place);
+  void forget(Entries::iterator place);
+  int close_expired();
+  int judge_due(const std::list<Process>& tree);
+  // Nobody has it open any more, and others of its group live: released.
+  void judge(Entries::iterator place, const std::list<Process>& tree);
+
+  const Settings& settings_;
+  Log& log_;
+  ParkKey key_;
+  std::string executable_;
+  std::optional<ParkStore> store_;
+  Entries parks_;
+  std::uint32_t sequence_ = 0;
+  std::uint64_t bytes_ = 0;  // SO_RCVBUF of those that we hold
+  bool told_full_ = false;
+  bool told_fallback_ = false;
+  std::uint64_t since_ = 0;  // CLOCK_BOOTTIME; 0: the program lives
+};
+
+// Nanoseconds of CLOCK_BOOTTIME.
+std::uint64_t boottime_now();
+
+}  // namespace udpcr::keeper
