@@ -13,6 +13,7 @@
 #include "joined_groups.h"
 #include "log.h"
 #include "own_fds.h"
+#include "park.h"
 #include "recorded_options.h"
 #include "replay.h"
 #include "sys.h"
@@ -136,7 +137,7 @@ class Fresh {
     const uint32_t mask = wire::kFdBound | wire::kFdBoundPort | wire::kFdBoundAddress | kFdExchange;
     const uint32_t marks = (entry.flags & mask) | kFdAdopted |
                            (is_connected(restored) ? kFdConnected : 0) |
-                           (exchanges ? kFdExchange : 0);
+                           (exchanges ? kFdExchange : 0) | (park::is_on() ? kFdParked : 0);
     bool placed = false;
     int refused = 0;
     const auto place = [&](int fd, FdSlot& slot) {

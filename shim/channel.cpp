@@ -194,9 +194,12 @@ void serve_exchange() {
   if (arrived.fd_count > 0) sys::close(socket);
 }
 
-int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared) {
-  wire::ClaimMessage claim{{type, wire::kVersion}, entry, 0, shared};
-  const iovec piece{&claim, sizeof claim};
+namespace {
+
+// `socket`: goes with the question, where that gives one back, and is the one
+// that has come with the answer, or -1.
+int ask(const void* question, size_t question_size, wire::Type type, int& socket) {
+  const iovec piece{const_cast<void*>(question), question_size};
   const int unsent = send(&piece, 1, &socket, type == wire::Type::give_back ? 1 : 0);
   socket = -1;
   if (unsent != 0) return unsent;
@@ -221,6 +224,23 @@ int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared) {
     socket = -1;
   }
 }
+
+template <typename Question>
+int ask_for_nothing(const Question& question) {
+  int none = -1;
+  return ask(&question, sizeof question, question.header.type, none);
+}
+
+}  // namespace
+
+int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared) {
+  const wire::ClaimMessage claim{{type, wire::kVersion}, entry, 0, shared};
+  return ask(&claim, sizeof claim, type, socket);
+}
+
+int ask(const wire::UnparkMessage& question) { return ask_for_nothing(question); }
+
+int ask(const wire::SweepMessage& question) { return ask_for_nothing(question); }
 
 void renew_after_fork() {
   int pair[2] = {-1, -1};

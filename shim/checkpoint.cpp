@@ -8,6 +8,7 @@
 #include "handler_stack.h"
 #include "log.h"
 #include "own_fds.h"
+#include "park.h"
 #include "recorded_options.h"
 #include "session.h"
 #include "sys.h"
@@ -205,6 +206,7 @@ void take_part(uint32_t epoch) {
   const bool sender = send_once(epoch);
   if (await_end_of(epoch, page, sender)) {
     if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
+    park::mark_all_if_parked();
     return;
   }
   sent_for.store(0, std::memory_order_relaxed);

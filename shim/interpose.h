@@ -62,3 +62,6 @@
 #endif
 // What UDPCR_EXPORT_JUMP() calls.
 #define UDPCR_LOOK extern "C" __attribute__((used, visibility("hidden"))) void*
+
+// What UDPCR_EXPORT_JUMP(syscall) goes on to in the place of a close by number.
+extern "C" long udpcr_close_by_number(long number, int fd);

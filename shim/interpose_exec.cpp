@@ -12,6 +12,7 @@
 
 #include "interpose.h"
 #include "libc.h"
+#include "park.h"
 #include "signal_children.h"
 #include "signals.h"
 #include "sys.h"
@@ -21,36 +22,46 @@ using udpcr::libc;
 using udpcr::signals::children::Handover;
 namespace signals = udpcr::signals;
 
+namespace {
+
+// While this process is about to become another program.
+struct Exec {
+  Handover handover{Handover::Of::exec};
+  udpcr::park::Executing parked;
+};
+
+}  // namespace
+
 UDPCR_EXPORT int execve(const char* path, char* const arguments[],
                         char* const environment[]) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().execve(path, arguments, environment);
 }
 
 UDPCR_EXPORT int execv(const char* path, char* const arguments[]) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().execv(path, arguments);
 }
 
 UDPCR_EXPORT int execvp(const char* file, char* const arguments[]) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().execvp(file, arguments);
 }
 
 UDPCR_EXPORT int execvpe(const char* file, char* const arguments[],
                          char* const environment[]) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().execvpe(file, arguments, environment);
 }
 
 UDPCR_EXPORT int fexecve(int fd, char* const arguments[], char* const environment[]) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().fexecve(fd, arguments, environment);
 }
 
 UDPCR_EXPORT int execveat(int folder, const char* path, char* const arguments[],
                           char* const environment[], int flags) noexcept {
-  const Handover handover(Handover::Of::exec);
+  const Exec exec;
   return libc().execveat(folder, path, arguments, environment, flags);
 }
 

@@ -10,6 +10,7 @@
 #include "interpose.h"
 #include "libc.h"
 #include "own_fds.h"
+#include "park.h"
 #include "replay.h"
 #include "sys.h"
 
@@ -19,6 +20,7 @@ using udpcr::libc;
 using udpcr::own_fds::bad_fd;
 using udpcr::own_fds::hidden;
 namespace own_fds = udpcr::own_fds;
+namespace park = udpcr::park;
 
 namespace {
 
@@ -30,12 +32,18 @@ void forget_records(const FdSlot& slot) {
 }
 
 // Before the call: as soon as it is done another thread may get the number.
-void forget(int fd) {
+// Returns for park::closed().
+uint64_t forget(int fd) {
   const FdSlot* const slot = fd_table.find(fd);
-  if (slot == nullptr) return;
+  if (slot == nullptr) return 0;
+  const uint64_t inode = slot->inode.load(std::memory_order_relaxed);
   forget_records(*slot);
   fd_table.forget(fd);
+  return park::is_on() ? park::parked_inode(*slot, inode) : 0;
 }
+
+// Before `fd` is copied over.
+uint64_t parked_inode(int fd) { return park::is_on() ? park::parked_inode(fd) : 0; }
 
 // F_DUPFD_QUERY of include/uapi/linux/fcntl.h, since Linux 6.10.
 constexpr int kDupFdQuery = 1027;
@@ -89,8 +97,19 @@ int close_around_ours(unsigned first, unsigned last, ClosePiece close_piece) {
 UDPCR_EXPORT int close(int fd) {
   udpcr::notice_copy();
   if (own_fds::is_own(fd)) return 0;
-  forget(fd);
-  return libc().close(fd);
+  const uint64_t parked = forget(fd);
+  const int result = libc().close(fd);
+  if (parked != 0) park::closed(parked);
+  return result;
+}
+
+// Called as syscall(SYS_close, fd): no cancellation point (libuv).
+extern "C" long udpcr_close_by_number(long /*number*/, int fd) {
+  udpcr::notice_copy();
+  const uint64_t parked = forget(fd);
+  const int result = udpcr::sys::close(fd);
+  if (parked != 0) park::closed(parked);
+  return result;
 }
 
 UDPCR_EXPORT int dup(int fd) noexcept {
@@ -107,8 +126,10 @@ UDPCR_EXPORT int dup2(int from, int to) noexcept {
   udpcr::notice_copy();
   if (own_fds::is_own(from)) return bad_fd();
   const bool moved = own_fds::make_way(to);
+  const uint64_t parked = parked_inode(to);
   const int copy = libc().dup2(hidden(from), to);
   if (copy >= 0 && from != to) fd_table.copy(from, to, false);
+  if (copy >= 0 && parked != 0) park::closed(parked);
   if (copy < 0 && moved) own_fds::move_back(to);
   return copy;
 }
@@ -118,8 +139,10 @@ UDPCR_EXPORT int dup3(int from, int to, int flags) noexcept {
   // For one that does not exist.
   if (own_fds::is_own(from)) return libc().dup3(from == to ? to : -1, to, flags);
   const bool moved = own_fds::make_way(to);
+  const uint64_t parked = parked_inode(to);
   const int copy = libc().dup3(hidden(from), to, flags);
   if (copy >= 0) fd_table.copy(from, to, (flags & O_CLOEXEC) != 0);
+  if (copy >= 0 && parked != 0) park::closed(parked);
   if (copy < 0 && moved) own_fds::move_back(to);
   return copy;
 }
@@ -149,20 +172,22 @@ UDPCR_EXPORT int close_range(unsigned first, unsigned last, int flags) noexcept 
   }
   const bool unshares = flags == static_cast<int>(CLOSE_RANGE_UNSHARE);
   if (first > last || (flags != 0 && !unshares)) return libc().close_range(first, last, flags);
-  return close_around_ours(first, last, [flags, unshares](unsigned from, unsigned to) {
-    const int result = libc().close_range(from, to, flags);
+  const bool parked = park::is_on() && park::is_any_parked(first, last);
+  const int result = close_around_ours(first, last, [flags, unshares](unsigned from, unsigned to) {
+    const int piece = libc().close_range(from, to, flags);
     // Other threads may keep theirs.
-    if (result == 0 && !unshares) fd_table.forget_range(from, to);
-    return result;
+    if (piece == 0 && !unshares) fd_table.forget_range(from, to);
+    return piece;
   });
+  if (parked) park::closed_many();
+  return result;
 }
 
-UDPCR_EXPORT void closefrom(int lowest) noexcept {
-  udpcr::notice_copy();
-  const unsigned first = lowest < 0 ? 0 : static_cast<unsigned>(lowest);
-  fd_table.forget_range(first, ~0U);
+namespace {
+
+void close_from(unsigned first) {
   if (own_fds::lowest_from(first) < 0) {
-    libc().closefrom(lowest);
+    libc().closefrom(static_cast<int>(first));
     return;
   }
   const udpcr::KeepErrno keep;
@@ -174,4 +199,15 @@ UDPCR_EXPORT void closefrom(int lowest) noexcept {
   for (long fd = static_cast<long>(first); fd < sysconf(_SC_OPEN_MAX); ++fd) {
     if (!own_fds::is_own(static_cast<int>(fd))) udpcr::sys::close(static_cast<int>(fd));
   }
+}
+
+}  // namespace
+
+UDPCR_EXPORT void closefrom(int lowest) noexcept {
+  udpcr::notice_copy();
+  const unsigned first = lowest < 0 ? 0 : static_cast<unsigned>(lowest);
+  const bool parked = park::is_on() && park::is_any_parked(first, ~0U);
+  fd_table.forget_range(first, ~0U);
+  close_from(first);
+  if (parked) park::closed_many();
 }

@@ -4,12 +4,14 @@
 #include <netinet/in.h>
 
 #include "adopt.h"
+#include "endpoint.h"
 #include "fd_table.h"
 #include "fork.h"
 #include "interpose.h"
 #include "joined_groups.h"
 #include "libc.h"
 #include "own_fds.h"
+#include "park.h"
 #include "recorded_options.h"
 #include "replay.h"
 #include "session.h"
@@ -22,6 +24,7 @@ using udpcr::own_fds::bad_fd;
 using udpcr::own_fds::hidden;
 using udpcr::own_fds::is_own;
 namespace adopt = udpcr::adopt;
+namespace park = udpcr::park;
 namespace replay = udpcr::replay;
 namespace wire = udpcr::wire;
 
@@ -84,6 +87,7 @@ UDPCR_EXPORT int socket(int domain, int type, int protocol) noexcept {
   int fd = libc().socket(domain, type, protocol);
   if (fd < 0) return fd;
   fd = udpcr::own_fds::without_ours(fd, 0);
+  if (park::is_on()) park::number_was_free(fd);
   if (!udp) {
     fd_table.forget(fd);
     return fd;
@@ -119,7 +123,14 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
     errno = errno_before;
     result = libc().bind(fd, address, size);
   }
-  if (result == 0) fd_table.change_socket_flags(fd, adopt::bind_flags(*slot, address, size), 0);
+  if (result < 0 && park::is_on() && errno == EADDRINUSE &&
+      park::give_port_up(adopt::Endpoint(address, size).port)) {
+    errno = errno_before;
+    result = libc().bind(fd, address, size);
+  }
+  if (result != 0) return result;
+  fd_table.change_socket_flags(fd, adopt::bind_flags(*slot, address, size), 0);
+  if (park::is_on()) park::keep(fd);
   return result;
 }
 
@@ -129,12 +140,16 @@ UDPCR_EXPORT int connect(int fd, const sockaddr* address, socklen_t size) {
   FdSlot* const slot = udpcr::find_or_track(fd);
   if (slot == nullptr) return libc().connect(fd, address, size);
   udpcr::session::ensure_keeper();
+  const uint32_t flags = slot->flags.load(std::memory_order_relaxed);
   if (may_adopt() && adopt::at_connect(fd, *slot, address, size)) return 0;
   const int result = libc().connect(fd, address, size);
   if (result == 0) {
     const bool dissolves = address->sa_family == AF_UNSPEC;
     fd_table.change_socket_flags(fd, dissolves ? 0 : udpcr::kFdConnected,
                                  dissolves ? udpcr::kFdConnected : 0);
+    if (park::is_on() && !dissolves && (flags & (wire::kFdBound | udpcr::kFdParked)) == 0) {
+      park::keep(fd);
+    }
   }
   return result;
 }

@@ -149,8 +149,12 @@ void greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
   const int unsent = send_hello();
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
-  // The keeper says what is wrong with an unsound one.
-  if (parked || image == Standing::ours || image == Standing::unsound) await_ready(settings);
+  // The keeper says what is wrong with an unsound one.  One that is to keep
+  // sockets must be there when the first is bound.
+  if (parked || settings.park != ParkMode::off || image == Standing::ours ||
+      image == Standing::unsound) {
+    await_ready(settings);
+  }
 }
 
 // False: there is none, or none that can be had.

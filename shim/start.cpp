@@ -9,6 +9,7 @@
 #include "libc.h"
 #include "log.h"
 #include "main_program.h"
+#include "park.h"
 #include "session.h"
 #include "settings.h"
 #include "signals.h"
@@ -49,6 +50,7 @@ __attribute__((constructor)) void start(int argc, char** argv, char** environmen
   say_what_is_not_seen();
   signals::install(settings.signal, settings.signal_chain);
   watch_forks();
+  park::begin(settings.park);
   session::begin(settings, argc, argv);
 }
 

@@ -289,7 +289,7 @@ struct ClaimedMessage {
 // an abstract Unix socket (park_talk.hpp) with this name, the hash of the
 // image's path in 16 hexadecimal digits, '/' and the first number that is free.
 constexpr char kParkName[] = "udpcr-park/";
-constexpr unsigned kParkNames = 8;
+constexpr unsigned kParkNames = 32;
 
 // The shared page: a memfd sealed against shrinking, made by whoever starts
 // the keeper, mapped by every process of the tree.

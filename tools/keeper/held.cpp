@@ -109,8 +109,8 @@ void HeldSockets::take_parked(const Identity& program) {
   if (entries_.empty()) return;
   std::uint64_t bytes = 0;
   for (const RestoredSocket& entry : entries_) bytes += entry.record.rmem;
-  log_.info(std::to_string(entries_.size()) + " parked sockets are back, " + std::to_string(bytes) +
-            " bytes of queued datagrams in them");
+  log_.info("parked sockets that are back: " + std::to_string(entries_.size()) + ", with " +
+            std::to_string(bytes) + " bytes of queued datagrams");
 }
 
 bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
@@ -128,6 +128,7 @@ bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& 
     image = {};
     return false;
   }
+  image_taken_ = true;
   recognise_parked(image);
   if (engine == nullptr) return settings_.on_error == OnError::abort;
   AddressMap map;
@@ -276,7 +277,7 @@ void HeldSockets::set_state(std::size_t entry, wire::EntryState state) {
 }
 
 void HeldSockets::first_one_adopted() {
-  if (image_set_aside_ || settings_.keep_image) return;
+  if (!image_taken_ || image_set_aside_ || settings_.keep_image) return;
   image_set_aside_ = true;
   try {
     folder_.set_aside();

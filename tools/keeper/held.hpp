@@ -99,6 +99,7 @@ class HeldSockets {
   wire::Table* table_ = nullptr;
   std::size_t table_size_ = 0;
   std::chrono::steady_clock::time_point deadline_;
+  bool image_taken_ = false;  // there is one, and it is this program's
   bool image_set_aside_ = false;
 };
 

@@ -126,7 +126,7 @@ std::vector<Keeper::Source> Keeper::sources() {
 int Keeper::patience() {
   const int held = held_.expire();
   const int claims = shared_claims_.expire(processes_);
-  const int parks = parks_.expire(processes_);
+  const int parks = parks_.expire();
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
   int soonest = -1;
@@ -212,7 +212,7 @@ void Keeper::read_channel(Process& process) {
       if (received == Received::nothing) return;
       if (received == Received::end) {
         process.channel_ended = true;
-        return parks_.left(process, processes_);
+        return parks_.left(process);
       }
       handle(process, packet);
     } catch (const Error& error) {
@@ -226,7 +226,9 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::hello:
       return hello(process, packet);
     case wire::Type::forked:
-      if (packet.fds.size() == 1) add_process(std::move(packet.fds.front()));
+      if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
+        parks_.forked(process.pid, processes_.back().pid);
+      }
       return;
     case wire::Type::checkpoint:
       return take_fds(process, packet);
@@ -281,6 +283,8 @@ void Keeper::hello(Process& process, Packet& packet) {
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
   ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+  // Before the program binds anything: it may be killed right afterwards.
+  park_answers_.listen_if_expected();
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -367,10 +371,10 @@ void Keeper::park(Process& process, Packet& packet) {
 
 void Keeper::unpark(Process& process, const Packet& packet) {
   if (packet.type() == wire::Type::unpark) {
-    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid, processes_);
+    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
   } else {
     const auto sweep = packet.as<wire::SweepMessage>();
-    parks_.sweep(processes_, sweep.executes != 0 ? process.pid : 0, std::uint16_t(sweep.port));
+    parks_.sweep(process.pid, sweep.executes != 0, std::uint16_t(sweep.port));
   }
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};

@@ -13,8 +13,12 @@
 
 namespace udpcr::keeper {
 
+void ParkAnswers::listen_if_expected() {
+  if (!listener_ && parks_.expected()) listen();
+}
+
 std::vector<int> ParkAnswers::sources() {
-  if (!listener_ && parks_.holds()) listen();
+  listen_if_expected();
   std::vector<int> sources;
   if (listener_) sources.push_back(listener_.get());
   for (const Asker& asker : askers_) sources.push_back(asker.fd.get());

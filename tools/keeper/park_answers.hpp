@@ -17,8 +17,10 @@ class ParkAnswers {
  public:
   ParkAnswers(Parks& parks, Log& log) : parks_(parks), log_(log) {}
 
-  // Fds to be polled for reading; begins to listen when there is something to
-  // be found.
+  // Begins to listen when there may be something to be found: before the program
+  // has bound its first socket.
+  void listen_if_expected();
+  // Fds to be polled for reading.
   std::vector<int> sources();
   // `source` is ready.  `living`: a process of the program; 0: all have ended.
   void serve(int source, pid_t living);

@@ -59,17 +59,6 @@ Park ParkStore::park(const ParkKey& key, UniqueFd socket, std::string& fallen_ba
   return park;
 }
 
-bool ParkStore::release_unless_open(const Park& park) {
-  if (!park.in_module()) return true;
-  try {
-    // Its fd is closed at once: the last one.
-    module_->claim(name_of(park), {});
-  } catch (const Error& error) {
-    return error.error_number() != EBUSY;
-  }
-  return true;
-}
-
 void ParkStore::release(const Park& park) {
   if (!park.in_module()) return;
   try {

@@ -35,8 +35,6 @@ class ParkStore {
   // Keeps `socket`; `fallen_back` says why not the module, if it is there.
   // Throws Error when it cannot be kept.
   Park park(const ParkKey& key, UniqueFd socket, std::string& fallen_back);
-  // False: somebody else has it open, and it stays parked.
-  bool release_unless_open(const Park& park);
   void release(const Park& park);
 
  private:

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "parks.hpp"
 
+#include <linux/capability.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
+
+#include "privileges.hpp"
 
 namespace udpcr::keeper {
 
@@ -14,19 +17,6 @@ namespace {
 // How long the others of a SO_REUSEPORT group may live on before the parked
 // one is closed: those of a program that is ended end one after another.
 constexpr std::chrono::seconds kSiblingPatience{2};
-
-// Whether any process of the tree but `except` has it open.  A process whose
-// fds we may not look at has it, unless there is no other.
-bool tree_has_open(const std::list<Process>& tree, std::uint64_t inode, pid_t executing,
-                   pid_t except = 0) {
-  const auto living =
-      std::count_if(tree.begin(), tree.end(), [](const Process& one) { return !one.has_left(); });
-  return std::any_of(tree.begin(), tree.end(), [&](const Process& one) {
-    if (one.has_left() || one.pid == except) return false;
-    const Open open = has_open(one.pid, inode, one.pid == executing);
-    return open == Open::yes || (open == Open::unknown && living > 1);
-  });
-}
 
 }  // namespace
 
@@ -39,6 +29,7 @@ std::uint64_t boottime_now() {
 void Parks::begin(const Identity& program) {
   key_ = ParkKey(program, settings_);
   executable_ = program.executable;
+  wanted_ = settings_.park != ParkMode::off;
 }
 
 bool Parks::fits(std::uint32_t receive_buffer) const {
@@ -54,7 +45,7 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   }
   const auto known = parks_.find(status.st_ino);
   if (known != parks_.end()) {
-    known->second.owners.insert(process);
+    if (process != 0) known->second.owners.insert(process);
     return false;
   }
   if (!store_) store_.emplace(settings_.engine);
@@ -85,7 +76,9 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   }
   log_.debug("parked: " + to_string(park.local) +
              (park.in_module() ? " by the module" : " by the keeper"));
-  parks_.emplace(park.inode, Entry{std::move(park), {process}, {}});
+  std::set<pid_t> owners;
+  if (process != 0) owners.insert(process);
+  parks_.emplace(park.inode, Entry{std::move(park), std::move(owners), {}});
   return true;
 }
 
@@ -101,10 +94,6 @@ void Parks::forget(Entries::iterator place) {
   parks_.erase(place);
 }
 
-void Parks::release_unless_open(Entries::iterator place) {
-  if (store_->release_unless_open(place->second.park)) forget(place);
-}
-
 void Parks::drop(std::uint64_t inode) {
   const auto place = parks_.find(inode);
   if (place != parks_.end()) release(place);
@@ -115,52 +104,79 @@ void Parks::surrender(std::uint64_t inode) {
   if (place != parks_.end()) forget(place);
 }
 
-void Parks::unpark(std::uint64_t inode, pid_t process, const std::list<Process>& tree) {
-  const auto place = parks_.find(inode);
-  if (place == parks_.end()) return;
-  if (place->second.park.in_module()) {
-    release_unless_open(place);
-  } else if (!tree_has_open(tree, inode, 0, process)) {
-    release(place);
+void Parks::forked(pid_t parent, pid_t child) {
+  for (auto& [inode, entry] : parks_) {
+    if (entry.owners.count(parent) != 0) entry.owners.insert(child);
   }
 }
 
-void Parks::sweep(const std::list<Process>& tree, pid_t executing, std::uint16_t port) {
+void Parks::unpark(std::uint64_t inode, pid_t process) {
+  const auto place = parks_.find(inode);
+  if (place != parks_.end()) disown(place, process);
+}
+
+void Parks::disown(Entries::iterator place, pid_t process) {
+  place->second.owners.erase(process);
+  if (place->second.owners.empty()) release(place);
+}
+
+void Parks::sweep(pid_t process, bool executes, std::uint16_t port) {
+  const Raised look(CAP_SYS_PTRACE);
   for (auto next = parks_.begin(); next != parks_.end();) {
     const auto place = next++;
-    const Park& park = place->second.park;
-    if (port != 0 && park.local.port != port) continue;
-    if (park.in_module() && executing == 0) {
-      release_unless_open(place);
-    } else if (!tree_has_open(tree, park.inode, executing)) {
-      release(place);
+    const Entry& entry = place->second;
+    if (port != 0 && entry.park.local.port != port) continue;
+    // It binds the address of one that has ended with its owners.
+    if (entry.owners.empty()) {
+      if (port != 0) release(place);
+      continue;
+    }
+    const std::set<pid_t> owners = entry.owners;
+    for (const pid_t owner : owners) {
+      if (executes && owner != process) continue;
+      Open open = has_open(owner, place->first, executes);
+      if (open == Open::unknown) {
+        // We may not look: as far as told.
+        const bool closes = executes ? (entry.park.key.flags & wire::kFdCloexec) != 0
+                                     : owner == process && owners.size() == 1;
+        open = closes ? Open::no : Open::yes;
+      }
+      if (open == Open::yes) continue;
+      const bool last = place->second.owners.size() == 1;
+      disown(place, owner);
+      if (last) break;
     }
   }
 }
 
-void Parks::left(const Process& process, const std::list<Process>& tree) {
+void Parks::left(const Process& process) {
   const bool executed = process.has_executed();
   for (auto next = parks_.begin(); next != parks_.end();) {
     const auto place = next++;
     Entry& entry = place->second;
-    if (entry.owners.erase(process.pid) == 0) continue;
+    if (entry.owners.count(process.pid) == 0) continue;
     if (executed) {
-      if (!tree_has_open(tree, place->first, 0, process.pid)) release(place);
-    } else if (entry.park.reuseport) {
+      disown(place, process.pid);
+      continue;
+    }
+    entry.owners.erase(process.pid);
+    if (entry.owners.empty() && entry.park.reuseport) {
       entry.judged_at = std::chrono::steady_clock::now() + kSiblingPatience;
     }
   }
 }
 
-void Parks::judge(Entries::iterator place, const std::list<Process>& tree) {
+void Parks::judge(Entries::iterator place) {
   const Park& park = place->second.park;
-  if (tree_has_open(tree, park.inode, 0)) return;
   const auto is_living_sibling = [&](const Entries::value_type& other) {
     const Park& one = other.second.park;
     return other.first != place->first && one.reuseport && one.protocol == park.protocol &&
-           one.local == park.local && tree_has_open(tree, one.inode, 0);
+           one.local == park.local && !other.second.owners.empty();
   };
-  if (std::none_of(parks_.begin(), parks_.end(), is_living_sibling)) return;
+  if (!place->second.owners.empty() ||
+      std::none_of(parks_.begin(), parks_.end(), is_living_sibling)) {
+    return;
+  }
   const std::string lost =
       park.in_module() ? "what was" : std::to_string(queue_bytes_of(park.fd.get())) + " bytes";
   log_.warn("not parked any more: " + to_string(park.local) + ": process " +
@@ -177,7 +193,7 @@ void Parks::program_ended() {
   // The module looks after its own.
   std::erase_if(parks_, [](const auto& one) { return one.second.park.in_module(); });
   if (parks_.empty()) return;
-  log_.info(std::to_string(parks_.size()) + " sockets are kept open for the next start, " +
+  log_.info("sockets kept open for the next start: " + std::to_string(parks_.size()) + ", for " +
             std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
 }
 
@@ -186,9 +202,7 @@ bool Parks::holds() const {
                      [](const auto& one) { return !one.second.park.in_module(); });
 }
 
-int Parks::expire(const std::list<Process>& tree) {
-  return ended() ? close_expired() : judge_due(tree);
-}
+int Parks::expire() { return ended() ? close_expired() : judge_due(); }
 
 int Parks::close_expired() {
   if (parks_.empty()) return -1;
@@ -206,7 +220,7 @@ int Parks::close_expired() {
   return -1;
 }
 
-int Parks::judge_due(const std::list<Process>& tree) {
+int Parks::judge_due() {
   using namespace std::chrono;
   const auto now = steady_clock::now();
   auto soonest = steady_clock::time_point::max();
@@ -216,7 +230,7 @@ int Parks::judge_due(const std::list<Process>& tree) {
     if (!judged_at) continue;
     if (*judged_at <= now) {
       judged_at.reset();
-      judge(place, tree);
+      judge(place);
     } else {
       soonest = std::min(soonest, *judged_at);
     }

@@ -24,23 +24,28 @@ class Parks {
   // Once the program is known.
   void begin(const Identity& program);
   [[nodiscard]] const ParkKey& key() const noexcept { return key_; }
+  // Whether the next start may look for some here.
+  [[nodiscard]] bool expected() const { return wanted_ || holds(); }
 
-  // Keeps a socket of `process`; one that is kept already is now that
-  // process's.  What cannot be kept is a line.  True: it was not kept before.
+  // Keeps a socket of `process` (0: nobody's yet); one that is kept already is
+  // that process's as well.  What cannot be kept is a line.  True: it was not kept before.
   bool add(const wire::FdEntry& entry, pid_t process, UniqueFd socket);
   [[nodiscard]] bool has(std::uint64_t inode) const { return parks_.count(inode) != 0; }
   // Ends a park, whoever has the socket.
   void drop(std::uint64_t inode);
 
-  // `process` has closed its last fd of the socket.
-  void unpark(std::uint64_t inode, pid_t process, const std::list<Process>& tree);
-  // All that no process of `tree` has open are released.  `executing`: the
-  // process that is about to execute another program, whose close-on-exec fds
-  // do not count; or 0.  `port`: of those alone, host order; 0: of all.
-  void sweep(const std::list<Process>& tree, pid_t executing, std::uint16_t port);
+  // `child` has what `parent` has.
+  void forked(pid_t parent, pid_t child);
+  // `process` has closed its last fd of the socket: released, unless another one
+  // has it.
+  void unpark(std::uint64_t inode, pid_t process);
+  // `process` asks for those that were closed unseen to be released, those on
+  // `port` (host order) or, for 0, all.  `executes`: it is about to execute
+  // another program, and its close-on-exec fds count as closed.
+  void sweep(pid_t process, bool executes, std::uint16_t port);
   // Its channel has ended: it has ended, which its parks survive, or has become
   // another program, which they do not.
-  void left(const Process& process, const std::list<Process>& tree);
+  void left(const Process& process);
 
   // Called when no process is left.
   void program_ended();
@@ -49,7 +54,7 @@ class Parks {
   [[nodiscard]] bool holds() const;
 
   // Closes what is due.  Milliseconds until the next is; -1: nothing.
-  int expire(const std::list<Process>& tree);
+  int expire();
 
   // Of those that the keeper itself keeps open.
   struct Held {
@@ -66,7 +71,7 @@ class Parks {
  private:
   struct Entry {
     Park park;
-    std::set<pid_t> owners;  // processes that have had it, as far as told
+    std::set<pid_t> owners;  // processes that have it, as far as told
     // An owner has ended while the program goes on: when its group is looked at.
     std::optional<std::chrono::steady_clock::time_point> judged_at;
   };
@@ -74,16 +79,17 @@ class Parks {
 
   [[nodiscard]] bool fits(std::uint32_t receive_buffer) const;
   void release(Entries::iterator place);
-  void release_unless_open(Entries::iterator place);
+  void disown(Entries::iterator place, pid_t process);
   void forget(Entries::iterator place);
   int close_expired();
-  int judge_due(const std::list<Process>& tree);
+  int judge_due();
   // Nobody has it open any more, and others of its group live: released.
-  void judge(Entries::iterator place, const std::list<Process>& tree);
+  void judge(Entries::iterator place);
 
   const Settings& settings_;
   Log& log_;
   ParkKey key_;
+  bool wanted_ = false;  // sockets may come any time
   std::string executable_;
   std::optional<ParkStore> store_;
   Entries parks_;

@@ -25,9 +25,10 @@ namespace {
 constexpr unsigned kKept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
                               CAP_KILL,      CAP_CHOWN,   CAP_DAC_OVERRIDE};
 
-// In force only while another network namespace is entered or left (setns(2)),
-// for sockets that live there.
-constexpr unsigned kRaised[] = {CAP_SYS_ADMIN};
+// In force only at times.  SYS_ADMIN: while another network namespace is entered
+// or left (setns(2)), for sockets that live there.  SYS_PTRACE: while it looks
+// in /proc/PID/fd which sockets the program has still open.
+constexpr unsigned kRaised[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
 struct Capabilities {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
