@@ -13,7 +13,7 @@ namespace {
 
 // A service that is there answers within milliseconds; one that is stopped must
 // not keep the program from starting for long.
-constexpr int kPatienceMs = 5000;
+constexpr int kPatienceMs = 3000;
 constexpr int kProbePatienceMs = 1000;
 
 // -1 with errno.

@@ -229,6 +229,7 @@ PARTS = {
     "programs": part_programs,
     "handover": part_scripts("handover"),
     "faults": part_scripts("faults"),
+    "service": part_scripts("service"),
     "module": part_module,
     "fidelity": part_fidelity,
     "asan": part_asan,

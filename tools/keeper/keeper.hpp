@@ -27,6 +27,9 @@ class Keeper {
   // `start` is the first packet of `channel`.  Throws Error.
   Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin = Origin::own);
 
+  // Of a session: see Parks.
+  void share_parks(Parks::Share share) { parks_.share_with(std::move(share)); }
+
   // Returns when every process of the program has ended.
   void run();
 

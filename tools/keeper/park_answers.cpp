@@ -51,7 +51,9 @@ void ParkAnswers::serve(int source, pid_t living) {
   }
   const auto asker = std::find_if(askers_.begin(), askers_.end(),
                                   [source](const Asker& one) { return one.fd.get() == source; });
-  if (asker != askers_.end() && !serve(*asker, living)) askers_.erase(asker);
+  if (asker == askers_.end() || serve(*asker, living)) return;
+  if (!asker->given.empty()) parks_.lend({});
+  askers_.erase(asker);
 }
 
 bool ParkAnswers::serve(Asker& asker, pid_t living) {
@@ -102,6 +104,7 @@ void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living)
       } else {
         choose(wanted, request.first, reply, fds);
         for (std::size_t i = 0; i < reply.count; ++i) asker.given.insert(reply.entries[i].inode);
+        parks_.lend(asker.given);
       }
       break;
     case ParkQuestion::taken:

@@ -32,10 +32,17 @@ void Parks::begin(const Identity& program) {
   wanted_ = settings_.park != ParkMode::off;
 }
 
-bool Parks::fits(std::uint32_t receive_buffer) const {
-  const auto held = std::count_if(parks_.begin(), parks_.end(),
-                                  [](const auto& one) { return !one.second.park.in_module(); });
-  return std::size_t(held) < kMostParked && bytes_ + receive_buffer <= kMostParkedBytes;
+std::string Parks::refusal(std::uint32_t receive_buffer) const {
+  const std::string limits = std::to_string(kMostParked) + " sockets and " +
+                             std::to_string(kMostParkedBytes >> 20) + " MiB of SO_RCVBUF open";
+  if (sockets_ >= kMostParked || bytes_ + receive_buffer > kMostParkedBytes) {
+    return "a keeper keeps at most " + limits;
+  }
+  if (share_ && !share_(sockets_ + 1, bytes_ + receive_buffer)) {
+    return "a keeper service keeps at most " + limits + " for one user (" +
+           std::to_string(geteuid()) + ")";
+  }
+  return {};
 }
 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
@@ -62,16 +69,15 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
     told_fallback_ = true;
   }
   if (!park.in_module()) {
-    if (!fits(park.receive_buffer)) {
+    const std::string refused = refusal(park.receive_buffer);
+    if (!refused.empty()) {
       log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
-                 "not parked: " + to_string(park.local) + ": a keeper keeps at most " +
-                     std::to_string(kMostParked) + " sockets and " +
-                     std::to_string(kMostParkedBytes >> 20) +
-                     " MiB of SO_RCVBUF open; the kernel module takes more (max_parked, "
-                     "max_parked_bytes)");
+                 "not parked: " + to_string(park.local) + ": " + refused +
+                     "; the kernel module takes more (max_parked, max_parked_bytes)");
       told_full_ = true;
       return false;
     }
+    ++sockets_;
     bytes_ += park.receive_buffer;
   }
   log_.debug("parked: " + to_string(park.local) +
@@ -90,13 +96,29 @@ void Parks::release(Entries::iterator place) {
 }
 
 void Parks::forget(Entries::iterator place) {
-  if (!place->second.park.in_module()) bytes_ -= place->second.park.receive_buffer;
+  if (!place->second.park.in_module()) {
+    --sockets_;
+    bytes_ -= place->second.park.receive_buffer;
+    if (share_) share_(sockets_, bytes_);
+  }
   parks_.erase(place);
 }
 
 void Parks::drop(std::uint64_t inode) {
   const auto place = parks_.find(inode);
   if (place != parks_.end()) release(place);
+}
+
+void Parks::lend(const std::set<std::uint64_t>& inodes) {
+  std::uint64_t sockets = sockets_;
+  std::uint64_t bytes = bytes_;
+  for (const std::uint64_t inode : inodes) {
+    const auto place = parks_.find(inode);
+    if (place == parks_.end() || place->second.park.in_module()) continue;
+    --sockets;
+    bytes -= place->second.park.receive_buffer;
+  }
+  if (share_) share_(sockets, bytes);
 }
 
 void Parks::surrender(std::uint64_t inode) {

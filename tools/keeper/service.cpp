@@ -89,7 +89,7 @@ class Service {
   // False: it is done with.
   bool read(Waiting& waiting);
   void begin_session(Waiting& waiting, Packet& start);
-  [[noreturn]] void live_in_session(UniqueFd channel, Packet& start);
+  [[noreturn]] void live_in_session(UniqueFd channel, Packet& start, int place);
   void reap();
 
   ServiceSocket socket_;
@@ -175,11 +175,11 @@ void Service::begin_session(Waiting& waiting, Packet& start) {
     throw Error("the service cannot fork: " + std::string(std::strerror(error)) +
                 "; raise the limit of its processes (TasksMax=, RLIMIT_NPROC)");
   }
-  if (session == 0) live_in_session(std::move(waiting.fd), start);
+  if (session == 0) live_in_session(std::move(waiting.fd), start, place);
   counts_.set_pid(place, session);
 }
 
-void Service::live_in_session(UniqueFd channel, Packet& start) {
+void Service::live_in_session(UniqueFd channel, Packet& start, int place) {
   socket_.forget();
   waiting_.clear();
   Log log(STDERR_FILENO);
@@ -197,6 +197,9 @@ void Service::live_in_session(UniqueFd channel, Packet& start) {
       _exit(kFailed);
     }
     Keeper keeper(std::move(channel), start, log, Keeper::Origin::service);
+    keeper.share_parks([this, place](std::uint64_t sockets, std::uint64_t bytes) {
+      return counts_.hold(place, sockets, bytes);
+    });
     start.fds.clear();
     wire::AcceptedMessage accepted{};
     accepted.header = {wire::Type::accepted, wire::kVersion};

@@ -50,6 +50,7 @@ UniqueFd handed_down() {
         "SOCK_SEQPACKET: use ListenSequentialPacket= in its unit");
   }
   fcntl(fd.get(), F_SETFD, FD_CLOEXEC);
+  fcntl(fd.get(), F_SETFL, O_NONBLOCK);
   return fd;
 }
 

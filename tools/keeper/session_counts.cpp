@@ -7,6 +7,8 @@
 #include <cstring>
 #include <udpcr/udpcr.hpp>
 
+#include "park_store.hpp"
+
 namespace udpcr::keeper {
 
 SessionCounts::SessionCounts() {
@@ -60,7 +62,7 @@ bool SessionCounts::hold(int place, std::uint64_t sockets, std::uint64_t bytes) 
     all_sockets += places_[i].sockets.load();
     all_bytes += places_[i].bytes.load();
   }
-  if (all_sockets <= kMostSockets && all_bytes <= kMostBytes) return true;
+  if (all_sockets <= kMostParked && all_bytes <= kMostParkedBytes) return true;
   // Less than before is never refused.
   if (sockets <= sockets_before && bytes <= bytes_before) return true;
   ours.sockets.store(sockets_before);

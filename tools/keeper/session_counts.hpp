@@ -17,10 +17,6 @@ class SessionCounts {
   // Sessions at a time, of all users and of one that is not root.
   static constexpr std::size_t kMost = 4096;
   static constexpr std::size_t kMostOfUser = 512;
-  // Parked at a time by one user.
-  static constexpr std::uint64_t kMostSockets = 8192;
-  static constexpr std::uint64_t kMostBytes = 512ULL << 20;
-
   // Throws Error.
   SessionCounts();
   ~SessionCounts();
@@ -34,8 +30,9 @@ class SessionCounts {
   // The session has ended.
   void ended(pid_t pid);
 
-  // In the session at `place`: what it holds parked from now on.  False: its user
-  // would have more than may be, and nothing has changed.
+  // In the session at `place`: what it keeps parked from now on.  False: its user
+  // would have more than one keeper may (kMostParked, kMostParkedBytes), and
+  // nothing has changed.
   bool hold(int place, std::uint64_t sockets, std::uint64_t bytes);
 
  private:
