@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <poll.h>
-#include <sys/socket.h>
-
-#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
@@ -10,8 +6,7 @@
 
 #include "checkpoint_inode.hpp"
 #include "commands.hpp"
-#include "keeper/control.hpp"
-#include "keeper/worker.hpp"
+#include "keeper_request.hpp"
 
 namespace udpcr {
 
@@ -50,34 +45,8 @@ int fail(const std::string& why) {
   return int(keeper::Outcome::failed);
 }
 
-// A program that executes itself has another keeper; how long the old one may
-// take to notice.
-constexpr int kLeavePatienceMs = 500;
-constexpr int kLeavePollMs = 20;
-
-int checkpoint(pid_t pid, int timeout_seconds, int waited_ms = 0) {
-  const UniqueFd control = keeper::connect_control(pid);
-  if (send(control.get(), keeper::kControlRequest, sizeof keeper::kControlRequest - 1,
-           MSG_NOSIGNAL) < 0) {
-    return fail("the keeper of process " + std::to_string(pid) + " does not take the request: " +
-                std::strerror(errno) + "; only root and its own user may ask");
-  }
-  pollfd answer{control.get(), POLLIN, 0};
-  if (poll(&answer, 1, timeout_seconds == 0 ? -1 : timeout_seconds * 1000) == 0) {
-    return fail("process " + std::to_string(pid) + " has not been checkpointed after " +
-                std::to_string(timeout_seconds) +
-                " s; if it is stopped, continue it (kill -CONT), or wait longer with --timeout");
-  }
-  keeper::Report report;
-  if (!keeper::Report::receive(control.get(), report)) {
-    if (waited_ms < kLeavePatienceMs) {
-      poll(nullptr, 0, kLeavePollMs);
-      return checkpoint(pid, timeout_seconds, waited_ms + kLeavePollMs);
-    }
-    return fail("the keeper of process " + std::to_string(pid) +
-                " has ended or refused: only root and its own user may ask; see the program's "
-                "stderr or UDPCR_LOG_FILE");
-  }
+int checkpoint(pid_t pid, int timeout_seconds) {
+  const keeper::Report report = ask_keeper(pid, keeper::kControlRequest, timeout_seconds);
   std::fputs(report.text.c_str(), report.outcome == keeper::Outcome::failed ? stderr : stdout);
   return int(report.outcome);
 }

@@ -9,5 +9,8 @@ namespace udpcr {
 int run_main(int argc, char** argv);
 int checkpoint_main(int argc, char** argv);
 int list_main(int argc, char** argv);
+int drop_main(int argc, char** argv);
+int claim_main(int argc, char** argv);
+int restart_main(int argc, char** argv);
 
 }  // namespace udpcr

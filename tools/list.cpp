@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include <pwd.h>
+#include "list.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
+#include <map>
 
 #include "commands.hpp"
-#include "json.hpp"
-#include "show.hpp"
-#include "socket_list.hpp"
+#include "keeper/control.hpp"
+#include "parked_by_inode.hpp"
 #include "socket_owners.hpp"
-#include "table.hpp"
 
 namespace udpcr {
 namespace {
@@ -18,10 +17,23 @@ namespace {
 constexpr char kUsage[] =
     "usage: udpcr list [--json]\n"
     "\n"
-    "Lists the bound UDP and UDP-Lite sockets of this network namespace.  The kernel\n"
-    "module tells all (CAP_NET_ADMIN); without it /proc/net does, which knows no\n"
-    "number of queued datagrams and no device.  A socket that no process has open is\n"
-    "an orphan; \"?\" where this user may not look at every process.\n";
+    "Lists the UDP and UDP-Lite sockets of this network namespace: the bound ones and\n"
+    "those that are parked.  The kernel module tells all (CAP_NET_ADMIN); without it\n"
+    "/proc/net does, which knows no number of queued datagrams and no device.\n"
+    "\n"
+    "STATE: parked         kept open for the next start of a program that has ended\n"
+    "       parked+in-use  kept open, and its program still has it\n"
+    "       tracked        a process that has it is under udpcr\n"
+    "       orphan         no process has it open\n"
+    "SINCE: when the program of a parked socket ended.  Parked sockets are this user's;\n"
+    "for root, everybody's.  \"?\" where this user may not look at every process.\n"
+    "In JSON, `since` and `expires` are seconds since 1970-01-01 UTC.\n";
+
+std::uint64_t nanoseconds(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return std::uint64_t(now.tv_sec) * 1'000'000'000 + std::uint64_t(now.tv_nsec);
+}
 
 std::vector<pid_t> pids(const SocketOwners& owners, std::uint64_t inode) {
   std::vector<pid_t> all;
@@ -31,76 +43,31 @@ std::vector<pid_t> pids(const SocketOwners& owners, std::uint64_t inode) {
   return all;
 }
 
-std::string user_name(std::uint32_t uid) {
-  const passwd* const user = getpwuid(uid);
-  return user != nullptr ? user->pw_name : std::to_string(uid);
-}
-
-std::string processes(const SocketOwners& owners, std::uint64_t inode) {
-  std::string text;
-  for (const pid_t pid : pids(owners, inode)) {
-    text += (text.empty() ? "" : ",") + std::to_string(pid);
+tool::Listing make_listing() {
+  // The owners last: what is listed must not look like an orphan because its
+  // process began later.
+  SocketList list = list_sockets();
+  if (!list.by_module) {
+    std::fprintf(stderr, "udpcr: from /proc/net only, because %s\n", list.why_not.c_str());
   }
-  if (!text.empty()) return text;
-  return owners.complete() ? "orphan" : "?";
-}
-
-void print_table(const SocketList& list, const SocketOwners& owners) {
-  std::vector<tool::Row> rows{{"INODE", "PROTO", "LOCAL", "PEER", "DEVICE", "QUEUED", "MEMORY",
-                               "DROPS", "USER", "PROCESSES"}};
-  for (const ListedSocket& socket : list.sockets) {
-    rows.push_back({std::to_string(socket.inode),
-                    tool::protocol_name(socket.protocol) + (socket.family == AF_INET ? "4" : "6"),
-                    to_string(socket.local), socket.peer ? to_string(*socket.peer) : "-",
-                    tool::or_dash(tool::printable(socket.device)),
-                    socket.datagrams ? std::to_string(*socket.datagrams) : "-",
-                    std::to_string(socket.memory), std::to_string(socket.drops),
-                    tool::printable(user_name(socket.uid)), processes(owners, socket.inode)});
-  }
-  std::fputs(tool::columns(rows, 5, 7).c_str(), stdout);
-}
-
-void print_json(const SocketList& list, const SocketOwners& owners) {
-  tool::JsonWriter json;
-  json.open('{');
-  json.member("source", std::string(list.by_module ? "module" : "/proc/net"));
-  json.key("sockets");
-  json.open('[');
-  for (const ListedSocket& socket : list.sockets) {
-    json.open('{');
-    json.member("inode", socket.inode);
-    json.member("protocol", tool::protocol_name(socket.protocol));
-    json.member("family", std::string(socket.family == AF_INET ? "IPv4" : "IPv6"));
-    json.key("local");
-    tool::write_address(json, socket.local);
-    json.key("peer");
-    tool::write_address(json, socket.peer);
-    json.member("device", socket.device);
-    json.key("queued");
-    if (socket.datagrams) {
-      json.value(*socket.datagrams);
-    } else {
-      json.null();
-    }
-    json.member("memory", socket.memory);
-    json.member("drops", socket.drops);
-    json.member("uid", socket.uid);
-    const std::vector<pid_t> all = pids(owners, socket.inode);
-    json.key("processes");
-    json.open('[');
-    for (const pid_t pid : all) json.value(pid);
-    json.close(']');
-    json.key("orphan");
-    if (all.empty() && !owners.complete()) {
-      json.null();
-    } else {
-      json.value(all.empty());
-    }
-    json.close('}');
-  }
-  json.close(']');
-  json.close('}');
-  std::fputs(json.take().c_str(), stdout);
+  std::vector<keeper::ParkedSocket> parked = parked_here();
+  const SocketOwners owners;
+  std::map<pid_t, bool> tracked;
+  UseSources sources;
+  sources.all_owners = owners.complete();
+  sources.owners = [&](std::uint64_t inode) { return pids(owners, inode); };
+  sources.executable = executable_of;
+  sources.is_tracked = [&](pid_t pid) {
+    const auto [place, fresh] = tracked.try_emplace(pid, false);
+    if (fresh) place->second = keeper::has_keeper(pid);
+    return place->second;
+  };
+  tool::Listing listing;
+  listing.by_module = list.by_module;
+  listing.boottime = nanoseconds(CLOCK_BOOTTIME);
+  listing.realtime = nanoseconds(CLOCK_REALTIME);
+  listing.sockets = socket_uses(std::move(list.sockets), std::move(parked), sources);
+  return listing;
 }
 
 }  // namespace
@@ -113,14 +80,8 @@ int list_main(int argc, char** argv) {
     return help ? 0 : 2;
   }
   try {
-    // The owners last: what is listed must not look like an orphan because its
-    // process began later.
-    const SocketList list = list_sockets();
-    const SocketOwners owners;
-    if (!list.by_module) {
-      std::fprintf(stderr, "udpcr: from /proc/net only, because %s\n", list.why_not.c_str());
-    }
-    json ? print_json(list, owners) : print_table(list, owners);
+    const tool::Listing listing = make_listing();
+    std::fputs((json ? tool::list_json(listing) : tool::list_table(listing)).c_str(), stdout);
   } catch (const Error& error) {
     std::fprintf(stderr, "udpcr: error: %s\n", error.what());
     return 1;

@@ -18,7 +18,10 @@ struct Command {
 constexpr Command kCommands[] = {
     {"run", udpcr::run_main, "run a program so that its UDP sockets survive a restart"},
     {"checkpoint", udpcr::checkpoint_main, "write a program's UDP sockets into its image"},
-    {"list", udpcr::list_main, "list the UDP sockets of this network namespace"},
+    {"restart", udpcr::restart_main, "end a program and start it again, its sockets staying open"},
+    {"list", udpcr::list_main, "list the UDP sockets here: tracked, parked, orphans"},
+    {"drop", udpcr::drop_main, "end the parking of sockets"},
+    {"claim", udpcr::claim_main, "start a program with parked sockets, as socket activation does"},
     {"show", udpcr::tool::show_main, "print an image"},
     {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
     {"check", udpcr::check_main, "tell what can be kept here, or whether a program works"},

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a restart with parked sockets means, with whoever holds them: the keeper, or the module."""
 
+import json
 import os
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 from fault_cases import PORT, SERVER, start
-from harness import PYTHON, SOURCE, Clients, Program, all_read, check, equal, read_lines, until
+from harness import BUILD, PYTHON, SOURCE, Clients, Program, all_read, check, equal, read_lines, until
 
 MANY = SOURCE / "tests" / "programs" / "apps" / "many_sockets.py"
 
@@ -218,12 +220,11 @@ def a_worker_of_a_group():
     check("SO_REUSEPORT" in line and str(workers[0]) in line, line)
 
 
-def many(count, settings, limit=None):
-    """A program with `count` sockets, which it says it has bound."""
-    before = ("prlimit", f"--nofile={limit}:{limit}") if limit else ()
-    program = Program([PYTHON, MANY, PORT, count], "preload", "many",
+def many(count, settings, limit=16384, name="many"):
+    """A program with `count` sockets, which it says when it has bound them."""
+    before = ("prlimit", f"--nofile={limit}:{limit}")
+    program = Program([PYTHON, MANY, PORT, count], "preload", name,
                       {"IMAGE": "app.udpcr", **settings}, before=before)
-    program.await_line(seconds=60)
     return program
 
 
@@ -231,13 +232,13 @@ def thousands(count):
     """All of them come back with what was in them."""
     settings = {**parking("SIGKILL")}
     program = many(count, settings)
+    program.await_line(seconds=60)
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for number in range(count):
         sender.sendto(str(number).encode(), ("127.0.0.1", PORT + number))
     program.kill()
     Path("gate").touch()
-    second = Program([PYTHON, MANY, PORT, count], "preload", "second",
-                     {"IMAGE": "app.udpcr", **settings})
+    second = many(count, settings, name="second")
     line = second.await_line("^read ", seconds=60)
     equal(line, f"read {count} of {count}", "what the next start has read")
 
@@ -245,14 +246,14 @@ def thousands(count):
 def few_fds():
     """RLIMIT_NOFILE of 64: what cannot be kept is named, the program runs, nothing hangs."""
     settings = parking("SIGKILL")
-    program = many(50, settings, limit=64)
+    program = many(50, settings, 64)
+    program.await_line()
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for number in range(50):
         sender.sendto(str(number).encode(), ("127.0.0.1", PORT + number))
     program.kill()
     Path("gate").touch()
-    second = Program([PYTHON, MANY, PORT, 50], "preload", "second",
-                     {"IMAGE": "app.udpcr", **settings}, before=("prlimit", "--nofile=64:64"))
+    second = many(50, settings, 64, "second")
     line = second.await_line("^read ", seconds=30)
     kept = int(line.split()[1])
     missing = [one for one in program.complaints() + second.complaints()
@@ -262,13 +263,28 @@ def few_fds():
     return kept
 
 
+def drop_all():
+    """What a case has left parked: its port must be free for the next one."""
+    tool = BUILD / "bin" / "udpcr"
+    listed = subprocess.run([tool, "list", "--json"], capture_output=True, text=True)
+    inodes = [str(one["inode"]) for one in json.loads(listed.stdout)["sockets"]
+              if one["park"]]
+    if inodes:
+        subprocess.run([tool, "drop", *inodes], check=True, stdout=subprocess.DEVNULL)
+
+
+def run_one(cases, name, case, *arguments):
+    cases.run(name, case, *arguments)
+    drop_all()
+
+
 def run(cases):
     """All cases that do not depend on who holds the sockets."""
     for how in ("checkpoint", "SIGKILL", "SIGSEGV"):
         for started in ("preload", "run"):
-            cases.run(f"carried_over_{how}_{started}", carried_over, how, started)
-    cases.run("inherited", inherited)
+            run_one(cases, f"carried_over_{how}_{started}", carried_over, how, started)
+    run_one(cases, "inherited", inherited)
     for case in (many_restarts, killed_starts_lose_nothing, expires, expires_during_start,
                  two_starts_race, others_do_not_get_them, a_second_instance_is_told,
                  with_park_off_they_come_all_the_same, a_worker_of_a_group, few_fds):
-        cases.run(case.__name__, case)
+        run_one(cases, case.__name__, case)

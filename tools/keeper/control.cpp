@@ -31,6 +31,11 @@ bool has_keeper(pid_t pid) {
   return probe && (connect(probe.get(), name.get(), name.length) == 0 || errno != ECONNREFUSED);
 }
 
+pid_t keeper_of(pid_t pid) {
+  const UniqueFd probe = connect_to(control_name(pid));
+  return probe ? peer_of(probe.get()).pid : 0;
+}
+
 UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
   struct stat status {};
   fstat(folder, &status);

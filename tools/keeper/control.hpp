@@ -2,7 +2,9 @@
 //
 // How `udpcr checkpoint PID` reaches the keeper of a process: an abstract Unix
 // socket named after the process, in the network namespace that the keeper
-// started in.  One packet asks, one Report answers.
+// started in.  One packet asks, one Report answers.  `udpcr restart` asks for a
+// checkpoint with UDPCR_PARK=checkpoint and UDPCR_AFTER=exit, whatever the
+// program was started with; if it hangs up before that begins, nothing is done.
 #pragma once
 
 #include <sys/types.h>
@@ -13,12 +15,15 @@
 namespace udpcr::keeper {
 
 constexpr char kControlRequest[] = "checkpoint";
+constexpr char kRestartRequest[] = "restart";
 
 // A listening socket for `pid`; empty when the name is taken.
 UniqueFd listen_for_control(pid_t pid);
 
 // Whether some keeper listens for `pid`.
 bool has_keeper(pid_t pid);
+// Its process id; 0: none, or one that is not seen from here.
+pid_t keeper_of(pid_t pid);
 
 // Two programs must not write one image: the second would overwrite what the
 // first has saved.  Holding the result is the right to write image `name` in

@@ -17,7 +17,6 @@
 #include "image_report.hpp"
 #include "kernel_numbers.hpp"
 #include "packet.hpp"
-#include "park_take.hpp"
 
 namespace udpcr::keeper {
 
@@ -87,8 +86,8 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
 // They are parked for this start at once: should it be killed, the next one
 // finds them.
 void HeldSockets::take_parked(const Identity& program) {
-  ParkTake take(parks_.key(), settings_, log_);
-  for (TakenPark& taken : take.run()) {
+  take_.emplace(parks_.key(), settings_, log_);
+  for (TakenPark& taken : take_->run()) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
     RestoredSocket entry;
@@ -105,7 +104,6 @@ void HeldSockets::take_parked(const Identity& program) {
     entry.fd = std::move(taken.fd);
     entries_.push_back(std::move(entry));
   }
-  take.done();
   if (entries_.empty()) return;
   std::uint64_t bytes = 0;
   for (const RestoredSocket& entry : entries_) bytes += entry.record.rmem;

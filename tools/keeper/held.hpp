@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <udpcr/image.hpp>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "identity.hpp"
 #include "image_restore.hpp"
 #include "log.hpp"
+#include "park_take.hpp"
 #include "parks.hpp"
 #include "told_options.hpp"
 #include "wire.h"
@@ -35,6 +37,13 @@ class HeldSockets {
   // log.  True when UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
   // none, as has been said, so that nothing can be restored.
   bool restore(const Identity& program, Engine* engine);
+
+  // The next start would find the parked sockets here: whoever had them may
+  // close them.
+  void confirm_parked() {
+    if (take_) take_->done();
+    take_.reset();
+  }
 
   // UDPCR_FDS=adopt: the table for the shim; -1 when nothing is held.
   [[nodiscard]] int table_fd() const noexcept { return table_fd_.get(); }
@@ -90,6 +99,7 @@ class HeldSockets {
   const ImageFolder& folder_;
   ToldOptions& told_;
   Parks& parks_;
+  std::optional<ParkTake> take_;  // while others have them too
   Log& log_;
   OpenSocket open_socket_;
   std::vector<RestoredSocket> entries_;

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "abstract_name.hpp"
 #include "namespace_engine.hpp"
@@ -285,6 +286,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
   // Before the program binds anything: it may be killed right afterwards.
   park_answers_.listen_if_expected();
+  held_.confirm_parked();
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -382,16 +384,19 @@ void Keeper::unpark(Process& process, const Packet& packet) {
 }
 
 void Keeper::read_client(Client& client) {
-  char request[sizeof kControlRequest] = {};
-  const ssize_t size = recv(client.fd.get(), request, sizeof request, MSG_DONTWAIT);
+  char buffer[sizeof kControlRequest];
+  const ssize_t size = recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
   if (size < 0 && errno == EAGAIN) return;
-  if (size != sizeof kControlRequest - 1 || std::strcmp(request, kControlRequest) != 0) {
+  const std::string_view request(buffer, std::size_t(std::max<ssize_t>(size, 0)));
+  client.restarts = request == kRestartRequest;
+  if (!client.restarts && request != kControlRequest) {
     client.fd.reset();
     return;
   }
   client.asked = true;
   // While the program is still being brought to a stop, it is not too late.
   client.served = gathering_.has_value();
+  if (client.served && client.restarts) restart_ = true;
   if (!client.served) wanted_ = true;
 }
 
@@ -406,7 +411,11 @@ void Keeper::begin_checkpoint() {
   // One that has executed another program since has another keeper: it is asked
   // again when we hang up.
   clients_.remove_if([this](const Client& client) { return client.asked && !is_here(client.pid); });
-  for (Client& client : clients_) client.served = client.asked;
+  restart_ = false;
+  for (Client& client : clients_) {
+    client.served = client.asked;
+    if (client.served && client.restarts) restart_ = true;
+  }
   // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
   if (worker_ != 0) {
     kill(worker_, SIGKILL);
@@ -448,8 +457,18 @@ void Keeper::step_gathering() {
 
 // Of what has no name the next start could not tell which it is, unless it is
 // given back at its fd.
+bool Keeper::choose_settings() {
+  checkpoint_settings_ = settings_;
+  if (!restart_) return true;
+  checkpoint_settings_.after = After::exit_;
+  if (settings_.park == ParkMode::off) checkpoint_settings_.park = ParkMode::checkpoint;
+  return std::any_of(clients_.begin(), clients_.end(), [](const Client& client) {
+    return client.fd && client.served && client.restarts;
+  });
+}
+
 void Keeper::park_gathered() {
-  if (settings_.park == ParkMode::off) return;
+  if (checkpoint_settings_.park == ParkMode::off) return;
   const bool by_name = settings_.fds == FdMode::adopt;
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
@@ -495,6 +514,10 @@ void Keeper::fail_checkpoint(const std::string& why) {
 }
 
 void Keeper::start_worker() {
+  if (!choose_settings()) {
+    gathered_ = {};
+    return fail_checkpoint("who asked for a restart waits for it no longer; the program goes on");
+  }
   park_gathered();
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
@@ -518,8 +541,8 @@ void Keeper::start_worker() {
     parks_.forget_all();
     park_answers_.close();
     for (Process& process : processes_) process.control.reset();
-    run_worker(std::move(gathered_), identity_.value_or(Identity{}), settings_, folder_, *page_,
-               log_, told_, theirs.get());
+    run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_, folder_,
+               *page_, log_, told_, theirs.get());
     _exit(0);
   }
   told_.forget();
@@ -548,7 +571,8 @@ void Keeper::end_worker() {
   newly_parked_.clear();
   // Tells the worker that we hold none of the sockets any more.
   worker_channel_.reset();
-  const bool lasting = settings_.after == After::stop && report.outcome != Outcome::failed;
+  const bool lasting =
+      checkpoint_settings_.after == After::stop && report.outcome != Outcome::failed;
   if (!lasting) {
     waitpid(worker_, nullptr, 0);
     worker_ = 0;
@@ -583,8 +607,10 @@ int keeper_main(int argc, char** argv) {
     UniqueFd owned(channel);
     pollfd first{channel, POLLIN, 0};
     Packet start;
-    if (poll(&first, 1, 10'000) != 1 || receive_packet(channel, start) != Received::packet ||
-        start.type() != wire::Type::start) {
+    const Received received =
+        poll(&first, 1, 10'000) == 1 ? receive_packet(channel, start) : Received::nothing;
+    if (received == Received::end) return 0;  // the program was killed as it began
+    if (received == Received::nothing || start.type() != wire::Type::start) {
       throw Error("no start message within 10 s");
     }
     Keeper(std::move(owned), start, log).run();

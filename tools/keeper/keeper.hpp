@@ -39,6 +39,7 @@ class Keeper {
     pid_t pid = 0;  // of the process that it has asked for
     bool asked = false;
     bool served = false;  // by the checkpoint going on, which began after the request
+    bool restarts = false;
   };
 
   bool add_process(UniqueFd channel);
@@ -63,6 +64,8 @@ class Keeper {
   // Its sockets are kept open from here on, until undo_parks().
   void park_gathered();
   void undo_parks();
+  // How the checkpoint going on is made.  False: a restart that nobody waits for.
+  bool choose_settings();
   void start_worker();
   void end_worker();
   void fail_checkpoint(const std::string& why);
@@ -100,6 +103,8 @@ class Keeper {
 
   bool wanted_ = false;  // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;
+  bool restart_ = false;  // what it is gathered for
+  Settings checkpoint_settings_{};
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on

@@ -21,8 +21,10 @@ namespace udpcr::keeper {
 
 namespace {
 
-// For a program that is just ending, and for another start that takes its own.
+// For a program that is just ending.
 constexpr int kPatienceMs = 1000;
+// For another start, which may restore an image.
+constexpr int kTurnPatienceMs = 10'000;
 constexpr int kPollMs = 5;
 
 // One that ends has no fds any more when its end is not known yet.
@@ -30,10 +32,10 @@ bool lives(pid_t pid) { return pid > 0 && is_running(pid); }
 
 }  // namespace
 
-bool ParkTake::wait() {
-  if (waited_ms_ >= kPatienceMs) return false;
+bool ParkTake::wait(int& waited_ms, int patience_ms) {
+  if (waited_ms >= patience_ms) return false;
   poll(nullptr, 0, kPollMs);
-  waited_ms_ += kPollMs;
+  waited_ms += kPollMs;
   return true;
 }
 
@@ -41,6 +43,7 @@ bool ParkTake::wait() {
 bool ParkTake::take_turn() {
   const AbstractName name("udpcr-take/" + std::to_string(mine_.image ^ name_place()));
   bool told = false;
+  int waited_ms = 0;
   for (;;) {
     turn_ = listen_on(name);
     if (turn_) return true;
@@ -50,7 +53,7 @@ bool ParkTake::take_turn() {
                 ") is taking the sockets that are parked for image " + settings_.image);
       told = true;
     }
-    if (!wait()) return false;
+    if (!wait(waited_ms, kTurnPatienceMs)) return false;
   }
 }
 
@@ -105,7 +108,8 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
       taken.push_back({key, parked.record.cookie, std::move(fd)});
       return;
     } catch (const Error& error) {
-      if (error.error_number() == EBUSY && !lives(key.pid) && wait()) continue;
+      if (error.error_number() == EBUSY && !lives(key.pid) && wait(waited_ms_, kPatienceMs))
+        continue;
       if (error.error_number() == EBUSY) {
         log_.info("parked " + where + " is left alone: process " + std::to_string(key.pid) +
                   ", which has bound it, or another one has it open");
@@ -132,7 +136,7 @@ void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) 
       request.match = settings_.match;
       ParkReply reply;
       std::vector<ParkAsker::Given> given = keeper->ask_for_all(request, reply);
-      if (reply.status == EBUSY && !lives(reply.pid) && wait()) continue;
+      if (reply.status == EBUSY && !lives(reply.pid) && wait(waited_ms_, kPatienceMs)) continue;
       if (reply.status == EBUSY) {
         log_.info("the sockets that keeper " + std::to_string(pid) +
                   " keeps are left alone: process " + std::to_string(reply.pid) +

@@ -40,12 +40,12 @@ class ParkTake {
              std::vector<TakenPark>& taken);
   void take_from_keeper(unsigned number, std::vector<TakenPark>& taken);
   // False: waited long enough.
-  bool wait();
+  static bool wait(int& waited_ms, int patience_ms);
 
   const ParkKey& mine_;
   const Settings& settings_;
   Log& log_;
-  int waited_ms_ = 0;
+  int waited_ms_ = 0;  // for programs that are ending
   UniqueFd turn_;
   std::vector<ParkAsker> givers_;
 };

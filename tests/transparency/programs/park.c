@@ -209,6 +209,7 @@ static void peers(void) {
   fd = udp_socket(PORT);
   report("send", send(peer, "datagram", 8, 0));
   report("received", count_queued(fd));
+  report("close", close(fd) + close(peer));
 }
 
 // What is closed has no share of what comes.
@@ -359,6 +360,7 @@ static void interrupted(void) {
 static void restless(void) {
   struct pollfd input = {0, POLLIN, 0};
   int refused = 0;
+  udp_socket(PORT + 2);
   say("begins");
   while (poll(&input, 1, 0) == 0) {
     const int one = fresh();
