@@ -8,11 +8,12 @@ import time
 
 SO_COOKIE = 57
 
-ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-ours.bind(("127.0.0.1", int(sys.argv[1])))
+address = os.environ.get("ADDRESS", "127.0.0.1")
+ours = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+ours.bind((address, int(sys.argv[1])))
 cookie = int.from_bytes(ours.getsockopt(socket.SOL_SOCKET, SO_COOKIE, 8), sys.byteorder)
 print(f"socket {cookie} of {os.fstat(ours.fileno()).st_uid}")
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+with socket.socket(ours.family, socket.SOCK_DGRAM) as sender:
     for number in range(int(os.environ.get("SEND", "0"))):
         sender.sendto(b"datagram-%d" % number, ours.getsockname())
 print("ready", flush=True)

@@ -66,14 +66,15 @@ def folder_of(user):
         os.chown(".", pwd.getpwnam(user).pw_uid, -1)
 
 
-def start(service, name="first", how="preload", user=None, sends=0, settings=None, **named):
+def start(service, name="first", how="preload", user=None, sends=0, settings=None,
+          address="127.0.0.1", **named):
     """The program; the gate is closed."""
     Path("gate").unlink(missing_ok=True)
     folder_of(user)
     told = {"IMAGE": "app.udpcr", **(settings or {})}
     if service:
         told["KEEPER"] = service.path
-    environment = {"SEND": str(sends), "GATE": str(Path("gate").absolute())}
+    environment = {"SEND": str(sends), "GATE": str(Path("gate").absolute()), "ADDRESS": address}
     program = Program([PYTHON, APP, PORT], how, name, told, environment, user=user, home=home(),
                       **named)
     program.await_line("^ready")

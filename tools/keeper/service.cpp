@@ -136,7 +136,9 @@ void Service::accept_all() {
                            " have connected and say nothing; end them");
       continue;
     }
-    waiting_.push_back({std::move(fd), peer.uid, Clock::now() + kPatience});
+    // What it wants has come with it, as a rule.
+    Waiting one{std::move(fd), peer.uid, Clock::now() + kPatience};
+    if (read(one)) waiting_.push_back(std::move(one));
   }
 }
 
