@@ -28,8 +28,8 @@ int connect_to(const char* path, int patience_ms) {
   sys::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   long result = 0;
   do {
-    result = syscall(SYS_connect, fd.get(), &name,
-                     offsetof(sockaddr_un, sun_path) + strlen(path) + 1);
+    result =
+        syscall(SYS_connect, fd.get(), &name, offsetof(sockaddr_un, sun_path) + strlen(path) + 1);
   } while (result < 0 && errno == EINTR);
   if (result < 0 || !fd.move_high()) return -1;
   return fd.release();

@@ -77,9 +77,9 @@ bool connect_to_service(const Settings& settings, KeeperConnection& connection) 
 std::string give_keeper(const std::string& tool, const Settings& settings) {
   KeeperConnection connection{};
   const bool served = connect_to_service(settings, connection);
-  const KeeperStartError problem =
-      served ? KeeperStartError{0, nullptr}
-             : start_keeper(tool.c_str(), settings, environ, connection);
+  const KeeperStartError problem = served
+                                       ? KeeperStartError{0, nullptr}
+                                       : start_keeper(tool.c_str(), settings, environ, connection);
   if (problem.error_number != 0) {
     return std::string("the keeper cannot start: ") + problem.step + ": " +
            std::strerror(problem.error_number) +

@@ -23,7 +23,8 @@ UniqueFd listen_on(const AbstractName& name) {
 
 UniqueFd connect_to(const AbstractName& name) {
   UniqueFd fd = name_socket();
-  if (!fd || fcntl(fd.get(), F_SETFL, 0) != 0 || connect(fd.get(), name.get(), name.length) != 0) return {};
+  if (!fd || fcntl(fd.get(), F_SETFL, 0) != 0 || connect(fd.get(), name.get(), name.length) != 0)
+    return {};
   return fd;
 }
 

@@ -40,8 +40,8 @@ void ImageFolder::open_folder() const {
 int ImageFolder::fd() const {
   if (!fd_) open_folder();
   if (!fd_) {
-    throw Error("image " + path_ + ": folder " + folder_ + " cannot be opened: " +
-                    std::strerror(errno) +
+    throw Error("image " + path_ + ": folder " + folder_ +
+                    " cannot be opened: " + std::strerror(errno) +
                     (by_path_ ? "; make it, or name another with UDPCR_IMAGE"
                               : "; make it before the program starts under a keeper service, "
                                 "which must be able to read it as the program's user"),

@@ -128,9 +128,8 @@ void Service::accept_all() {
     ucred peer{};
     socklen_t size = sizeof peer;
     getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    const auto of_user =
-        std::size_t(std::count_if(waiting_.begin(), waiting_.end(),
-                                  [&](const Waiting& one) { return one.uid == peer.uid; }));
+    const auto of_user = std::size_t(std::count_if(
+        waiting_.begin(), waiting_.end(), [&](const Waiting& one) { return one.uid == peer.uid; }));
     if (waiting_.size() >= kMostWaiting || (peer.uid != 0 && of_user >= kMostWaitingOfUser)) {
       refuse(fd.get(), "too many programs of user " + std::to_string(peer.uid) +
                            " have connected and say nothing; end them");
@@ -168,7 +167,8 @@ void Service::begin_session(Waiting& waiting, Packet& start) {
     throw Error("user " + std::to_string(waiting.uid) + " has " +
                 std::to_string(SessionCounts::kMostOfUser) +
                 " programs with this service, the most that one user may have, or there are " +
-                std::to_string(SessionCounts::kMost) + " in all: start others without UDPCR_KEEPER");
+                std::to_string(SessionCounts::kMost) +
+                " in all: start others without UDPCR_KEEPER");
   }
   const pid_t session = fork();
   if (session < 0) {
