@@ -63,19 +63,21 @@ int send_hello() {
                            activation.count,
                            listen::room_behind(activation.count),
                            0,
+                           0,
                            {}};
   fd_table.each([&](int fd, FdSlot&) {
-    hello.live[hello.live_count++] = fd;
+    wire::LiveFd& live = hello.live[hello.live_count++];
+    live.fd = fd;
+    socklen_t size = sizeof live.cookie;
+    sys::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &live.cookie, &size);
     return hello.live_count < wire::kMostLive;
   });
   const iovec pieces[] = {{&hello, sizeof hello},
                           {executable, executable_size},
                           {arguments, arguments_size},
                           {const_cast<char*>(activation.names), activation.names_size}};
-  int fds[wire::kMostLive + 1];
-  memcpy(fds, hello.live, hello.live_count * sizeof fds[0]);
-  fds[hello.live_count] = STDERR_FILENO;
-  return channel::send(pieces, 4, fds, hello.live_count + (has_stderr ? 1 : 0));
+  const int fd = STDERR_FILENO;
+  return channel::send(pieces, 4, &fd, has_stderr ? 1 : 0);
 }
 
 Standing image_standing(const Settings& settings) {

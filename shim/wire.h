@@ -13,8 +13,7 @@
 //                 image's folder and the log file, too)
 //     hello       by the shim's constructor: who the program is (HelloMessage,
 //                 then executable, arguments, each with its NUL, and
-//                 LISTEN_FDNAMES; fds: the UDP sockets that it was handed down,
-//                 then stderr, where there is one)
+//                 LISTEN_FDNAMES; fds: stderr, where there is one)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -162,6 +161,14 @@ struct FoundMessage {
   uint32_t parked;  // 1: somebody holds sockets for it
 };
 
+// A socket that the program was handed down.  Not the socket itself: that would
+// be open for longer than the program has it.
+struct LiveFd {
+  uint64_t cookie;  // SO_COOKIE
+  int32_t fd;
+  uint32_t pad;
+};
+
 struct HelloMessage {
   WireHeader header;
   uint32_t has_stderr;
@@ -174,7 +181,8 @@ struct HelloMessage {
   uint32_t listen_count;     // LISTEN_FDS, when it is meant for this process
   uint32_t listen_room;      // fd numbers that are free behind those
   uint32_t live_count;
-  int32_t live[kMostLive];  // numbers of the sockets that it was handed down
+  uint32_t pad;
+  LiveFd live[kMostLive];
 };
 
 struct ForkedMessage {
@@ -257,8 +265,8 @@ struct UnparkMessage {
 
 struct SweepMessage {
   WireHeader header;
-  // 1: the process is about to execute another program, and what is
-  // close-on-exec there counts as closed.
+  // 1: the process is about to execute another program, whose closes nobody
+  // tells: all that it has counts as closed.
   uint32_t executes;
   uint32_t port;  // of those bound to it alone, host order; 0: of all
 };

@@ -28,7 +28,7 @@ Identity Identity::from_hello(const Packet& packet) {
   if (packet.data.size() != sizeof hello + std::size_t{hello.executable_size} +
                                 hello.arguments_size + hello.names_size ||
       hello.live_count > wire::kMostLive ||
-      packet.fds.size() != hello.live_count + (hello.has_stderr != 0 ? 1U : 0U)) {
+      packet.fds.size() != (hello.has_stderr != 0 ? 1U : 0U)) {
     throw Error("the program's hello does not hold what it states");
   }
   Identity identity;
@@ -47,7 +47,7 @@ Identity Identity::from_hello(const Packet& packet) {
   identity.listen_count = hello.listen_count;
   identity.listen_room = hello.listen_room;
   for (std::size_t i = 0; i < hello.live_count; ++i) {
-    LiveSocket live{hello.live[i], read_cookie(packet.fds[i].get(), kSoCookie), {}};
+    LiveSocket live{hello.live[i].fd, hello.live[i].cookie, {}};
     const auto place = std::size_t(live.number - kFirstListenFd);
     if (live.number >= kFirstListenFd && place < names.size() && place < hello.listen_count) {
       live.name = names[place];

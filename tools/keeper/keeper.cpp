@@ -9,19 +9,15 @@
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <string_view>
 
 #include "abstract_name.hpp"
 #include "namespace_engine.hpp"
-#include "privileges.hpp"
 #include "program_socket.hpp"
-#include "service.hpp"
+#include "start_packet.hpp"
 
 namespace udpcr::keeper {
 
@@ -36,38 +32,12 @@ constexpr int kNameAttempts = 500;
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
-std::string image_path(const Packet& start) {
-  const auto message = start.as<wire::StartMessage>();
-  const char* const path = message.settings.image;
-  if (path[0] != '/' || std::memchr(path, '\0', sizeof message.settings.image) == nullptr) {
-    throw Error("the start message carries no absolute image path");
-  }
-  return path;
-}
-
-// What stands behind the page, by its kind; none when it did not come.
-const UniqueFd& start_file(const Packet& start, std::uint32_t kind) {
-  static const UniqueFd kNone;
-  const std::uint32_t kinds = start.as<wire::StartMessage>().fds;
-  const std::size_t before = std::size_t(std::popcount(kinds & (kind - 1)));
-  return (kinds & kind) != 0 ? start.fds[1 + before] : kNone;
-}
-
-ImageFolder image_folder(const Packet& start, Keeper::Origin origin) {
-  const std::size_t files = std::size_t(std::popcount(start.as<wire::StartMessage>().fds));
-  if (start.fds.size() != 1 + files) {
-    throw Error("the start message does not carry the shared page and what it states");
-  }
-  if (origin == Keeper::Origin::own) return ImageFolder(image_path(start));
-  return {image_path(start), start_file(start, wire::kStartFolder)};
-}
-
 }  // namespace
 
 Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
     : origin_(origin),
       settings_(start.as<wire::StartMessage>().settings),
-      folder_(image_folder(start, origin)),
+      folder_(image_folder(start, origin == Origin::own)),
       log_(log),
       parks_(settings_, log_),
       park_answers_(parks_, log_),
@@ -141,6 +111,7 @@ void Keeper::run() {
   for (;;) {
     if (processes_.empty()) {
       end_program();
+      parks_.expire();
       if (!parks_.holds()) return;
     }
     const int patience_ms = patience();
@@ -268,7 +239,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   if (identity_) throw Error("a second hello");
   identity_ = Identity::from_hello(packet);
   parks_.begin(*identity_);
-  if (packet.fds.size() > identity_->live.size()) log_.borrow(std::move(packet.fds.back()));
+  if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.back()));
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -376,7 +347,11 @@ void Keeper::unpark(Process& process, const Packet& packet) {
     parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
   } else {
     const auto sweep = packet.as<wire::SweepMessage>();
-    parks_.sweep(process.pid, sweep.executes != 0, std::uint16_t(sweep.port));
+    if (sweep.executes != 0) {
+      parks_.executes(process.pid);
+    } else {
+      parks_.sweep(process.pid, std::uint16_t(sweep.port));
+    }
   }
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
@@ -588,37 +563,6 @@ void Keeper::answer_clients(const Report& report) {
     client.fd.reset();
   }
   clients_.remove_if([](const Client& client) { return !client.fd; });
-}
-
-int keeper_main(int argc, char** argv) {
-  if (argc >= 2 && argv[1][0] == '-') return service_main(argc, argv);
-  int channel = -1;
-  if (argc == 2) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), channel);
-  if (channel < 0) {
-    static constexpr char kUsage[] =
-        "udpcr: error: a keeper is started by the shim or by `udpcr run`, not by hand; a keeper "
-        "service is: udpcr keeper --listen PATH\n";
-    std::fputs(kUsage, stderr);
-    return 125;
-  }
-  Log log(STDERR_FILENO);
-  try {
-    enter_keeper_life(channel);
-    UniqueFd owned(channel);
-    pollfd first{channel, POLLIN, 0};
-    Packet start;
-    const Received received =
-        poll(&first, 1, 10'000) == 1 ? receive_packet(channel, start) : Received::nothing;
-    if (received == Received::end) return 0;  // the program was killed as it began
-    if (received == Received::nothing || start.type() != wire::Type::start) {
-      throw Error("no start message within 10 s");
-    }
-    Keeper(std::move(owned), start, log).run();
-    return 0;
-  } catch (const std::exception& error) {
-    log.error("the keeper ends: " + std::string(error.what()));
-    return 125;
-  }
 }
 
 }  // namespace udpcr::keeper

@@ -50,6 +50,8 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   if (fstat(socket.get(), &status) != 0 || !is_udp_socket(socket.get())) {
     throw Error("what is to be parked is no UDP socket");
   }
+  // Closed meanwhile, and its number is another's.
+  if (entry.inode != status.st_ino) return false;
   const auto known = parks_.find(status.st_ino);
   if (known != parks_.end()) {
     if (process != 0) known->second.owners.insert(process);
@@ -142,46 +144,41 @@ void Parks::disown(Entries::iterator place, pid_t process) {
   if (place->second.owners.empty()) release(place);
 }
 
-void Parks::sweep(pid_t process, bool executes, std::uint16_t port) {
+void Parks::sweep(pid_t process, std::uint16_t port) {
   const Raised look(CAP_SYS_PTRACE);
+  std::map<pid_t, std::optional<std::set<std::uint64_t>>> seen;
+  const auto has_closed = [&](const Entries::value_type& park, pid_t owner) {
+    const auto [open, fresh] = seen.try_emplace(owner);
+    if (fresh) open->second = open_sockets(owner);
+    if (open->second) return open->second->count(park.first) == 0;
+    // We may not look: as far as told.
+    return owner == process && park.second.owners.size() == 1;
+  };
   for (auto next = parks_.begin(); next != parks_.end();) {
     const auto place = next++;
-    const Entry& entry = place->second;
+    Entry& entry = place->second;
     if (port != 0 && entry.park.local.port != port) continue;
-    // It binds the address of one that has ended with its owners.
     if (entry.owners.empty()) {
+      // It binds the address of one that has ended with its owners.
       if (port != 0) release(place);
       continue;
     }
-    const std::set<pid_t> owners = entry.owners;
-    for (const pid_t owner : owners) {
-      if (executes && owner != process) continue;
-      Open open = has_open(owner, place->first, executes);
-      if (open == Open::unknown) {
-        // We may not look: as far as told.
-        const bool closes = executes ? (entry.park.key.flags & wire::kFdCloexec) != 0
-                                     : owner == process && owners.size() == 1;
-        open = closes ? Open::no : Open::yes;
-      }
-      if (open == Open::yes) continue;
-      const bool last = place->second.owners.size() == 1;
-      disown(place, owner);
-      if (last) break;
-    }
+    std::erase_if(entry.owners, [&](pid_t owner) { return has_closed(*place, owner); });
+    if (entry.owners.empty()) release(place);
+  }
+}
+
+void Parks::executes(pid_t process) {
+  for (auto next = parks_.begin(); next != parks_.end();) {
+    const auto place = next++;
+    if (place->second.owners.count(process) != 0) disown(place, process);
   }
 }
 
 void Parks::left(const Process& process) {
-  const bool executed = process.has_executed();
-  for (auto next = parks_.begin(); next != parks_.end();) {
-    const auto place = next++;
-    Entry& entry = place->second;
-    if (entry.owners.count(process.pid) == 0) continue;
-    if (executed) {
-      disown(place, process.pid);
-      continue;
-    }
-    entry.owners.erase(process.pid);
+  if (process.has_executed()) return executes(process.pid);
+  for (auto& [inode, entry] : parks_) {
+    if (entry.owners.erase(process.pid) == 0) continue;
     if (entry.owners.empty() && entry.park.reuseport) {
       entry.judged_at = std::chrono::steady_clock::now() + kSiblingPatience;
     }

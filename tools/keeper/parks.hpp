@@ -46,9 +46,10 @@ class Parks {
   // has it.
   void unpark(std::uint64_t inode, pid_t process);
   // `process` asks for those that were closed unseen to be released, those on
-  // `port` (host order) or, for 0, all.  `executes`: it is about to execute
-  // another program, and its close-on-exec fds count as closed.
-  void sweep(pid_t process, bool executes, std::uint16_t port);
+  // `port` (host order) or, for 0, all.
+  void sweep(pid_t process, std::uint16_t port);
+  // `process` becomes another program, whose closes nobody tells.
+  void executes(pid_t process);
   // Its channel has ended: it has ended, which its parks survive, or has become
   // another program, which they do not.
   void left(const Process& process);

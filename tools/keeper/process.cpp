@@ -94,31 +94,23 @@ std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
       ~std::uint64_t{0});
 }
 
-// Of an fd of a process, from its flags in proc_pid_fdinfo(5).
-bool is_close_on_exec(pid_t pid, const char* number) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/fdinfo/" + number);
-  std::string word;
-  unsigned flags = 0;
-  while (file >> word) {
-    if (word == "flags:" && file >> std::oct >> flags) return (flags & O_CLOEXEC) != 0;
-  }
-  return false;
-}
-
 }  // namespace
 
-Open has_open(pid_t pid, std::uint64_t inode, bool executes) {
+std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
-  if (!folder) return errno == ENOENT ? Open::no : Open::unknown;
-  const std::string wanted = "socket:[" + std::to_string(inode) + "]";
-  while (const dirent* entry = readdir(folder.get())) {
+  if (!folder && errno != ENOENT) return std::nullopt;
+  std::set<std::uint64_t> inodes;
+  while (const dirent* entry = folder ? readdir(folder.get()) : nullptr) {
+    constexpr std::string_view kSocket = "socket:[";
     char target[64];
     const ssize_t size = readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target);
-    if (size < 0 || std::string_view(target, std::size_t(size)) != wanted) continue;
-    if (!executes || !is_close_on_exec(pid, entry->d_name)) return Open::yes;
+    std::uint64_t inode = 0;
+    if (size < 0 || !std::string_view(target, std::size_t(size)).starts_with(kSocket)) continue;
+    std::from_chars(target + kSocket.size(), target + size, inode);
+    inodes.insert(inode);
   }
-  return Open::no;
+  return inodes;
 }
 
 bool has_port(int fd) {

@@ -6,6 +6,8 @@
 #include <sys/types.h>
 
 #include <deque>
+#include <optional>
+#include <set>
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
@@ -51,10 +53,8 @@ std::vector<pid_t> threads_of(pid_t pid);
 // False: it has ended or is on its way out, or is not known.
 bool is_running(pid_t pid);
 
-// Whether a process has the socket open; `executes`: and will have it after an
-// exec.  Unknown: we may not look.
-enum class Open { no, yes, unknown };
-Open has_open(pid_t pid, std::uint64_t inode, bool executes = false);
+// The inodes of the sockets that a process has open; empty: we may not look.
+std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid);
 
 // Of a UDP socket: it is bound, or has sent.
 bool has_port(int fd);

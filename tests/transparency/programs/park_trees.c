@@ -265,9 +265,10 @@ static void exec_in_child(void) {
   if (child == 0) execute("after_exec_in_child", fd, 1);
   await_child(child);
   say_port("with the parent", PORT);
-  report("close", close(fd));
   say_port("with the parent, close-on-exec", PORT + 1);
+  report("close", close(fd) + close(fd - 1));
   say_port("at the end", PORT);
+  say_port("at the end", PORT + 1);
 }
 
 static void exec_fails(void) {
