@@ -155,10 +155,10 @@ void Peer::enter_namespaces() const {
 
 void Peer::become() const {
   const uid_t service = geteuid();
-  // One that is no root serves its own user, whose groups it has.
-  const bool own = service != 0 && uid_ == service;
-  if (!own && (setgroups(groups_.size(), groups_.data()) != 0 || setresgid(gid_, gid_, gid_) != 0 ||
-               prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)) {
+  // One that may not change its groups serves its own user, whose groups it has.
+  if ((setgroups(groups_.size(), groups_.data()) != 0 || setresgid(gid_, gid_, gid_) != 0 ||
+       prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) &&
+      uid_ != service) {
     throw Error("the keeper service runs as user " + std::to_string(service) + " and user " +
                     std::to_string(uid_) + " asks (" + std::strerror(errno) +
                     "): run it as root, which serves everybody",
