@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -13,7 +14,9 @@
 #include <charconv>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <list>
 #include <string>
@@ -215,6 +218,27 @@ void Service::live_in_session(UniqueFd channel, Packet& start, int place) {
   _exit(0);
 }
 
+// To a service manager that waits for it (Type=notify, sd_notify(3)); its socket
+// is not the sessions' business.
+void tell_ready() {
+  const char* const path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un name{};
+  const std::size_t size = path == nullptr ? 0 : std::strlen(path);
+  if (size > 1 && size < sizeof name.sun_path) {
+    constexpr char kReady[] = "READY=1";
+    name.sun_family = AF_UNIX;
+    std::memcpy(name.sun_path, path, size);
+    if (path[0] == '@') name.sun_path[0] = '\0';
+    const UniqueFd manager(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (sendto(manager.get(), kReady, sizeof kReady - 1, MSG_NOSIGNAL,
+               reinterpret_cast<const sockaddr*>(&name),
+               socklen_t(offsetof(sockaddr_un, sun_path) + size)) < 0) {
+      std::fprintf(stderr, "udpcr: warning: NOTIFY_SOCKET %s: %s\n", path, std::strerror(errno));
+    }
+  }
+  unsetenv("NOTIFY_SOCKET");
+}
+
 // What a session must not have is not there to begin with.
 void begin_life() {
   const UniqueFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -280,6 +304,7 @@ int service_main(int argc, char** argv) {
     Service service(path, mode_t(mode));
     begin_life();
     std::fprintf(stderr, "udpcr: info: keeper service at %s\n", path.c_str());
+    tell_ready();
     service.run();
     return 0;
   } catch (const std::exception& error) {
