@@ -87,6 +87,7 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
 // finds them.
 void HeldSockets::take_parked(const Identity& program) {
   take_.emplace(parks_.key(), settings_, log_);
+  std::size_t unkept = 0;
   for (TakenPark& taken : take_->run()) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
@@ -96,13 +97,14 @@ void HeldSockets::take_parked(const Identity& program) {
     UniqueFd copy(fcntl(taken.fd.get(), F_DUPFD_CLOEXEC, 0));
     if (copy) {
       parks_.add({taken.key.number, taken.key.flags, entry.record.inode}, 0, std::move(copy));
-    } else {
-      log_.warn(
-          "parked " + to_string(entry.record.local) +
-          " is lost if this start ends before it has taken it: no fd is left (RLIMIT_NOFILE)");
     }
+    if (!parks_.has(entry.record.inode)) ++unkept;
     entry.fd = std::move(taken.fd);
     entries_.push_back(std::move(entry));
+  }
+  if (unkept > 0) {
+    log_.warn("lost if this start ends before the program has taken them: " +
+              std::to_string(unkept) + " parked sockets; raise RLIMIT_NOFILE (ulimit -Hn)");
   }
   if (entries_.empty()) return;
   std::uint64_t bytes = 0;
