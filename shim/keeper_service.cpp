@@ -135,11 +135,14 @@ bool connect_keeper(const Settings& settings, KeeperConnection& connection, Line
   return true;
 }
 
-bool service_has_parked(const Settings& settings, uint64_t image_hash) {
+bool service_has_parked(const Settings& settings, const wire::ParkKey& mine) {
   const KeepErrno keep;
   const Fd channel(connect_to(settings.keeper, kProbePatienceMs));
   if (channel.get() < 0) return false;
-  const wire::ProbeMessage probe{{wire::Type::probe, wire::kVersion}, image_hash};
+  wire::ProbeMessage probe = {};
+  probe.header = {wire::Type::probe, wire::kVersion};
+  probe.probe.match = settings.match;
+  probe.probe.mine = mine;
   Answer answer{};
   return send(channel.get(), &probe, sizeof probe) &&
          receive(channel.get(), answer, kProbePatienceMs) &&

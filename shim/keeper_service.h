@@ -4,10 +4,9 @@
 // it.
 #pragma once
 
-#include <stdint.h>
-
 #include "keeper_start.h"
 #include "text.h"
+#include "wire.h"
 
 namespace udpcr {
 
@@ -16,8 +15,8 @@ namespace udpcr {
 // this was measured.
 bool connect_keeper(const Settings& settings, KeeperConnection& connection, Line& why);
 
-// Whether somebody holds sockets for the program of this image.  False as well
-// when nobody answers.
-bool service_has_parked(const Settings& settings, uint64_t image_hash);
+// Whether somebody holds sockets for this program.  False as well when nobody
+// answers.
+bool service_has_parked(const Settings& settings, const wire::ParkKey& mine);
 
 }  // namespace udpcr

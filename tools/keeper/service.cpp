@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <set>
 #include <string>
 
 #include "abstract_name.hpp"
@@ -40,6 +41,9 @@ constexpr mode_t kMode = 0666;
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::size_t kMostWaiting = 256;
 constexpr std::size_t kMostWaitingOfUser = 64;
+// Processes that ask keepers for parked sockets, and how long each keeper is waited for.
+constexpr std::size_t kMostAsking = 64;
+constexpr int kKeeperPatienceMs = 200;
 
 constexpr char kUsage[] =
     "usage: udpcr keeper --listen PATH [--mode MODE]\n"
@@ -66,12 +70,31 @@ void refuse(int channel, const std::string& why) {
   send_packet(channel, &answer, sizeof answer, {}, 0);
 }
 
-bool is_parked(int channel, std::uint64_t image) {
+// Keepers that have parked sockets of that image, in the program's network.
+std::vector<UniqueFd> keepers_of(int channel, std::uint64_t image) {
   const std::uint64_t place = network_of_peer(channel);
+  std::vector<UniqueFd> keepers;
   for (unsigned number = 0; number < wire::kParkNames; ++number) {
-    if (connect_to(AbstractName(park_name(image, number, place)))) return true;
+    UniqueFd keeper = connect_to(AbstractName(park_name(image, number, place)));
+    if (keeper) keepers.push_back(std::move(keeper));
   }
-  return false;
+  return keepers;
+}
+
+bool has_parked(int keeper, const wire::ParkProbe& probe) {
+  if (!send_packet(keeper, &probe, sizeof probe, {}, kKeeperPatienceMs)) return false;
+  pollfd answer{keeper, POLLIN, 0};
+  char yes = 0;
+  // One that is at work on a checkpoint answers later: then it may have some.
+  return poll(&answer, 1, kKeeperPatienceMs) == 0 ||
+         (recv(keeper, &yes, sizeof yes, MSG_DONTWAIT) == sizeof yes && yes != 0);
+}
+
+void tell_found(int channel, bool parked) {
+  wire::FoundMessage found{};
+  found.header = {wire::Type::found, wire::kVersion};
+  found.parked = parked ? 1 : 0;
+  send_packet(channel, &found, sizeof found, {}, 0);
 }
 
 // Who has connected and has not said what for.
@@ -91,6 +114,8 @@ class Service {
   void accept_all();
   // False: it is done with.
   bool read(Waiting& waiting);
+  // In a process of its own where somebody else has to be asked, who may be slow.
+  void answer_probe(int channel, const wire::ParkProbe& probe);
   void begin_session(Waiting& waiting, Packet& start);
   [[noreturn]] void live_in_session(UniqueFd channel, Packet& start, int place);
   void reap();
@@ -98,6 +123,7 @@ class Service {
   ServiceSocket socket_;
   SessionCounts counts_;
   std::list<Waiting> waiting_;
+  std::set<pid_t> asking_;
 };
 
 void Service::run() {
@@ -121,7 +147,9 @@ void Service::run() {
 }
 
 void Service::reap() {
-  for (pid_t ended = 0; (ended = waitpid(-1, nullptr, WNOHANG)) > 0;) counts_.ended(ended);
+  for (pid_t ended = 0; (ended = waitpid(-1, nullptr, WNOHANG)) > 0;) {
+    if (asking_.erase(ended) == 0) counts_.ended(ended);
+  }
 }
 
 void Service::accept_all() {
@@ -153,15 +181,28 @@ bool Service::read(Waiting& waiting) {
     if (packet.type() == wire::Type::start) {
       begin_session(waiting, packet);
     } else if (packet.type() == wire::Type::probe) {
-      wire::FoundMessage found{};
-      found.header = {wire::Type::found, wire::kVersion};
-      found.parked = is_parked(waiting.fd.get(), packet.as<wire::ProbeMessage>().image) ? 1 : 0;
-      send_packet(waiting.fd.get(), &found, sizeof found, {}, 0);
+      answer_probe(waiting.fd.get(), packet.as<wire::ProbeMessage>().probe);
     }
   } catch (const Error& error) {
     refuse(waiting.fd.get(), error.what());
   }
   return false;
+}
+
+void Service::answer_probe(int channel, const wire::ParkProbe& probe) {
+  const std::vector<UniqueFd> keepers = keepers_of(channel, probe.mine.image);
+  if (keepers.empty()) return tell_found(channel, false);
+  const pid_t asker = asking_.size() < kMostAsking ? fork() : -1;
+  // Its session will see.
+  if (asker < 0) return tell_found(channel, true);
+  if (asker > 0) {
+    asking_.insert(asker);
+    return;
+  }
+  tell_found(channel, std::any_of(keepers.begin(), keepers.end(), [&](const UniqueFd& keeper) {
+               return has_parked(keeper.get(), probe);
+             }));
+  _exit(0);
 }
 
 void Service::begin_session(Waiting& waiting, Packet& start) {
