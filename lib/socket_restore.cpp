@@ -103,7 +103,10 @@ void Restorer::create() {
     throw Error("cannot restore a socket of address family " + std::to_string(record_.family) +
                 ": only IPv4 (2) and IPv6 (10) are known; use a newer udpcr");
   }
-  restored_.fd = UniqueFd(::socket(record_.family, SOCK_DGRAM | SOCK_CLOEXEC, record_.protocol));
+  restored_.fd =
+      options_.open_socket
+          ? options_.open_socket(record_.family, record_.protocol)
+          : UniqueFd(::socket(record_.family, SOCK_DGRAM | SOCK_CLOEXEC, record_.protocol));
   fd_ = restored_.fd.get();
   if (fd_ < 0) {
     fail("create the socket for " + to_string(record_.local), errno,

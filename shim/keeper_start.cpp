@@ -7,45 +7,15 @@
 #include <sys/wait.h>
 
 #include "anchor.h"
+#include "start_message.h"
 #include "sys.h"
 #include "text.h"
-#include "wire.h"
 
 namespace udpcr {
 
 namespace {
 
 constexpr size_t kStackSize = size_t{32} << 10;
-
-// An fd that is closed on the way out, unless released.
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) sys::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-
-  [[nodiscard]] int get() const { return fd_; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-  // Out of the way of programs that have closed, and will use again, the low
-  // numbers.
-  bool move_high() {
-    const int high = sys::dup_high(fd_);
-    if (high < 0) return false;
-    sys::close(fd_);
-    fd_ = high;
-    return true;
-  }
-
- private:
-  int fd_;
-};
 
 bool starts_with(const char* text, const char* prefix) {
   return strncmp(text, prefix, strlen(prefix)) == 0;
@@ -203,42 +173,13 @@ KeeperStartError give_birth(const char* tool, int channel, const char* const* en
   return {birth.error_number, birth.step};
 }
 
-KeeperStartError send_start(int channel, int page, const Settings& settings) {
-  wire::WireHeader header{wire::Type::start, wire::kVersion};
-  static_assert(sizeof(wire::StartMessage) == sizeof header + sizeof settings);
-  iovec parts[] = {{&header, sizeof header}, {const_cast<Settings*>(&settings), sizeof settings}};
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof page)] = {};
-  msghdr message = {};
-  message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof page);
-  memcpy(CMSG_DATA(rights), &page, sizeof page);
-  ssize_t sent = 0;
-  do {
-    sent = sys::sendmsg(channel, &message, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? failure("it does not take the start message") : KeeperStartError{0, nullptr};
-}
-
 }  // namespace
 
 KeeperStartError start_keeper(const char* tool, const Settings& settings,
                               const char* const* environment, KeeperConnection& connection) {
   const KeepErrno keep;
-  Fd page(
-      static_cast<int>(syscall(SYS_memfd_create, "udpcr-page", MFD_CLOEXEC | MFD_ALLOW_SEALING)));
-  const uint32_t version = wire::kVersion;
-  static_assert(offsetof(wire::SharedPage, version) == 0);
-  if (page.get() < 0 || syscall(SYS_ftruncate, page.get(), long{wire::kPageSize}) != 0 ||
-      sys::write(page.get(), &version, sizeof version) != sizeof version ||
-      sys::fcntl(page.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0 || !page.move_high()) {
-    return failure("no shared page (memfd_create)");
-  }
+  Fd page(make_page());
+  if (page.get() < 0) return failure("no shared page (memfd_create)");
   int pair[2] = {-1, -1};
   if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     return failure("no channel to it (socketpair)");
@@ -256,8 +197,9 @@ KeeperStartError start_keeper(const char* tool, const Settings& settings,
       give_birth(tool, theirs.get(), environment, static_cast<unsigned char*>(memory));
   munmap(memory, size);
   if (problem.error_number != 0) return problem;
-  const KeeperStartError unsent = send_start(ours.get(), page.get(), settings);
-  if (unsent.error_number != 0) return unsent;
+  const int shared = page.get();
+  const int unsent = send_start(ours.get(), settings, 0, &shared, 1);
+  if (unsent != 0) return {unsent, "it does not take the start message"};
   connection.channel = ours.release();
   connection.page = page.release();
   return {0, nullptr};

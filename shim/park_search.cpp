@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "identity.h"
+#include "keeper_service.h"
 #include "sys.h"
 #include "text.h"
 
@@ -69,7 +70,8 @@ bool keeper_has_parked(const wire::ParkKey& mine, Match match) {
 bool may_be_parked(const Settings& settings) {
   const KeepErrno keep;
   const wire::ParkKey mine = own_park_key(settings);
-  return keeper_has_parked(mine, settings.match) || module_has_parked(mine, settings.match);
+  return keeper_has_parked(mine, settings.match) || module_has_parked(mine, settings.match) ||
+         (settings.keeper[0] != '\0' && service_has_parked(settings, mine));
 }
 
 }  // namespace udpcr

@@ -13,6 +13,7 @@
 #include "fork.h"
 #include "identity.h"
 #include "inherit.h"
+#include "keeper_service.h"
 #include "keeper_start.h"
 #include "listen.h"
 #include "log.h"
@@ -90,17 +91,38 @@ void say_that_it_is_silent(int error, const char* image) {
   log_line(LogLevel::error, line);
 }
 
+// A keeper service has none of its own that would be the program's.
+void make_socket(const wire::MakeMessage& wanted) {
+  const long fd = syscall(SYS_socket, wanted.family, SOCK_DGRAM | SOCK_CLOEXEC, wanted.protocol);
+  wire::MadeMessage made{{wire::Type::made, wire::kVersion}, fd < 0 ? errno : 0};
+  const int socket = static_cast<int>(fd);
+  const iovec piece{&made, sizeof made};
+  channel::send(&piece, 1, &socket, fd < 0 ? 0 : 1);
+  if (fd >= 0) sys::close(socket);
+}
+
 // The image is being restored: its sockets, or the table of them.
 void await_ready(const Settings& settings) {
   const int64_t deadline_ms = channel::milliseconds_now() + kReadyPatienceMs;
   static constinit struct {
-    wire::ReadyMessage message;
+    union {
+      wire::ReadyMessage message;
+      wire::MakeMessage wanted;
+    };
     char names[wire::kMostNames];
   } packet = {};
   channel::Arrived arrived{};
   int table = -1;
-  const ssize_t size = channel::receive(&packet, sizeof packet, &table, 1, arrived, deadline_ms);
-  if (size < 0) return say_that_it_is_silent(errno, settings.image);
+  ssize_t size = 0;
+  for (;;) {
+    size = channel::receive(&packet, sizeof packet, &table, 1, arrived, deadline_ms);
+    if (size < 0) return say_that_it_is_silent(errno, settings.image);
+    if (packet.message.header.type != wire::Type::make ||
+        static_cast<size_t>(size) != sizeof packet.wanted) {
+      break;
+    }
+    make_socket(packet.wanted);
+  }
   const wire::ReadyMessage& ready = packet.message;
   if (static_cast<size_t>(size) != sizeof ready + ready.names_size ||
       ready.header.type != wire::Type::ready) {
@@ -137,15 +159,30 @@ void greet(const Settings& settings, bool parked) {
   }
 }
 
+// False: there is none, or none that can be had.
+bool connect_to_service(const Settings& settings, KeeperConnection& connection) {
+  if (settings.keeper[0] == '\0') return false;
+  Line why;
+  if (connect_keeper(settings, connection, why)) return true;
+  Line line;
+  line << "the keeper service at " << settings.keeper << " cannot be used: " << why.c_str()
+       << "; the program has a keeper of its own";
+  log_line(LogLevel::warn, line);
+  return false;
+}
+
 void start(const Settings& settings, bool parked) {
   KeeperConnection connection{};
-  const char* const path = tool();
-  const KeeperStartError problem = start_keeper(path, settings, environ, connection);
-  if (problem.error_number != 0) {
-    say_why_not(problem, path);
-    stored::close_all();
-    keeper.store(Keeper::failed, std::memory_order_release);
-    return;
+  const char* path = settings.keeper;
+  if (!connect_to_service(settings, connection)) {
+    path = tool();
+    const KeeperStartError problem = start_keeper(path, settings, environ, connection);
+    if (problem.error_number != 0) {
+      say_why_not(problem, path);
+      stored::close_all();
+      keeper.store(Keeper::failed, std::memory_order_release);
+      return;
+    }
   }
   if (!channel::open(connection.channel, connection.page)) {
     say_why_not({ENOMEM, "its page cannot be mapped"}, path);

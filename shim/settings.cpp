@@ -99,7 +99,7 @@ class Reader {
     read_log_level();
     read_image();
     read_log_file();
-    name_what_is_not_there_yet();
+    read_keeper();
   }
 
  private:
@@ -310,16 +310,21 @@ class Reader {
     return false;
   }
 
-  void name_what_is_not_there_yet() {
-    static constexpr const char* kLater[] = {"UDPCR_KEEPER"};
-    for (const char* const variable : kLater) {
-      const char* const value = value_of(variable);
-      if (value == nullptr || strcmp(value, "off") == 0) continue;
-      Line line;
-      line << variable << "=" << beginning_of(value).c_str()
-           << " is not supported by this version; unset it; it is left out";
-      say(line);
+  void read_keeper() {
+    const char* const value = value_of("UDPCR_KEEPER");
+    char path[PATH_MAX] = {};
+    if (value == nullptr || strcmp(value, "off") == 0) return;
+    if (!fill_path("UDPCR_KEEPER", value, path)) return;
+    if (strlen(path) < kLongestKeeper) {
+      memcpy(settings_.keeper, path, strlen(path) + 1);
+      return;
     }
+    Line line;
+    line << "UDPCR_KEEPER=" << beginning_of(value).c_str() << " is longer than "
+         << kLongestKeeper - 1
+         << " bytes, the most that a socket's name may have; let the keeper service listen at a "
+            "shorter path; it is not used";
+    say(line);
   }
 
   Settings& settings_;

@@ -9,7 +9,8 @@
 //
 //   program -> keeper
 //     start       first message ever, by the shim's constructor or `udpcr run`
-//                 (StartMessage; fds: the shared page)
+//                 (StartMessage; fds: the shared page; to a keeper service the
+//                 image's folder and the log file, too)
 //     hello       by the shim's constructor: who the program is (HelloMessage,
 //                 then executable, arguments, each with its NUL, and
 //                 LISTEN_FDNAMES; fds: stderr, where there is one)
@@ -41,6 +42,10 @@
 //                 process has it, when `claimed` answers
 //     sweep       sockets may have been closed unseen: all that no process has
 //                 are released when `claimed` answers (SweepMessage)
+//     identified  answer to identify (WireHeader)
+//     made        answer to make (MadeMessage; fds: the socket)
+//     probe       to a keeper service, in the place of start: is anything parked
+//                 for this program? (ProbeMessage)
 //
 //   keeper -> program
 //     ready       answer to hello (ReadyMessage, then names for LISTEN_FDNAMES;
@@ -53,6 +58,13 @@
 //                 of it (ExchangeMessage; fds: the socket)
 //     claimed     answer to claim, release, give_back, unpark and sweep
 //                 (ClaimedMessage; fds: the socket)
+//     identify    by a keeper service: the kernel is to tell who answers
+//                 (WireHeader)
+//     accepted    by a keeper service, in answer to start (AcceptedMessage)
+//     make        by a keeper service, before ready: a new socket is wanted, which
+//                 is the program's by its user, cgroup, label and network namespace
+//                 (MakeMessage)
+//     found       answer to probe (FoundMessage)
 //
 // During a checkpoint the keeper answers through the shared page alone: a
 // handler needs sendmsg, poll and futex, nothing else.  The keeper reads
@@ -99,6 +111,13 @@ enum class Type : uint32_t {
   unpark,
   sweep,
   stored,
+  identify,
+  identified,
+  accepted,
+  make,
+  made,
+  probe,
+  found,
 };
 
 struct WireHeader {
@@ -106,9 +125,34 @@ struct WireHeader {
   uint32_t version;  // kVersion
 };
 
+// StartMessage::fds: what comes behind the page, in this order.
+constexpr uint32_t kStartFolder = 1U << 0;  // of the image, O_PATH
+constexpr uint32_t kStartLog = 1U << 1;     // UDPCR_LOG_FILE
+
 struct StartMessage {
   WireHeader header;
+  uint32_t fds;
   Settings settings;
+};
+
+// Of AcceptedMessage::why.
+constexpr unsigned kLongestRefusal = 400;
+
+struct AcceptedMessage {
+  WireHeader header;
+  uint32_t refused;           // 1: there will be no keeper
+  char why[kLongestRefusal];  // with its NUL, a sentence with the remedy
+};
+
+struct MakeMessage {
+  WireHeader header;
+  int32_t family;
+  int32_t protocol;
+};
+
+struct MadeMessage {
+  WireHeader header;
+  int32_t status;  // 0 or the errno of socket(2)
 };
 
 // A socket that the program was handed down.  Not the socket itself: that would
@@ -291,6 +335,17 @@ struct ParkProbe {
   uint32_t version = kVersion;
   Match match = Match::argv;
   ParkKey mine;
+};
+
+// To a keeper service, whose network namespace may be another than the program's.
+struct ProbeMessage {
+  WireHeader header;
+  ParkProbe probe;
+};
+
+struct FoundMessage {
+  WireHeader header;
+  uint32_t parked;  // 1: somebody holds sockets for it
 };
 
 // The shared page: a memfd sealed against shrinking, made by whoever starts

@@ -25,7 +25,7 @@ constexpr Command kCommands[] = {
     {"show", udpcr::tool::show_main, "print an image"},
     {"verify", udpcr::tool::verify_main, "tell whether an image is whole and sound"},
     {"check", udpcr::check_main, "tell what can be kept here, or whether a program works"},
-    {"keeper", udpcr::keeper::keeper_main, nullptr},
+    {"keeper", udpcr::keeper::keeper_main, "be a keeper service for programs that start none"},
 };
 
 int usage(std::FILE* where, int status) {

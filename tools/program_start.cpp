@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <udpcr/udpcr.hpp>
 
-#include "keeper_start.h"
+#include "keeper_service.h"
 #include "program_check.hpp"
 #include "program_file.hpp"
 #include "settings.h"
@@ -63,10 +63,23 @@ bool tell_what_cannot_work(const std::string& file, const std::string& shim,
   return true;
 }
 
+// False: there is none, or none that can be had.
+bool connect_to_service(const Settings& settings, KeeperConnection& connection) {
+  if (settings.keeper[0] == '\0') return false;
+  Line why;
+  if (connect_keeper(settings, connection, why)) return true;
+  warn(settings, "the keeper service at " + std::string(settings.keeper) +
+                     " cannot be used: " + why.c_str() + "; the program has a keeper of its own");
+  return false;
+}
+
 // "": the keeper has started, and the program will find it.
 std::string give_keeper(const std::string& tool, const Settings& settings) {
   KeeperConnection connection{};
-  const KeeperStartError problem = start_keeper(tool.c_str(), settings, environ, connection);
+  const bool served = connect_to_service(settings, connection);
+  const KeeperStartError problem = served
+                                       ? KeeperStartError{0, nullptr}
+                                       : start_keeper(tool.c_str(), settings, environ, connection);
   if (problem.error_number != 0) {
     return std::string("the keeper cannot start: ") + problem.step + ": " +
            std::strerror(problem.error_number) +

@@ -28,6 +28,7 @@ constexpr Option kOptions[] = {
     {"--options", "UDPCR_OPTIONS", "all|none", "whether socket options are restored"},
     {"--park", "UDPCR_PARK", "off|checkpoint|always", "keep live sockets for the next start"},
     {"--park-seconds", "UDPCR_PARK_SECONDS", "SECONDS", "how long unclaimed sockets are kept"},
+    {"--keeper", "UDPCR_KEEPER", "PATH", "use the keeper service listening there"},
     {"--fds", "UDPCR_FDS", "adopt|inherit|listen", "how the program gets its sockets back"},
     {"--map", "UDPCR_MAP", "OLD=NEW,...", "addresses, ports, interfaces that changed"},
     {"--match", "UDPCR_MATCH", "argv|exe|any", "who may take an image"},

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -246,6 +247,9 @@ struct CaptureOptions {
 struct RestoreOptions {
   bool restore_options = true;  // false: addresses and queues only
   bool restore_queues = true;
+  // Where the new socket comes from: none, with errno, on failure.  Empty: it is
+  // the caller's (socket(2)).
+  std::function<UniqueFd(int family, int protocol)> open_socket;
 };
 
 struct Restored {

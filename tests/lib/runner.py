@@ -240,6 +240,7 @@ PARTS = {
     "handover": part_scripts("handover"),
     "conservation": part_conservation,
     "faults": part_scripts("faults"),
+    "service": part_scripts("service"),
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,

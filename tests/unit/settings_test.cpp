@@ -164,11 +164,17 @@ TEST_CASE("settings: a map that is too long is none") {
   CHECK(read.settings.map == std::string(","));
 }
 
-TEST_CASE("settings: what a later version will know is named") {
-  const Read read = from({"UDPCR_PARK=always", "UDPCR_KEEPER=/run/k"});
-  REQUIRE(read.complaints.size() == 2);
-  CHECK(names(read.complaints[0], {"UDPCR_PARK", "always", "unset"}));
-  CHECK(from({"UDPCR_PARK=off"}).complaints.empty());
+TEST_CASE("settings: the path of a keeper service is a socket's name") {
+  const std::string longest = "/" + std::string(kLongestKeeper - 2, 'k');
+  const Read read = from({("UDPCR_KEEPER=" + longest).c_str()});
+  CHECK(read.complaints.empty());
+  CHECK(read.settings.keeper == longest);
+  const Read longer = from({("UDPCR_KEEPER=" + longest + "k").c_str()});
+  REQUIRE(longer.complaints.size() == 1);
+  CHECK(names(longer.complaints[0], {"UDPCR_KEEPER", "107", "shorter"}));
+  CHECK(longer.settings.keeper == std::string());
+  CHECK(from({"UDPCR_KEEPER=run/k"}).settings.keeper[0] == '/');
+  CHECK(from({"UDPCR_KEEPER=off"}).settings.keeper == std::string());
 }
 
 TEST_CASE("settings: disabled") {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "abstract_name.hpp"
 
-#include <unistd.h>
+#include <fcntl.h>
 
 #include <cstddef>
+
+#include "outpost.hpp"
 
 namespace udpcr::keeper {
 
@@ -14,22 +16,21 @@ AbstractName::AbstractName(const std::string& name) {
 }
 
 UniqueFd listen_on(const AbstractName& name) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  UniqueFd fd = name_socket();
   if (!fd || bind(fd.get(), name.get(), name.length) != 0 || listen(fd.get(), 8) != 0) return {};
   return fd;
 }
 
 UniqueFd connect_to(const AbstractName& name) {
-  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  if (!fd || connect(fd.get(), name.get(), name.length) != 0) return {};
+  UniqueFd fd = name_socket();
+  if (!fd || fcntl(fd.get(), F_SETFL, 0) != 0 || connect(fd.get(), name.get(), name.length) != 0)
+    return {};
   return fd;
 }
 
 UniqueFd accept_own(int listener) {
   UniqueFd client(accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!client) return {};
-  const uid_t uid = peer_of(client.get()).uid;
-  if (uid != 0 && uid != geteuid()) return {};
+  if (!client || !may_ask(client.get())) return {};
   return client;
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
+#include "outpost.hpp"
 
 namespace udpcr::keeper {
 
@@ -26,7 +27,7 @@ UniqueFd listen_for_control(pid_t pid) { return listen_on(control_name(pid)); }
 
 bool has_keeper(pid_t pid) {
   const AbstractName name = control_name(pid);
-  const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  const UniqueFd probe = name_socket();
   return probe && (connect(probe.get(), name.get(), name.length) == 0 || errno != ECONNREFUSED);
 }
 
@@ -45,7 +46,7 @@ UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
   UniqueFd fd = listen_on(claim);
   holder = 0;
   if (!fd) {
-    const UniqueFd probe(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const UniqueFd probe = name_socket();
     if (probe && connect(probe.get(), claim.get(), claim.length) == 0) {
       holder = peer_of(probe.get()).pid;
     }

@@ -23,15 +23,28 @@ ImageFolder::ImageFolder(const std::string& path) : path_(path) {
   open_folder();
 }
 
+ImageFolder::ImageFolder(const std::string& path, const UniqueFd& folder)
+    : path_(path), folder_(path.substr(0, path.rfind('/') + 1)), by_path_(false) {
+  name_ = path.substr(folder_.size());
+  if (folder) fd_ = UniqueFd(openat(folder.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
 void ImageFolder::open_folder() const {
+  if (!by_path_) {
+    errno = ENOENT;
+    return;
+  }
   fd_ = UniqueFd(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
 int ImageFolder::fd() const {
   if (!fd_) open_folder();
   if (!fd_) {
-    throw Error("image " + path_ + ": folder " + folder_ + " cannot be opened: " +
-                    std::strerror(errno) + "; make it, or name another with UDPCR_IMAGE",
+    throw Error("image " + path_ + ": folder " + folder_ +
+                    " cannot be opened: " + std::strerror(errno) +
+                    (by_path_ ? "; make it, or name another with UDPCR_IMAGE"
+                              : "; make it before the program starts under a keeper service, "
+                                "which must be able to read it as the program's user"),
                 errno);
   }
   return fd_.get();

@@ -13,6 +13,9 @@ class ImageFolder {
  public:
   // `path`: absolute.  A folder that is missing now may appear later.
   explicit ImageFolder(const std::string& path);
+  // Of a program whose paths are not ours: `folder` is the open folder (O_PATH),
+  // or none, if there was none.  It is opened anew, with our rights.
+  ImageFolder(const std::string& path, const UniqueFd& folder);
 
   // Throws Error when the folder cannot be opened.
   [[nodiscard]] int fd() const;
@@ -35,6 +38,7 @@ class ImageFolder {
   std::string path_;
   std::string folder_;
   std::string name_;
+  bool by_path_ = true;
   mutable UniqueFd fd_;
 };
 

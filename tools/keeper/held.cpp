@@ -156,6 +156,7 @@ bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& 
   std::set<std::uint64_t> parked;
   for (const RestoredSocket& entry : entries_) parked.insert(entry.record.cookie);
   ImageRestore restore(image, settings_, folder_.path(), map, program, parked, told_, log_);
+  restore.open_sockets_by(open_socket_);
   std::vector<RestoredSocket> restored = restore.run(*engine);
   if (!restore.complete() && settings_.on_error == OnError::abort) return true;
   // Their queues are not to come once more.

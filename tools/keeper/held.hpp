@@ -30,6 +30,9 @@ class HeldSockets {
   HeldSockets(const HeldSockets&) = delete;
   HeldSockets& operator=(const HeldSockets&) = delete;
 
+  // Whose the restored sockets are; not called: the keeper's.
+  void open_sockets_by(OpenSocket open) { open_socket_ = std::move(open); }
+
   // Takes the sockets that were parked for `program`, and brings back those of
   // the image, if there is one and it may take it.  Everything that goes wrong is a line in the
   // log.  True when UDPCR_ON_ERROR=abort asks for the program to end.  `engine` null: there is
@@ -102,6 +105,7 @@ class HeldSockets {
   std::optional<ParkTake> take_;  // while others have them too
   Log& log_;
   std::vector<TakenPark> stored_;
+  OpenSocket open_socket_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   std::string listen_names_;

@@ -30,6 +30,8 @@ struct RestoredSocket {
   std::optional<ParkKey> parked;  // the very socket of an earlier start
 };
 
+using OpenSocket = decltype(RestoreOptions::open_socket);
+
 class ImageRestore {
  public:
   // `path` names the image in lines.  What goes wrong with a socket is a line,
@@ -39,6 +41,8 @@ class ImageRestore {
                const AddressMap& map, const Identity& program,
                const std::set<std::uint64_t>& parked, ToldOptions& told, Log& log);
 
+  // See RestoreOptions::open_socket.
+  void open_sockets_by(OpenSocket open) { options_.open_socket = std::move(open); }
   // In the order of the image.
   std::vector<RestoredSocket> run(Engine& engine);
   // Nothing is missing.

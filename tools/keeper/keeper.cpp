@@ -11,15 +11,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <string_view>
 
 #include "abstract_name.hpp"
 #include "namespace_engine.hpp"
-#include "privileges.hpp"
+#include "program_socket.hpp"
+#include "start_packet.hpp"
 
 namespace udpcr::keeper {
 
@@ -34,15 +33,6 @@ constexpr int kNameAttempts = 500;
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
-std::string image_path(const Packet& start) {
-  const auto message = start.as<wire::StartMessage>();
-  const char* const path = message.settings.image;
-  if (path[0] != '/' || std::memchr(path, '\0', sizeof message.settings.image) == nullptr) {
-    throw Error("the start message carries no absolute image path");
-  }
-  return path;
-}
-
 // While the program runs SIGTERM means nothing: it is likely to be for both.
 UniqueFd receive_end_signal() {
   sigset_t signals;
@@ -54,9 +44,10 @@ UniqueFd receive_end_signal() {
 
 }  // namespace
 
-Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
-    : settings_(start.as<wire::StartMessage>().settings),
-      folder_(image_path(start)),
+Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
+    : origin_(origin),
+      settings_(start.as<wire::StartMessage>().settings),
+      folder_(image_folder(start, origin == Origin::own)),
       log_(log),
       parks_(settings_, log_),
       park_answers_(parks_, log_),
@@ -65,8 +56,12 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log)
   settings_.log_file[sizeof settings_.log_file - 1] = '\0';
   settings_.map[sizeof settings_.map - 1] = '\0';
   log_.set_level(settings_.log);
-  if (settings_.log_file[0] != '\0') log_.open_file(settings_.log_file);
-  if (start.fds.size() != 1) throw Error("the start message carries no shared page");
+  if (origin == Origin::service) {
+    const UniqueFd& file = start_file(start, wire::kStartLog);
+    if (file) log_.use_file(UniqueFd(fcntl(file.get(), F_DUPFD_CLOEXEC, 0)));
+  } else if (settings_.log_file[0] != '\0') {
+    log_.open_file(settings_.log_file);
+  }
   page_ = std::make_unique<Page>(start.fds.front());
   if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
 }
@@ -186,11 +181,22 @@ void Keeper::forget_ended() {
   processes_.remove_if([](const Process& process) { return process.channel_ended; });
 }
 
+namespace {
+
+Received next_packet(Process& process, Packet& packet) {
+  if (process.early.empty()) return receive_packet(process.channel.get(), packet);
+  packet = std::move(process.early.front());
+  process.early.pop_front();
+  return Received::packet;
+}
+
+}  // namespace
+
 void Keeper::read_channel(Process& process) {
   for (;;) {
     Packet packet;
     try {
-      const Received received = receive_packet(process.channel.get(), packet);
+      const Received received = next_packet(process, packet);
       if (received == Received::nothing) return;
       if (received == Received::end) {
         process.channel_ended = true;
@@ -235,6 +241,13 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::inherit:
     case wire::Type::claimed:
     case wire::Type::exchange:
+    case wire::Type::identify:
+    case wire::Type::identified:
+    case wire::Type::accepted:
+    case wire::Type::make:
+    case wire::Type::made:
+    case wire::Type::probe:
+    case wire::Type::found:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -252,6 +265,11 @@ void Keeper::hello(Process& process, Packet& packet) {
     log_.debug("the " + std::string(engine->name()) + " engine is used");
   } catch (const Error& error) {
     log_.error(std::string(error.what()) + "; nothing is restored, and no checkpoint is possible");
+  }
+  if (origin_ == Origin::service) {
+    held_.open_sockets_by([&process](int family, int protocol) {
+      return socket_of_program(process, family, protocol);
+    });
   }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
@@ -274,7 +292,8 @@ void Keeper::hello(Process& process, Packet& packet) {
     held_.hand_over_inherited(process.channel.get(), process.pid);
   }
   log_.borrow({});
-  log_.settle();
+  // A service's stderr holds up nobody.
+  if (origin_ == Origin::own) log_.settle();
 }
 
 void Keeper::take_fds(Process& process, Packet& packet) {
@@ -563,35 +582,6 @@ void Keeper::answer_clients(const Report& report) {
     client.fd.reset();
   }
   clients_.remove_if([](const Client& client) { return !client.fd; });
-}
-
-int keeper_main(int argc, char** argv) {
-  int channel = -1;
-  if (argc == 2) std::from_chars(argv[1], argv[1] + std::strlen(argv[1]), channel);
-  if (channel < 0) {
-    static constexpr char kUsage[] =
-        "udpcr: error: the keeper is started by the shim or by `udpcr run`, not by hand\n";
-    std::fputs(kUsage, stderr);
-    return 125;
-  }
-  Log log(STDERR_FILENO);
-  try {
-    enter_keeper_life(channel);
-    UniqueFd owned(channel);
-    pollfd first{channel, POLLIN, 0};
-    Packet start;
-    const Received received =
-        poll(&first, 1, 10'000) == 1 ? receive_packet(channel, start) : Received::nothing;
-    if (received == Received::end) return 0;  // the program was killed as it began
-    if (received == Received::nothing || start.type() != wire::Type::start) {
-      throw Error("no start message within 10 s");
-    }
-    Keeper(std::move(owned), start, log).run();
-    return 0;
-  } catch (const std::exception& error) {
-    log.error("the keeper ends: " + std::string(error.what()));
-    return 125;
-  }
 }
 
 }  // namespace udpcr::keeper

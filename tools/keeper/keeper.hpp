@@ -20,8 +20,15 @@ namespace udpcr::keeper {
 
 class Keeper {
  public:
+  // `own`: the program's alone, which started it; `service`: a session of a keeper
+  // service, whose paths, network and user may be others than the program's were
+  // it not for what it is given.
+  enum class Origin : std::uint8_t { own, service };
   // `start` is the first packet of `channel`.  Throws Error.
-  Keeper(UniqueFd channel, const Packet& start, Log& log);
+  Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin = Origin::own);
+
+  // Of a session: see Parks.
+  void share_parks(Parks::Share share) { parks_.share_with(std::move(share)); }
 
   // Returns when every process of the program has ended.
   void run();
@@ -80,6 +87,7 @@ class Keeper {
   void end_program();
   int patience();
 
+  Origin origin_;
   Settings settings_{};
   ImageFolder folder_;
   Log& log_;
@@ -107,7 +115,8 @@ class Keeper {
   std::vector<ReadingState> reading_states_;
 };
 
-// `udpcr keeper FD`, started by the shim and by `udpcr run`.
+// `udpcr keeper FD`, started by the shim and by `udpcr run`; `udpcr keeper
+// --listen PATH`.
 int keeper_main(int argc, char** argv);
 
 }  // namespace udpcr::keeper

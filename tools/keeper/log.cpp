@@ -30,9 +30,10 @@ void Log::settle() {
 void Log::write(LogLevel level, const std::string& line) {
   if (level > level_) return;
   static constexpr const char* kNames[] = {"error", "warning", "info", "debug"};
-  const std::string text =
-      "udpcr: " + std::string(kNames[static_cast<unsigned>(level)]) + ": " + line + "\n";
   const int fd = file_ ? file_.get() : borrowed_ ? borrowed_.get() : lasting_;
+  const std::string subject = fd == lasting_ && !subject_.empty() ? subject_ + ": " : "";
+  const std::string text =
+      "udpcr: " + std::string(kNames[static_cast<unsigned>(level)]) + ": " + subject + line + "\n";
   // A full pipe or a closed terminal is no reason to stop.
   if (fd >= 0 && ::write(fd, text.data(), text.size()) < 0) return;
 }

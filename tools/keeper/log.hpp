@@ -17,6 +17,10 @@ class Log {
 
   void set_level(LogLevel level) { level_ = level; }
   void open_file(const char* path);
+  // One that is open.
+  void use_file(UniqueFd file) { file_ = std::move(file); }
+  // Whom the lines are about, where stderr is others' too.
+  void name(std::string subject) { subject_ = std::move(subject); }
 
   // The keeper must not hold the write end of a pipe that somebody waits on to
   // be closed, as in `out=$(daemon 2>&1)`: forget stderr where it is one.
@@ -34,6 +38,7 @@ class Log {
   int lasting_;
   UniqueFd file_;
   UniqueFd borrowed_;
+  std::string subject_;
   LogLevel level_ = LogLevel::warn;
 };
 

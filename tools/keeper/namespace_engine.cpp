@@ -172,7 +172,10 @@ Restored NamespaceEngine::restore(const SocketState& state, const RestoreOptions
     throw Error("cannot " + what + ": " + error.what(), error.error_number());
   }
   const Visit visit(place->fd.get(), home_fd());
-  return place->engine->restore(state, options);
+  // What others open is in their own namespace.
+  RestoreOptions here = options;
+  here.open_socket = nullptr;
+  return place->engine->restore(state, here);
 }
 
 }  // namespace udpcr::keeper

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
+#include "outpost.hpp"
 #include "packet.hpp"
 
 namespace udpcr::keeper {
@@ -27,7 +28,7 @@ std::vector<int> ParkAnswers::sources() {
 
 void ParkAnswers::listen() {
   for (unsigned number = 0; number < wire::kParkNames && !listener_; ++number) {
-    listener_ = listen_on(AbstractName(park_name(parks_.key().image, number)));
+    listener_ = listen_on(AbstractName(park_name(parks_.key().image, number, name_place())));
   }
   if (listener_ || told_) return;
   log_.error(
@@ -51,7 +52,9 @@ void ParkAnswers::serve(int source, pid_t living) {
   }
   const auto asker = std::find_if(askers_.begin(), askers_.end(),
                                   [source](const Asker& one) { return one.fd.get() == source; });
-  if (asker != askers_.end() && !serve(*asker, living)) askers_.erase(asker);
+  if (asker == askers_.end() || serve(*asker, living)) return;
+  if (!asker->given.empty()) parks_.lend({});
+  askers_.erase(asker);
 }
 
 bool ParkAnswers::serve(Asker& asker, pid_t living) {
@@ -121,6 +124,7 @@ void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living)
       } else {
         choose(wanted, request.first, reply, fds);
         for (std::size_t i = 0; i < reply.count; ++i) asker.given.insert(reply.entries[i].inode);
+        parks_.lend(asker.given);
       }
       break;
     case ParkQuestion::taken:

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <udpcr/image_header.h>
 #include <cerrno>
 #include <cinttypes>
 #include <cstddef>
@@ -21,8 +22,9 @@ constexpr int kPatienceMs = 5000;
 
 }  // namespace
 
-std::string park_name(std::uint64_t image, unsigned number) {
+std::string park_name(std::uint64_t image, unsigned number, std::uint64_t place) {
   char name[64];
+  if (place != 0) image = udpcr_identity_hash(image, &place, sizeof place);
   std::snprintf(name, sizeof name, "%s%016" PRIx64 "/%u", wire::kParkName, image, number);
   return name;
 }

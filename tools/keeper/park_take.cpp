@@ -14,6 +14,7 @@
 #include "fresh_socket.hpp"
 #include "kernel_numbers.hpp"
 #include "origin.hpp"
+#include "outpost.hpp"
 #include "park_store.hpp"
 #include "process.hpp"
 
@@ -41,7 +42,7 @@ bool ParkTake::wait(int& waited_ms, int patience_ms) {
 
 // One start at a time: the other finds nothing left, or what is in use.
 bool ParkTake::take_turn() {
-  const AbstractName name("udpcr-take/" + std::to_string(mine_.image));
+  const AbstractName name("udpcr-take/" + std::to_string(mine_.image ^ name_place()));
   bool told = false;
   int waited_ms = 0;
   for (;;) {
@@ -133,7 +134,7 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
 
 void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) {
   for (;;) {
-    auto keeper = ParkAsker::at(park_name(mine_.image, number));
+    auto keeper = ParkAsker::at(park_name(mine_.image, number, name_place()));
     if (!keeper) return;
     const pid_t pid = keeper->keeper();
     try {

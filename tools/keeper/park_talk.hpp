@@ -55,7 +55,8 @@ struct ParkReply {
   ParkedEntry entries[kParkBatch];
 };
 
-// The abstract name of the `number`th keeper that has some.
-std::string park_name(std::uint64_t image, unsigned number);
+// The abstract name of the `number`th keeper that has some.  `place`: see
+// name_place().
+std::string park_name(std::uint64_t image, unsigned number, std::uint64_t place);
 
 }  // namespace udpcr::keeper

@@ -83,6 +83,17 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
       told_full_ = true;
       return false;
     }
+    if (share_ && !share_(sockets_ + 1, bytes_ + park.receive_buffer)) {
+      log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
+                 "not parked: " + to_string(park.local) +
+                     " and others: a keeper service has room for " + std::to_string(kMostParked) +
+                     " sockets and " + std::to_string(kMostParkedBytes >> 20) +
+                     " MiB of SO_RCVBUF of one user (" + std::to_string(geteuid()) +
+                     "); end other programs of his, or load the kernel module");
+      told_full_ = true;
+      return false;
+    }
+    ++sockets_;
     bytes_ += park.receive_buffer;
   }
   log_.debug("parked: " + to_string(park.local) +
@@ -103,13 +114,29 @@ void Parks::release(Entries::iterator place) {
 }
 
 void Parks::forget(Entries::iterator place) {
-  if (!place->second.park.in_module()) bytes_ -= place->second.park.receive_buffer;
+  if (!place->second.park.in_module()) {
+    --sockets_;
+    bytes_ -= place->second.park.receive_buffer;
+    if (share_) share_(sockets_, bytes_);
+  }
   parks_.erase(place);
 }
 
 void Parks::drop(std::uint64_t inode) {
   const auto place = parks_.find(inode);
   if (place != parks_.end()) release(place);
+}
+
+void Parks::lend(const std::set<std::uint64_t>& inodes) {
+  std::uint64_t sockets = sockets_;
+  std::uint64_t bytes = bytes_;
+  for (const std::uint64_t inode : inodes) {
+    const auto place = parks_.find(inode);
+    if (place == parks_.end() || place->second.park.in_module()) continue;
+    --sockets;
+    bytes -= place->second.park.receive_buffer;
+  }
+  if (share_) share_(sockets, bytes);
 }
 
 void Parks::surrender(std::uint64_t inode) {

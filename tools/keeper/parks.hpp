@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <list>
 #include <map>
 #include <optional>
@@ -20,6 +21,11 @@ namespace udpcr::keeper {
 class Parks {
  public:
   Parks(const Settings& settings, Log& log) : settings_(settings), log_(log) {}
+
+  // What its user may keep open in all his keepers, where these are a service's: told
+  // each time how much this one has, it says whether that may be.
+  using Share = std::function<bool(std::uint64_t sockets, std::uint64_t bytes)>;
+  void share_with(Share share) { share_ = std::move(share); }
 
   // Once the program is known.
   void begin(const Identity& program);
@@ -68,6 +74,8 @@ class Parks {
   };
   [[nodiscard]] std::vector<Held> held() const;
   [[nodiscard]] const std::string& executable() const noexcept { return executable_; }
+  // Somebody else is taking these, and has them in his share.
+  void lend(const std::set<std::uint64_t>& inodes);
   // Somebody else has it now, who keeps it.
   void surrender(std::uint64_t inode);
   // In a forked copy of the keeper: they are not its business.
@@ -102,9 +110,12 @@ class Parks {
   bool wanted_ = false;  // sockets may come any time
   std::string executable_;
   std::optional<ParkStore> store_;
+  Share share_;
   Entries parks_;
   std::uint32_t sequence_ = 0;
-  std::uint64_t bytes_ = 0;  // SO_RCVBUF of those that we hold
+  // Of those that we hold.
+  std::uint64_t sockets_ = 0;
+  std::uint64_t bytes_ = 0;  // SO_RCVBUF
   bool told_full_ = false;
   bool told_fallback_ = false;
   bool told_manager_full_ = false;

@@ -48,14 +48,14 @@ struct Capabilities {
 
 constexpr __u32 bit(unsigned capability) { return 1U << capability % 32; }
 
-void drop_capabilities() {
+void drop_capabilities(std::uint64_t most) {
   Capabilities all;
   __u32 kept[2] = {};
   __u32 raised[2] = {};
   for (const unsigned capability : kKept) kept[capability / 32] |= bit(capability);
   for (const unsigned capability : kRaised) raised[capability / 32] |= bit(capability);
   for (unsigned i = 0; i < 2; ++i) {
-    all.data[i].permitted &= kept[i] | raised[i];
+    all.data[i].permitted &= (kept[i] | raised[i]) & __u32(most >> 32 * i);
     all.data[i].effective = all.data[i].permitted & kept[i];
     all.data[i].inheritable = 0;
   }
@@ -80,7 +80,7 @@ Raised::~Raised() {
   syscall(SYS_capset, &header, data);
 }
 
-void enter_keeper_life(int& channel) {
+void enter_keeper_life(int& channel, std::uint64_t most) {
   if (channel <= STDERR_FILENO) {
     channel = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (channel < 0) throw Error("the keeper's channel cannot be moved", errno);
@@ -97,6 +97,10 @@ void enter_keeper_life(int& channel) {
     if (null > STDERR_FILENO) close(null);
   }
 
+  enter_session_life(most);
+}
+
+void enter_session_life(std::uint64_t most) {
   // No folder is kept busy by us; every path that we were given is absolute.
   if (chdir("/") != 0) throw Error("chdir: " + std::string(std::strerror(errno)), errno);
 
@@ -117,7 +121,7 @@ void enter_keeper_life(int& channel) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     throw Error("prctl: " + std::string(std::strerror(errno)), errno);
   }
-  drop_capabilities();
+  drop_capabilities(most);
 }
 
 }  // namespace udpcr::keeper

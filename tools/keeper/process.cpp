@@ -125,6 +125,10 @@ std::uint32_t fd_table_size(pid_t pid) {
   return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));
 }
 
+std::uint64_t permitted_capabilities(pid_t pid) {
+  return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
+}
+
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;
   for (const pid_t thread : threads) {

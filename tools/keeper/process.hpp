@@ -5,12 +5,13 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <optional>
 #include <set>
-
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
+#include "packet.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
@@ -27,6 +28,8 @@ struct Process {
   UniqueFd channel;  // ours
   UniqueFd control;  // listens for `udpcr checkpoint PID`
   int control_attempts = 0;
+  // What it sent while something else was awaited.
+  std::deque<Packet> early;
   bool channel_ended = false;
 
   // Of the checkpoint going on.
@@ -58,6 +61,9 @@ bool has_port(int fd);
 
 // How far the fds of a process can reach; 0 when /proc does not tell.
 std::uint32_t fd_table_size(pid_t pid);
+
+// CapPrm of /proc/PID/status; 0 when it cannot be read.
+std::uint64_t permitted_capabilities(pid_t pid);
 
 // How many of `threads` do not block `signal`: such a thread is either not yet
 // in its handler or has left it.

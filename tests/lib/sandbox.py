@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""usage: sandbox.py fork|ipv6 COMMAND [ARGUMENT...]
+
+Executes COMMAND under a seccomp filter that allows no new process, or no IPv6 socket.
+"""
+
+import ctypes
+import os
+import platform
+import struct
+import sys
+
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
+LOAD, JUMP_EQUAL, RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
+ALLOW, FAIL_WITH_EPERM = 0x7fff0000, 0x00050000 | 1
+# fork, vfork, clone, clone3
+FORKS = {"x86_64": (57, 58, 56, 435), "aarch64": (220, 435)}[platform.machine()]
+
+SOCKET = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+AF_INET6 = 10
+NUMBER, FIRST_ARGUMENT = 0, 16  # in struct seccomp_data
+
+steps = [(LOAD, 0, 0, NUMBER)]
+if sys.argv[1] == "fork":
+    for place, number in enumerate(FORKS):
+        steps.append((JUMP_EQUAL, len(FORKS) - place, 0, number))
+else:
+    steps += [(JUMP_EQUAL, 0, 2, SOCKET), (LOAD, 0, 0, FIRST_ARGUMENT),
+              (JUMP_EQUAL, 1, 0, AF_INET6)]
+steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, FAIL_WITH_EPERM)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+
+libc = ctypes.CDLL(None, use_errno=True)
+program = Program(len(steps), ctypes.addressof(code))
+assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0
+os.execvp(sys.argv[2], sys.argv[2:])
