@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -31,6 +32,15 @@ constexpr int kNamePollMs = 10;
 constexpr int kNameAttempts = 500;
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
+
+// While the program runs SIGTERM means nothing: it is likely to be for both.
+UniqueFd receive_end_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
 
 }  // namespace
 
@@ -90,6 +100,7 @@ std::vector<Keeper::Source> Keeper::sources() {
   }
   for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
   if (worker_channel_) sources.push_back({worker_channel_.get()});
+  if (end_signal_) sources.push_back({end_signal_.get(), nullptr, nullptr, false, true});
   for (const int fd : park_answers_.sources()) sources.push_back({fd, nullptr, nullptr, true});
   return sources;
 }
@@ -108,9 +119,11 @@ int Keeper::patience() {
 }
 
 void Keeper::run() {
+  end_signal_ = receive_end_signal();
   for (;;) {
     if (processes_.empty()) {
       end_program();
+      if (told_to_end_) parks_.give_up();
       parks_.expire();
       if (!parks_.holds()) return;
     }
@@ -132,7 +145,10 @@ void Keeper::run() {
 }
 
 void Keeper::serve(const Source& source) {
-  if (source.of_parks) {
+  if (source.of_signal) {
+    told_to_end_ = true;
+    end_signal_.reset();
+  } else if (source.of_parks) {
     park_answers_.serve(source.fd, living());
   } else if (source.client != nullptr) {
     read_client(*source.client);
@@ -197,6 +213,9 @@ void Keeper::handle(Process& process, Packet& packet) {
   switch (packet.type()) {
     case wire::Type::hello:
       return hello(process, packet);
+    case wire::Type::stored:
+      if (identity_) break;
+      return held_.take_stored(packet);
     case wire::Type::forked:
       if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
         parks_.forked(process.pid, processes_.back().pid);
