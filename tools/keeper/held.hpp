@@ -104,8 +104,8 @@ class HeldSockets {
   Parks& parks_;
   std::optional<ParkTake> take_;  // while others have them too
   Log& log_;
-  std::vector<TakenPark> stored_;
   OpenSocket open_socket_;
+  std::vector<TakenPark> stored_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   std::string listen_names_;
