@@ -60,7 +60,12 @@ std::vector<ExpectedSocket> expected_sockets(Image& image,
 
 void find_expected(std::vector<ExpectedSocket>& expected, const std::vector<ListedSocket>& listed,
                    const std::function<std::vector<pid_t>(std::uint64_t)>& owners) {
-  std::vector<std::uint64_t> used;  // of equal ones each counts once
+  // Of equal ones each counts once.
+  const auto is_counted = [&](std::uint64_t inode) {
+    return std::any_of(expected.begin(), expected.end(), [&](const ExpectedSocket& other) {
+      return other.pid != 0 && other.has == inode;
+    });
+  };
   for (ExpectedSocket& one : expected) {
     if (one.pid != 0) continue;
     std::vector<std::uint64_t> candidates;
@@ -72,11 +77,11 @@ void find_expected(std::vector<ExpectedSocket>& expected, const std::vector<List
       }
     }
     for (const std::uint64_t inode : candidates) {
-      if (std::find(used.begin(), used.end(), inode) != used.end()) continue;
+      if (is_counted(inode)) continue;
       const std::vector<pid_t> pids = owners(inode);
       if (pids.empty()) continue;
       one.pid = pids.front();
-      used.push_back(inode);
+      one.has = inode;
       break;
     }
   }

@@ -25,6 +25,7 @@ struct ExpectedSocket {
   bool parked = false;        // else it is made again from the image
   std::size_t datagrams = 0;  // that waited in it at the checkpoint
   pid_t pid = 0;              // that has it now; 0: nobody yet
+  std::uint64_t has = 0;      // inode of what that has
 
   // "127.0.0.1:53 (inode 4711)"
   [[nodiscard]] std::string describe() const;

@@ -34,6 +34,7 @@ constexpr int kEndPatienceMs = 2000;
 // How often is looked whether the new program has its sockets.
 constexpr int kFirstPollMs = 10;
 constexpr int kLastPollMs = 200;
+constexpr int kSettleMs = 100;
 
 constexpr char kUsage[] =
     "usage: udpcr restart [--timeout SECONDS] PID\n"
@@ -65,7 +66,6 @@ int fail(int status, const std::string& why) {
 struct Handover {
   std::string path;  // of the image
   Image image;
-  std::vector<keeper::ParkedSocket> parked;
   std::vector<ExpectedSocket> expected;
 };
 
@@ -85,11 +85,15 @@ std::vector<keeper::ParkedSocket> parked_for(const std::string& path) {
   return all;
 }
 
-// "they stay parked for 60 s more and are in image PATH"
+// Where the next try finds them.
 std::string what_stays(const Handover& handover) {
   std::uint32_t seconds = 0;
-  for (const keeper::ParkedSocket& park : handover.parked) {
+  for (const keeper::ParkedSocket& park : parked_for(handover.path)) {
     seconds = std::max(seconds, park.seconds);
+  }
+  if (access(handover.path.c_str(), F_OK) != 0 && seconds == 0) {
+    return "its sockets are gone with it, and image " + handover.path +
+           ".restored has what was queued at the checkpoint";
   }
   std::string text = "its sockets are in image " + handover.path;
   if (seconds != 0) text += " and parked for " + std::to_string(seconds) + " s from its end";
@@ -111,7 +115,6 @@ Handover end_program(const RunningProgram& program, int timeout_seconds) {
   }
   Handover handover;
   handover.path = path_in(report.text);
-  handover.parked = parked_for(handover.path);
   try {
     const keeper::ImageFolder folder(handover.path);
     handover.image = load_image(folder.fd(), folder.name(), folder.path(), {program.keeper_uid});
@@ -119,7 +122,7 @@ Handover end_program(const RunningProgram& program, int timeout_seconds) {
     // The new run says what it can do without.
     std::fprintf(stderr, "udpcr: warning: %s\n", error.what());
   }
-  handover.expected = expected_sockets(handover.image, handover.parked);
+  handover.expected = expected_sockets(handover.image, parked_for(handover.path));
   return handover;
 }
 
@@ -176,23 +179,19 @@ class Adoption {
  public:
   Adoption(pid_t pid, std::vector<ExpectedSocket>& expected) : pid_(pid), expected_(expected) {}
 
-  // True: every socket has been taken.
-  bool wait(int timeout_seconds) {
+  // Until every socket has been taken, or the program has failed.
+  void wait(int timeout_seconds) {
     const auto start = std::chrono::steady_clock::now();
     for (int pause_ms = kFirstPollMs;; pause_ms = std::min(2 * pause_ms, kLastPollMs)) {
-      // A program may become a daemon: what is taken counts, whoever has it.
-      const bool ended = !failed_ && waitpid(pid_, &status_, WNOHANG) == pid_;
       look();
-      if (all_taken()) return true;
-      if (ended) {
-        if (!WIFEXITED(status_) || WEXITSTATUS(status_) != 0) {
-          failed_ = true;
-          return false;
-        }
-        pid_ = -1;
+      if (all_taken()) {
+        // It may end at once all the same, or leave them to a child.
+        poll(nullptr, 0, kSettleMs);
+        look();
       }
+      if (has_failed() || all_taken()) return;
       const auto waited = std::chrono::steady_clock::now() - start;
-      if (timeout_seconds != 0 && waited >= std::chrono::seconds(timeout_seconds)) return false;
+      if (timeout_seconds != 0 && waited >= std::chrono::seconds(timeout_seconds)) return;
       poll(nullptr, 0, pause_ms);
     }
   }
@@ -206,7 +205,16 @@ class Adoption {
   [[nodiscard]] bool seen_all() const { return seen_all_; }
 
  private:
+  // A program that becomes a daemon ends with status 0: what is taken counts,
+  // whoever has it.
+  bool has_failed() {
+    if (ended_ || waitpid(pid_, &status_, WNOHANG) != pid_) return failed_;
+    ended_ = true;
+    failed_ = !WIFEXITED(status_) || WEXITSTATUS(status_) != 0;
+    return failed_;
+  }
   void look() {
+    for (ExpectedSocket& one : expected_) one.pid = 0;
     const SocketOwners owners;
     seen_all_ = owners.complete();
     find_expected(expected_, list_sockets().sockets, [&](std::uint64_t inode) {
@@ -225,6 +233,7 @@ class Adoption {
   pid_t pid_;
   std::vector<ExpectedSocket>& expected_;
   int status_ = 0;
+  bool ended_ = false;
   bool failed_ = false;
   bool seen_all_ = true;
 };
@@ -275,8 +284,8 @@ int restart(pid_t pid, int timeout_seconds) {
   adoption.wait(timeout_seconds);
   if (adoption.failed()) {
     return fail(1, "process " + std::to_string(program.pid) + " has ended, but the new " +
-                       program.file + " (process " + std::to_string(started.pid) + ") ended with " +
-                       adoption.end() + " before it had taken its sockets, see its stderr; " +
+                       program.file + " (process " + std::to_string(started.pid) +
+                       ") has ended with " + adoption.end() + ", see its stderr; " +
                        what_stays(handover));
   }
   return tell(program, started.pid, handover, adoption, timeout_seconds);

@@ -44,7 +44,7 @@ keeper::ParkedSocket parked(std::uint64_t inode, std::uint16_t port, bool alive 
   return park;
 }
 
-UseSources sources(std::vector<pid_t> owners, bool all = true) {
+UseSources sources(const std::vector<pid_t>& owners, bool all = true) {
   return {[owners](std::uint64_t) { return owners; }, [](pid_t pid) { return pid == kTracked; },
           [](pid_t pid) { return "/bin/p" + std::to_string(pid); }, all};
 }

@@ -4,8 +4,8 @@
  *
  * Answers on PORT and PORT + 1 once ./gate exists.  HOW: "plain"; "daemon": it
  * goes into the background; "nobody": it gives up root when it has bound.  With a
- * file ./broken it ends with status 3 before it binds; with ./one it leaves
- * PORT + 1 alone.
+ * file ./broken it ends with status 3 before it binds, with ./dies with 4 when it
+ * has bound; with ./one it leaves PORT + 1 alone.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -51,6 +51,7 @@ int main(int argc, char** argv) {
   const int port = atoi(argv[1]);
   struct pollfd fds[2] = {{server(port), POLLIN, 0}, {-1, POLLIN, 0}};
   if (access("one", F_OK) != 0) fds[1].fd = server(port + 1);
+  if (access("dies", F_OK) == 0) return 4;
   if (strcmp(argv[2], "daemon") == 0 && daemon(1, 1) != 0) die("daemon");
   if (strcmp(argv[2], "nobody") == 0 &&
       (setgroups(0, NULL) != 0 || setgid(65534) != 0 || setuid(65534) != 0)) {
