@@ -89,7 +89,7 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
              (park.in_module() ? " by the module" : " by the keeper"));
   std::set<pid_t> owners;
   if (process != 0) owners.insert(process);
-  parks_.emplace(park.inode, Entry{std::move(park), std::move(owners), {}});
+  parks_.emplace(status.st_ino, Entry{std::move(park), std::move(owners), {}});
   return true;
 }
 
