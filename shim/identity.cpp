@@ -49,6 +49,14 @@ void remember_identity(int argc, const char* const* argv) {
   }
 }
 
+wire::ParkKey own_park_key(const Settings& settings) {
+  wire::ParkKey key;
+  key.image = udpcr_identity_hash(UDPCR_HASH_START, settings.image, strlen(settings.image));
+  key.executable = executable_hash;
+  key.arguments = arguments_hash;
+  return key;
+}
+
 int send_hello() {
   const bool has_stderr = stderr_is_the_same();
   const listen::Activation activation = listen::activation();

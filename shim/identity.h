@@ -7,11 +7,15 @@
 #include <stdint.h>
 
 #include "settings.h"
+#include "wire.h"
 
 namespace udpcr {
 
 // In the constructor: programs overwrite their arguments.
 void remember_identity(int argc, const char* const* argv);
+
+// Which parked sockets may be its own.
+wire::ParkKey own_park_key(const Settings& settings);
 
 // Tells the keeper.  0 or errno.
 int send_hello();

@@ -242,8 +242,36 @@ struct ClaimedMessage {
 // A keeper that keeps sockets open for the next start of its program listens at
 // an abstract Unix socket (park_talk.hpp) with this name, the hash of the
 // image's path in 16 hexadecimal digits, '/' and the first number that is free.
+// It answers a ParkProbe with one byte: whether it has any that the asker may
+// take.
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
+
+// Who a parked socket is for, as the module keeps it beside the socket.
+struct ParkKey {
+  uint32_t version = 1;
+  uint32_t flags = 0;       // kFd*: how it was bound, close-on-exec
+  uint64_t image = 0;       // udpcr_identity_hash of the image's path
+  uint64_t executable = 0;  // udpcr_identity_hash of its path
+  uint64_t arguments = 0;   // of all, each with its NUL
+  int32_t number = -1;      // fd
+  int32_t pid = 0;          // of the process that had it, as its keeper saw it
+  uint32_t sequence = 0;    // in the order in which they were bound
+  uint32_t seconds = 0;     // UDPCR_PARK_SECONDS of the program
+
+  // Whether a program with the key `mine` may have it.
+  [[nodiscard]] bool is_for(const ParkKey& mine, Match match) const {
+    if (version != mine.version || image != mine.image) return false;
+    if (match == Match::any) return true;
+    return executable == mine.executable && (match == Match::exe || arguments == mine.arguments);
+  }
+};
+
+struct ParkProbe {
+  uint32_t version = kVersion;
+  Match match = Match::argv;
+  ParkKey mine;
+};
 
 // The shared page: a memfd sealed against shrinking, made by whoever starts
 // the keeper, mapped by every process of the tree.
