@@ -27,7 +27,7 @@ bool may_talk() {
 
 // For the keeper's end: what it has kept is closed on its way out, behind its
 // channel.
-constexpr int kEndMs = 50;
+constexpr int kEndMs = 100;
 
 bool has_ended(int error) { return error == EPIPE || error == ECONNRESET; }
 

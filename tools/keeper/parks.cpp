@@ -102,7 +102,7 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
                                : " by the keeper"));
   std::set<pid_t> owners;
   if (process != 0) owners.insert(process);
-  parks_.emplace(park.inode, Entry{std::move(park), std::move(owners), {}});
+  parks_.emplace(status.st_ino, Entry{std::move(park), std::move(owners), {}});
   return true;
 }
 

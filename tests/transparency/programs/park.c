@@ -171,20 +171,40 @@ static void ranges(void) {
   say_three("after closefrom of all");
 }
 
+static long close_by(int way, int fd) {
+  switch (way) {
+    case 0:
+      return close(fd);
+    case 1:
+      return dup2(0, fd) - fd;
+    case 2:
+      return dup3(0, fd, O_CLOEXEC) - fd;
+    case 3:
+      return close_range((unsigned)fd, (unsigned)fd, 0);
+    case 4:
+      return syscall(SYS_close, fd);
+    default:
+      closefrom(fd);
+      return 0;
+  }
+}
+
 static void polled(void) {
   struct epoll_event event = {.events = EPOLLIN};
   const int epoll = epoll_create1(0);
   const int sender = fresh();
-  for (int with_copy = 0; with_copy < 2; ++with_copy) {
+  for (int way = 0; way < 12; ++way) {
+    const int copy = fcntl(0, F_DUPFD, 20);
     const int fd = udp_socket(PORT);
-    const int copy = with_copy ? dup(fd) : -1;
+    if (way % 2 == 1) MUST(dup2(fd, copy) == copy);
     MUST(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0);
     send_from(sender, PORT, 3);
     report("epoll before the close", epoll_wait(epoll, &event, 1, 1000));
-    report("close", close(fd));
+    report("close", close_by(way / 2, fd));
     report("epoll after the close", epoll_wait(epoll, &event, 1, 0));
-    if (with_copy) report("close of the copy", close(copy));
+    close(copy);
     report("epoll at the end", epoll_wait(epoll, &event, 1, 0));
+    close(fd);
   }
 }
 
