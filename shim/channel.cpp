@@ -89,7 +89,7 @@ int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
 
 int64_t milliseconds_now() {
   timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
   return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 

@@ -49,13 +49,12 @@ void remember_identity(int argc, const char* const* argv) {
   }
 }
 
-bool is_for_us(const wire::ParkKeyHead& key, const Settings& settings) {
-  if (key.image != udpcr_identity_hash(UDPCR_HASH_START, settings.image, strlen(settings.image))) {
-    return false;
-  }
-  if (settings.match == Match::any) return true;
-  return key.executable == executable_hash &&
-         (settings.match == Match::exe || key.arguments == arguments_hash);
+wire::ParkKey own_park_key(const Settings& settings) {
+  wire::ParkKey key;
+  key.image = udpcr_identity_hash(UDPCR_HASH_START, settings.image, strlen(settings.image));
+  key.executable = executable_hash;
+  key.arguments = arguments_hash;
+  return key;
 }
 
 int send_hello() {

@@ -14,8 +14,8 @@ namespace udpcr {
 // In the constructor: programs overwrite their arguments.
 void remember_identity(int argc, const char* const* argv);
 
-// Whether what was parked with this key is for this program.
-bool is_for_us(const wire::ParkKeyHead& key, const Settings& settings);
+// Which parked sockets may be its own.
+wire::ParkKey own_park_key(const Settings& settings);
 
 // Tells the keeper.  0 or errno.
 int send_hello();

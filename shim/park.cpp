@@ -25,10 +25,15 @@ bool may_talk() {
   return !given_up.load(std::memory_order_relaxed) && channel::is_open() && is_own_process();
 }
 
+// For the keeper's end: what it has kept is closed on its way out, behind its
+// channel.
+constexpr int kEndMs = 50;
+
 bool has_ended(int error) { return error == EPIPE || error == ECONNRESET; }
 
 void give_up(int error) {
   if (given_up.exchange(true)) return;
+  if (has_ended(error)) sys::poll(nullptr, 0, kEndMs);
   Line line;
   line << "sockets are not parked any more: the keeper ";
   if (has_ended(error)) {

@@ -1,61 +1,75 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "park_search.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <sys/un.h>
-#include <udpcr/image_header.h>
 
+#include "identity.h"
 #include "sys.h"
 #include "text.h"
-#include "wire.h"
 
 namespace udpcr {
 
 namespace {
 
-// An abstract name (unix(7)).
-bool listens(int probe, const Text<64>& name) {
+// A keeper that is at work on a checkpoint answers later: then it may have some.
+constexpr int kAnswerPatienceMs = 200;
+
+int make_probe() {
+  return static_cast<int>(
+      syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+// The abstract name (unix(7)) of the `number`th keeper of an image.  False:
+// nobody listens.  EAGAIN: it has no room for one more now.
+bool reach(int probe, uint64_t image, unsigned number) {
+  Text<64> name;
+  name << wire::kParkName;
+  for (int shift = 60; shift >= 0; shift -= 4) name << "0123456789abcdef"[image >> shift & 0xf];
+  name << '/' << number;
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   memcpy(address.sun_path + 1, name.c_str(), name.size());
   const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  // EAGAIN: it has no room for one more now.
-  return syscall(SYS_connect, probe, &address, size) == 0 || errno != ECONNREFUSED;
+  return syscall(SYS_connect, probe, &address, size) == 0 || errno == EAGAIN;
 }
 
-bool keeper_has_some(uint64_t image) {
-  const int probe = static_cast<int>(
-      syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (probe < 0) return false;
+bool says_yes(int probe, const wire::ParkKey& mine, Match match) {
+  wire::ParkProbe question;
+  question.match = match;
+  question.mine = mine;
+  iovec piece{&question, sizeof question};
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  if (sys::sendmsg(probe, &message, MSG_NOSIGNAL) < 0) return errno == EAGAIN;
+  pollfd answer{probe, POLLIN, 0};
+  if (sys::poll(&answer, 1, kAnswerPatienceMs) <= 0) return true;
+  char yes = 0;
+  // One that hangs up is another user's.
+  return sys::read(probe, &yes, sizeof yes) == sizeof yes ? yes != 0 : true;
+}
+
+bool keeper_has_parked(const wire::ParkKey& mine, Match match) {
+  int probe = make_probe();
   bool found = false;
-  for (unsigned number = 0; number < wire::kParkNames && !found; ++number) {
-    Text<64> name;
-    name << wire::kParkName;
-    for (int shift = 60; shift >= 0; shift -= 4) name << "0123456789abcdef"[image >> shift & 0xf];
-    name << '/' << number;
-    found = listens(probe, name);
+  for (unsigned number = 0; number < wire::kParkNames && !found && probe >= 0; ++number) {
+    if (!reach(probe, mine.image, number)) continue;
+    found = says_yes(probe, mine, match);
+    sys::close(probe);
+    probe = make_probe();
   }
-  sys::close(probe);
+  if (probe >= 0) sys::close(probe);
   return found;
-}
-
-// The module's references: of parked sockets, and of callers just now.
-bool module_has_some() {
-  const int file = sys::open("/sys/module/udpcr/refcnt", O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  char text[16] = {};
-  const ssize_t size = sys::read(file, text, sizeof text - 1);
-  sys::close(file);
-  return size > 0 && strcmp(text, "0\n") != 0;
 }
 
 }  // namespace
 
 bool may_be_parked(const Settings& settings) {
   const KeepErrno keep;
-  return keeper_has_some(
-             udpcr_identity_hash(UDPCR_HASH_START, settings.image, strlen(settings.image))) ||
-         module_has_some();
+  const wire::ParkKey mine = own_park_key(settings);
+  return keeper_has_parked(mine, settings.match) || module_has_parked(mine, settings.match);
 }
 
 }  // namespace udpcr

@@ -20,7 +20,7 @@ constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
 
 struct Stored {
   int fd;
-  unsigned char key[wire::kParkKeySize];
+  unsigned char key[sizeof(wire::ParkKey)];
 };
 constinit Stored sockets[wire::kMostStored] = {};
 constinit uint32_t count = 0;
@@ -32,17 +32,19 @@ int digit_of(char letter) {
 }
 
 // A name of LISTEN_FDNAMES, which ends with a colon or the text.
-bool read_key(const char* name, size_t size, unsigned char (&key)[wire::kParkKeySize]) {
+bool read_key(const char* name, size_t size, wire::ParkKey& key) {
   constexpr size_t kPrefix = sizeof wire::kStoredPrefix - 1;
   if (size != kPrefix + 2 * sizeof key || memcmp(name, wire::kStoredPrefix, kPrefix) != 0) {
     return false;
   }
-  for (size_t i = 0; i < sizeof key; ++i) {
+  unsigned char bytes[sizeof key];
+  for (size_t i = 0; i < sizeof bytes; ++i) {
     const int high = digit_of(name[kPrefix + 2 * i]);
     const int low = digit_of(name[kPrefix + 2 * i + 1]);
     if (high < 0 || low < 0) return false;
-    key[i] = static_cast<unsigned char>(high << 4 | low);
+    bytes[i] = static_cast<unsigned char>(high << 4 | low);
   }
+  memcpy(&key, bytes, sizeof key);
   return true;
 }
 
@@ -51,14 +53,10 @@ bool is_left_over(const char* name, size_t size) {
   return size == kSize && memcmp(name, wire::kStoredTest, kSize) == 0;
 }
 
-bool is_socket_for_us(int fd, const char* name, size_t size, const Settings& settings,
-                      unsigned char (&key)[wire::kParkKeySize]) {
-  wire::ParkKeyHead head;
-  if (!read_key(name, size, key)) return false;
-  memcpy(&head, key, sizeof head);
+bool is_socket_for(const wire::ParkKey& mine, Match match, int fd, const wire::ParkKey& key) {
   uint64_t inode = 0;
   uint32_t flags = 0;
-  return is_for_us(head, settings) && examine_socket(fd, inode, flags);
+  return key.is_for(mine, match) && examine_socket(fd, inode, flags);
 }
 
 // The program's own at `from` changes places with one of ours at `to`, or with
@@ -91,6 +89,8 @@ uint32_t take(const Settings& settings) {
   char* const names = listen::handed_names(handed);
   if (names == nullptr || strstr(names, wire::kStoredPrefix) == nullptr) return 0;
   const KeepErrno keep;
+  const wire::ParkKey mine = own_park_key(settings);
+  wire::ParkKey key;
   uint32_t removed = 0;
   uint32_t kept = 0;  // of the program's own
   char* end = names;  // of their names
@@ -103,8 +103,9 @@ uint32_t take(const Settings& settings) {
     if (is_left_over(name, size)) {
       sys::close(fd);
       ++removed;
-    } else if (count < wire::kMostStored &&
-               is_socket_for_us(fd, name, size, settings, sockets[count].key)) {
+    } else if (count < wire::kMostStored && read_key(name, size, key) &&
+               is_socket_for(mine, settings.match, fd, key)) {
+      memcpy(sockets[count].key, &key, sizeof key);
       sys::fcntl(fd, F_SETFD, FD_CLOEXEC);
       sockets[count++].fd = fd;
       ++removed;
@@ -140,14 +141,13 @@ int send() {
   int error = 0;
   for (uint32_t first = 0; first < count && error == 0;) {
     wire::StoredMessage message{{wire::Type::stored, wire::kVersion}, 0, 0};
-    static constinit unsigned char keys[wire::kFdsPerPart][wire::kParkKeySize] = {};
+    static constinit unsigned char keys[wire::kFdsPerPart][sizeof(wire::ParkKey)] = {};
     int fds[wire::kFdsPerPart];
     for (; first < count && message.count < wire::kFdsPerPart; ++first, ++message.count) {
-      memcpy(keys[message.count], sockets[first].key, wire::kParkKeySize);
+      memcpy(keys[message.count], sockets[first].key, sizeof keys[0]);
       fds[message.count] = sockets[first].fd;
     }
-    const iovec pieces[] = {{&message, sizeof message},
-                            {keys, message.count * size_t{wire::kParkKeySize}}};
+    const iovec pieces[] = {{&message, sizeof message}, {keys, message.count * sizeof keys[0]}};
     error = channel::send(pieces, 2, fds, message.count);
   }
   close_all();

@@ -14,8 +14,8 @@
 //                 then executable, arguments, each with its NUL, and
 //                 LISTEN_FDNAMES; fds: stderr, where there is one)
 //     stored      before hello: sockets of an earlier start that the service
-//                 manager's fd store has kept (StoredMessage, then a ParkKey of
-//                 kParkKeySize bytes for each; fds: those)
+//                 manager's fd store has kept (StoredMessage, then the ParkKey of each;
+//                 fds: those)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -221,31 +221,6 @@ struct SweepMessage {
   uint32_t port;  // of those bound to it alone, host order; 0: of all
 };
 
-// The beginning of a ParkKey (tools/keeper/park_key.hpp), as far as the shim
-// reads it.
-struct ParkKeyHead {
-  uint32_t version;
-  uint32_t flags;
-  uint64_t image;
-  uint64_t executable;
-  uint64_t arguments;
-};
-constexpr unsigned kParkKeySize = 48;
-
-// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
-constexpr char kStoredPrefix[] = "udpcr-";
-// What a keeper that was killed has left there: no socket, and nobody's.
-constexpr char kStoredTest[] = "udpcr-test";
-// All names together are one variable of the environment: 128 KiB at most
-// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
-constexpr unsigned kMostStored = 1024;
-
-struct StoredMessage {
-  WireHeader header;
-  uint32_t count;
-  uint32_t pad;
-};
-
 struct ReadyMessage {
   WireHeader header;
   uint32_t entries;     // of the table
@@ -271,8 +246,51 @@ struct ClaimedMessage {
 // A keeper that keeps sockets open for the next start of its program listens at
 // an abstract Unix socket (park_talk.hpp) with this name, the hash of the
 // image's path in 16 hexadecimal digits, '/' and the first number that is free.
+// It answers a ParkProbe with one byte: whether it has any that the asker may
+// take.
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
+
+// Who a parked socket is for, as the module and a service manager keep it beside the
+// socket.
+struct ParkKey {
+  uint32_t version = 1;
+  uint32_t flags = 0;       // kFd*: how it was bound, close-on-exec
+  uint64_t image = 0;       // udpcr_identity_hash of the image's path
+  uint64_t executable = 0;  // udpcr_identity_hash of its path
+  uint64_t arguments = 0;   // of all, each with its NUL
+  int32_t number = -1;      // fd
+  int32_t pid = 0;          // of the process that had it, as its keeper saw it
+  uint32_t sequence = 0;    // in the order in which they were bound
+  uint32_t seconds = 0;     // UDPCR_PARK_SECONDS of the program
+
+  // Whether a program with the key `mine` may have it.
+  [[nodiscard]] bool is_for(const ParkKey& mine, Match match) const {
+    if (version != mine.version || image != mine.image) return false;
+    if (match == Match::any) return true;
+    return executable == mine.executable && (match == Match::exe || arguments == mine.arguments);
+  }
+};
+
+// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
+constexpr char kStoredPrefix[] = "udpcr-";
+// What a keeper that was killed has left there: no socket, and nobody's.
+constexpr char kStoredTest[] = "udpcr-test";
+// All names together are one variable of the environment: 128 KiB at most
+// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
+constexpr unsigned kMostStored = 1024;
+
+struct StoredMessage {
+  WireHeader header;
+  uint32_t count;
+  uint32_t pad;
+};
+
+struct ParkProbe {
+  uint32_t version = kVersion;
+  Match match = Match::argv;
+  ParkKey mine;
+};
 
 // The shared page: a memfd sealed against shrinking, made by whoever starts
 // the keeper, mapped by every process of the tree.

@@ -114,7 +114,7 @@ Handover end_program(const RunningProgram& program, int timeout_seconds) {
   handover.parked = parked_for(handover.path);
   try {
     const keeper::ImageFolder folder(handover.path);
-    handover.image = load_image(folder.fd(), folder.name(), folder.path(), {program.uids[1]});
+    handover.image = load_image(folder.fd(), folder.name(), folder.path(), {program.keeper_uid});
   } catch (const Error& error) {
     // The new run says what it can do without.
     std::fprintf(stderr, "udpcr: warning: %s\n", error.what());

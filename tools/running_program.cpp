@@ -80,19 +80,29 @@ void find_file(RunningProgram& program) {
   program.file = !found.empty() && (gone || same_file(found, executable)) ? found : executable;
 }
 
+bool is_served(pid_t pid) {
+  const std::vector<std::string> environment = strings_of(pid, "environ");
+  constexpr std::string_view kKeeper = "UDPCR_KEEPER=";
+  return std::any_of(environment.begin(), environment.end(), [&](const std::string& variable) {
+    return variable.size() > kKeeper.size() && variable.compare(0, kKeeper.size(), kKeeper) == 0;
+  });
+}
+
 void read_user(RunningProgram& program) {
-  const auto uids = status_numbers(program.keeper, "Uid");
-  const auto gids = status_numbers(program.keeper, "Gid");
-  const auto umask = status_numbers(program.keeper, "Umask", 8);
-  if (uids.size() < 3 || gids.size() < 3 || umask.size() != 1) {
-    throw Error("keeper " + std::to_string(program.keeper) + " of process " +
-                    std::to_string(program.pid) + " has ended",
+  const auto uids = status_numbers(program.model, "Uid");
+  const auto gids = status_numbers(program.model, "Gid");
+  const auto umask = status_numbers(program.model, "Umask", 8);
+  const auto keeper_uids = status_numbers(program.keeper, "Uid");
+  if (uids.size() < 3 || gids.size() < 3 || umask.size() != 1 || keeper_uids.size() < 3) {
+    throw Error("process " + std::to_string(program.pid) + " or its keeper " +
+                    std::to_string(program.keeper) + " has ended",
                 ESRCH);
   }
   std::copy_n(uids.begin(), 3, program.uids);
   std::copy_n(gids.begin(), 3, program.gids);
   program.umask = mode_t(umask.front());
-  for (const std::uint64_t group : status_numbers(program.keeper, "Groups")) {
+  program.keeper_uid = uid_t(keeper_uids[1]);
+  for (const std::uint64_t group : status_numbers(program.model, "Groups")) {
     program.groups.push_back(gid_t(group));
   }
   const auto ambient = status_numbers(program.pid, "CapAmb", 16);
@@ -105,9 +115,9 @@ void read_limits(RunningProgram& program) {
   for (int i = 0; i < RLIM_NLIMITS; ++i) {
     rlimit limit{};
     const auto resource = __rlimit_resource(i);
-    if (prlimit(program.keeper, resource, nullptr, &limit) != 0) continue;
+    if (prlimit(program.model, resource, nullptr, &limit) != 0) continue;
     rlimit own{};
-    // The keeper has raised its own.
+    // A keeper has raised its own.
     if (resource == RLIMIT_NOFILE && prlimit(program.pid, resource, nullptr, &own) == 0) {
       limit.rlim_cur = std::min(own.rlim_cur, limit.rlim_max);
     }
@@ -148,7 +158,7 @@ void take_standard_fds(RunningProgram& program) {
 void check_surroundings(const RunningProgram& program) {
   for (const char* const kind : {"ns/mnt", "ns/user", "ns/pid"}) {
     // The program may have left its own since.
-    std::string theirs = link_of(program.keeper, kind);
+    std::string theirs = link_of(program.model, kind);
     if (theirs.empty()) theirs = link_of(program.pid, kind);
     if (theirs.empty() || theirs == link_of(0, kind)) continue;
     throw Error("process " + std::to_string(program.pid) + " runs in other namespaces (" + kind +
@@ -181,6 +191,7 @@ RunningProgram look_at_program(pid_t pid) {
         " is in a process namespace that is not seen from here; call `udpcr restart` there");
   }
   program.pid = first_of_tree(pid, program.keeper);
+  program.model = is_served(program.pid) ? program.pid : program.keeper;
   read_user(program);
   if (geteuid() != 0 && geteuid() != program.uids[1]) {
     throw Error("process " + std::to_string(program.pid) + " was started by user " +
@@ -214,7 +225,7 @@ std::vector<pid_t> find_running(const std::string& file, const std::vector<std::
     }
     const pid_t keeper = keeper::keeper_of(pid);
     if (keeper == 0) continue;
-    const auto uids = status_numbers(keeper, "Uid");
+    const auto uids = status_numbers(is_served(pid) ? pid : keeper, "Uid");
     if (uids.size() > 1 && uids[1] == geteuid()) found.insert(first_of_tree(pid, keeper));
   }
   return {found.begin(), found.end()};

@@ -14,8 +14,13 @@
 namespace udpcr {
 
 struct RunningProgram {
-  pid_t pid = 0;     // of the first process of its tree that still lives
-  pid_t keeper = 0;  // was started with what the program had then
+  pid_t pid = 0;  // of the first process of its tree that still lives
+  pid_t keeper = 0;
+  uid_t keeper_uid = 0;  // the image's owner
+  // Whose user, limits and namespaces tell what the program was started with: the
+  // keeper, which began beside it and has given up less.  One of a keeper service
+  // began elsewhere: then the program itself.
+  pid_t model = 0;
   UniqueFd pidfd;
 
   std::string file;  // to execute
@@ -23,7 +28,6 @@ struct RunningProgram {
   std::vector<std::string> environment;  // without what belongs to this run alone
   std::string folder;
   mode_t umask = 022;
-  // Of the keeper: the program may have given its own up since.
   uid_t uids[3] = {};  // real, effective, saved
   gid_t gids[3] = {};
   std::vector<gid_t> groups;

@@ -20,6 +20,7 @@ import threading
 import time
 from pathlib import Path
 
+import conservation_part
 import fidelity_part
 import house_checks
 import module_part
@@ -190,6 +191,10 @@ def part_systemd(scripts):
     systemd_part.run(SOURCE, BUILD, scripts)
 
 
+def part_conservation(scripts):
+    conservation_part.run(SOURCE, BUILD, scripts)
+
+
 def part_fidelity(scripts):
     fidelity_part.run(SOURCE, BUILD, scripts)
 
@@ -233,6 +238,7 @@ PARTS = {
     "transparency": part_scripts("transparency"),
     "programs": part_programs,
     "handover": part_scripts("handover"),
+    "conservation": part_conservation,
     "faults": part_scripts("faults"),
     "module": part_module,
     "systemd": part_systemd,

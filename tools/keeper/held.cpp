@@ -85,12 +85,13 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
 void HeldSockets::take_stored(Packet& packet) {
   const auto message = packet.as<wire::StoredMessage>();
   if (message.count != packet.fds.size() ||
-      packet.data.size() != sizeof message + message.count * std::size_t{wire::kParkKeySize}) {
+      packet.data.size() != sizeof message + message.count * sizeof(wire::ParkKey)) {
     throw Error("a message of stored sockets does not hold what it states");
   }
   for (std::size_t i = 0; i < message.count; ++i) {
     const auto key = ParkKey::from(
-        ByteView(packet.data).subspan(sizeof message + i * wire::kParkKeySize, wire::kParkKeySize));
+        ByteView(packet.data)
+            .subspan(sizeof message + i * sizeof(wire::ParkKey), sizeof(wire::ParkKey)));
     const int fd = packet.fds[i].get();
     if (!key || !is_udp_socket(fd)) continue;
     parks_.know_stored(*key, fd);
@@ -102,6 +103,7 @@ void HeldSockets::take_stored(Packet& packet) {
 // finds them.
 void HeldSockets::take_parked(const Identity& program) {
   take_.emplace(parks_.key(), settings_, log_);
+  std::size_t unkept = 0;
   for (TakenPark& taken : take_->run(std::move(stored_))) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
@@ -111,13 +113,14 @@ void HeldSockets::take_parked(const Identity& program) {
     UniqueFd copy(fcntl(taken.fd.get(), F_DUPFD_CLOEXEC, 0));
     if (copy) {
       parks_.add({taken.key.number, taken.key.flags, entry.record.inode}, 0, std::move(copy));
-    } else {
-      log_.warn(
-          "parked " + to_string(entry.record.local) +
-          " is lost if this start ends before it has taken it: no fd is left (RLIMIT_NOFILE)");
     }
+    if (!parks_.has(entry.record.inode)) ++unkept;
     entry.fd = std::move(taken.fd);
     entries_.push_back(std::move(entry));
+  }
+  if (unkept > 0) {
+    log_.warn("lost if this start ends before the program has taken them: " +
+              std::to_string(unkept) + " parked sockets; raise RLIMIT_NOFILE (ulimit -Hn)");
   }
   if (entries_.empty()) return;
   std::uint64_t bytes = 0;

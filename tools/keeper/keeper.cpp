@@ -540,7 +540,7 @@ void Keeper::end_worker() {
   }
   reading_states_.clear();
   gathered_ = {};
-  if (report.outcome == Outcome::captured) return;
+  if (report.outcome == Outcome::captured) return page_->release(wire::Verdict::resume);
   // A program that has ended has left them.
   if (report.outcome == Outcome::failed && living() != 0) undo_parks();
   newly_parked_.clear();

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <cstring>
 
 #include "abstract_name.hpp"
 #include "packet.hpp"
@@ -54,12 +55,31 @@ void ParkAnswers::serve(int source, pid_t living) {
 }
 
 bool ParkAnswers::serve(Asker& asker, pid_t living) {
-  ParkRequest request;
-  const ssize_t size = recv(asker.fd.get(), &request, sizeof request, MSG_DONTWAIT);
+  char packet[sizeof(ParkRequest)];
+  const ssize_t size = recv(asker.fd.get(), packet, sizeof packet, MSG_DONTWAIT);
   if (size < 0) return errno == EAGAIN || errno == EINTR;
-  if (size != sizeof request || request.version != kParkTalkVersion) return false;
+  static_assert(sizeof(wire::ParkProbe) != sizeof(ParkRequest));
+  if (size == sizeof(wire::ParkProbe)) {
+    wire::ParkProbe probe;
+    std::memcpy(&probe, packet, sizeof probe);
+    answer(asker, probe);
+    return false;
+  }
+  ParkRequest request;
+  if (size != sizeof request) return false;
+  std::memcpy(&request, packet, sizeof request);
+  if (request.version != kParkTalkVersion) return false;
   answer(asker, request, living);
   return true;
+}
+
+void ParkAnswers::answer(const Asker& asker, const wire::ParkProbe& probe) {
+  const std::vector<Parks::Held> held = parks_.held();
+  const bool any = std::any_of(held.begin(), held.end(), [&](const Parks::Held& one) {
+    return one.entry.key.is_for(probe.mine, probe.match);
+  });
+  const char byte = any ? 1 : 0;
+  send_packet(asker.fd.get(), &byte, sizeof byte, {}, 0);
 }
 
 void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t first,

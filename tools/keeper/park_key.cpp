@@ -3,27 +3,21 @@
 
 #include <udpcr/image_header.h>
 #include <udpcr/udpcr_netlink.h>
-#include <cstddef>
 #include <cstring>
 #include <type_traits>
-
-#include "wire.h"
 
 namespace udpcr::keeper {
 
 static_assert(sizeof(ParkKey) == 48 && sizeof(ParkKey) <= UDPCR_MAX_KEY);
-static_assert(sizeof(ParkKey) == wire::kParkKeySize);
-static_assert(offsetof(ParkKey, image) == offsetof(wire::ParkKeyHead, image) &&
-              offsetof(ParkKey, executable) == offsetof(wire::ParkKeyHead, executable) &&
-              offsetof(ParkKey, arguments) == offsetof(wire::ParkKeyHead, arguments));
 static_assert(std::is_trivially_copyable_v<ParkKey>);
 
-ParkKey::ParkKey(const Identity& program, const Settings& settings)
-    : image(image_hash(settings)),
-      executable(udpcr_identity_hash(UDPCR_HASH_START, program.executable.data(),
-                                     program.executable.size())),
-      arguments(program.arguments_hash),
-      seconds(settings.park_seconds) {}
+ParkKey::ParkKey(const Identity& program, const Settings& settings) {
+  image = image_hash(settings);
+  executable =
+      udpcr_identity_hash(UDPCR_HASH_START, program.executable.data(), program.executable.size());
+  arguments = program.arguments_hash;
+  seconds = settings.park_seconds;
+}
 
 Bytes ParkKey::bytes() const {
   Bytes bytes(sizeof *this);
@@ -37,12 +31,6 @@ std::optional<ParkKey> ParkKey::from(ByteView bytes) {
   std::memcpy(&key, bytes.data(), sizeof key);
   if (key.version != ParkKey{}.version) return {};
   return key;
-}
-
-bool ParkKey::is_for(const ParkKey& mine, Match match) const {
-  if (image != mine.image) return false;
-  if (match == Match::any) return true;
-  return executable == mine.executable && (match == Match::exe || arguments == mine.arguments);
 }
 
 std::uint64_t image_hash(const Settings& settings) {

@@ -2,6 +2,7 @@
 #include "parks.hpp"
 
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -17,6 +18,9 @@ namespace {
 // How long the others of a SO_REUSEPORT group may live on before the parked
 // one is closed: those of a program that is ended end one after another.
 constexpr std::chrono::seconds kSiblingPatience{2};
+// Fds of a keeper that are not for parked sockets: channels, questions, a
+// checkpoint's own.
+constexpr int kReservedFds = 16;
 
 }  // namespace
 
@@ -32,10 +36,15 @@ void Parks::begin(const Identity& program) {
   wanted_ = settings_.park != ParkMode::off;
 }
 
-bool Parks::fits(std::uint32_t receive_buffer) const {
+bool Parks::fits(const Park& park) const {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+      rlim_t(park.fd.get()) + kReservedFds >= limit.rlim_cur) {
+    return false;
+  }
   const auto held = std::count_if(parks_.begin(), parks_.end(),
                                   [](const auto& one) { return !one.second.park.in_module(); });
-  return std::size_t(held) < kMostParked && bytes_ + receive_buffer <= kMostParkedBytes;
+  return std::size_t(held) < kMostParked && bytes_ + park.receive_buffer <= kMostParkedBytes;
 }
 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
@@ -64,13 +73,13 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
     told_fallback_ = true;
   }
   if (!park.in_module()) {
-    if (!fits(park.receive_buffer)) {
+    if (!fits(park)) {
       log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
-                 "not parked: " + to_string(park.local) + ": a keeper keeps at most " +
-                     std::to_string(kMostParked) + " sockets and " +
+                 "not parked: " + to_string(park.local) + " and others: a keeper has room for " +
+                     std::to_string(kMostParked) + " sockets, " +
                      std::to_string(kMostParkedBytes >> 20) +
-                     " MiB of SO_RCVBUF open; the kernel module takes more (max_parked, "
-                     "max_parked_bytes)");
+                     " MiB of SO_RCVBUF, and as many fds as the program's hard limit leaves "
+                     "(RLIMIT_NOFILE; ulimit -Hn); raise it, or load the kernel module");
       told_full_ = true;
       return false;
     }

@@ -82,7 +82,8 @@ class Parks {
   };
   using Entries = std::map<std::uint64_t, Entry>;  // by inode
 
-  [[nodiscard]] bool fits(std::uint32_t receive_buffer) const;
+  // Whether the keeper has room for one that it would hold.
+  [[nodiscard]] bool fits(const Park& park) const;
   void release(Entries::iterator place);
   void disown(Entries::iterator place, pid_t process);
   void forget(Entries::iterator place);

@@ -69,9 +69,10 @@ class Work {
       return {Outcome::failed, line + "\n"};
     }
     if (settings_.after == After::continue_) {
-      release(wire::Verdict::resume);
-      // Should the program end now, its ports are free as if we were not there.
+      // What it closes from now on is closed: the keeper lets it go on when it
+      // holds none of its sockets either.
       close_sockets();
+      released_ = true;
       Report{Outcome::captured, {}}.send(channel);
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
