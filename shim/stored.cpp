@@ -20,7 +20,7 @@ constexpr int kFirst = 3;  // SD_LISTEN_FDS_START
 
 struct Stored {
   int fd;
-  unsigned char key[sizeof(wire::ParkKey)];
+  unsigned char key[wire::kParkKeySize];
 };
 constinit Stored sockets[wire::kMostStored] = {};
 constinit uint32_t count = 0;
@@ -32,19 +32,17 @@ int digit_of(char letter) {
 }
 
 // A name of LISTEN_FDNAMES, which ends with a colon or the text.
-bool read_key(const char* name, size_t size, wire::ParkKey& key) {
+bool read_key(const char* name, size_t size, unsigned char (&key)[wire::kParkKeySize]) {
   constexpr size_t kPrefix = sizeof wire::kStoredPrefix - 1;
   if (size != kPrefix + 2 * sizeof key || memcmp(name, wire::kStoredPrefix, kPrefix) != 0) {
     return false;
   }
-  unsigned char bytes[sizeof key];
-  for (size_t i = 0; i < sizeof bytes; ++i) {
+  for (size_t i = 0; i < sizeof key; ++i) {
     const int high = digit_of(name[kPrefix + 2 * i]);
     const int low = digit_of(name[kPrefix + 2 * i + 1]);
     if (high < 0 || low < 0) return false;
-    bytes[i] = static_cast<unsigned char>(high << 4 | low);
+    key[i] = static_cast<unsigned char>(high << 4 | low);
   }
-  memcpy(&key, bytes, sizeof key);
   return true;
 }
 
@@ -53,10 +51,14 @@ bool is_left_over(const char* name, size_t size) {
   return size == kSize && memcmp(name, wire::kStoredTest, kSize) == 0;
 }
 
-bool is_socket_for(const wire::ParkKey& mine, Match match, int fd, const wire::ParkKey& key) {
+bool is_socket_for_us(int fd, const char* name, size_t size, const Settings& settings,
+                      unsigned char (&key)[wire::kParkKeySize]) {
+  wire::ParkKey own;
+  if (!read_key(name, size, key)) return false;
+  memcpy(&own, key, sizeof own);
   uint64_t inode = 0;
   uint32_t flags = 0;
-  return key.is_for(mine, match) && examine_socket(fd, inode, flags);
+  return own.is_for(own_park_key(settings), settings.match) && examine_socket(fd, inode, flags);
 }
 
 // The program's own at `from` changes places with one of ours at `to`, or with
@@ -89,8 +91,6 @@ uint32_t take(const Settings& settings) {
   char* const names = listen::handed_names(handed);
   if (names == nullptr || strstr(names, wire::kStoredPrefix) == nullptr) return 0;
   const KeepErrno keep;
-  const wire::ParkKey mine = own_park_key(settings);
-  wire::ParkKey key;
   uint32_t removed = 0;
   uint32_t kept = 0;  // of the program's own
   char* end = names;  // of their names
@@ -103,9 +103,8 @@ uint32_t take(const Settings& settings) {
     if (is_left_over(name, size)) {
       sys::close(fd);
       ++removed;
-    } else if (count < wire::kMostStored && read_key(name, size, key) &&
-               is_socket_for(mine, settings.match, fd, key)) {
-      memcpy(sockets[count].key, &key, sizeof key);
+    } else if (count < wire::kMostStored &&
+               is_socket_for_us(fd, name, size, settings, sockets[count].key)) {
       sys::fcntl(fd, F_SETFD, FD_CLOEXEC);
       sockets[count++].fd = fd;
       ++removed;
@@ -141,13 +140,14 @@ int send() {
   int error = 0;
   for (uint32_t first = 0; first < count && error == 0;) {
     wire::StoredMessage message{{wire::Type::stored, wire::kVersion}, 0, 0};
-    static constinit unsigned char keys[wire::kFdsPerPart][sizeof(wire::ParkKey)] = {};
+    static constinit unsigned char keys[wire::kFdsPerPart][wire::kParkKeySize] = {};
     int fds[wire::kFdsPerPart];
     for (; first < count && message.count < wire::kFdsPerPart; ++first, ++message.count) {
-      memcpy(keys[message.count], sockets[first].key, sizeof keys[0]);
+      memcpy(keys[message.count], sockets[first].key, wire::kParkKeySize);
       fds[message.count] = sockets[first].fd;
     }
-    const iovec pieces[] = {{&message, sizeof message}, {keys, message.count * sizeof keys[0]}};
+    const iovec pieces[] = {{&message, sizeof message},
+                            {keys, message.count * size_t{wire::kParkKeySize}}};
     error = channel::send(pieces, 2, fds, message.count);
   }
   close_all();

@@ -14,8 +14,8 @@
 //                 then executable, arguments, each with its NUL, and
 //                 LISTEN_FDNAMES; fds: stderr, where there is one)
 //     stored      before hello: sockets of an earlier start that the service
-//                 manager's fd store has kept (StoredMessage, then the ParkKey of each;
-//                 fds: those)
+//                 manager's fd store has kept (StoredMessage, then a ParkKey of
+//                 kParkKeySize bytes for each; fds: those)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -221,6 +221,20 @@ struct SweepMessage {
   uint32_t port;  // of those bound to it alone, host order; 0: of all
 };
 
+// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
+constexpr char kStoredPrefix[] = "udpcr-";
+// What a keeper that was killed has left there: no socket, and nobody's.
+constexpr char kStoredTest[] = "udpcr-test";
+// All names together are one variable of the environment: 128 KiB at most
+// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
+constexpr unsigned kMostStored = 1024;
+
+struct StoredMessage {
+  WireHeader header;
+  uint32_t count;
+  uint32_t pad;
+};
+
 struct ReadyMessage {
   WireHeader header;
   uint32_t entries;     // of the table
@@ -251,8 +265,7 @@ struct ClaimedMessage {
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
 
-// Who a parked socket is for, as the module and a service manager keep it beside the
-// socket.
+// Who a parked socket is for, as the module keeps it beside the socket.
 struct ParkKey {
   uint32_t version = 1;
   uint32_t flags = 0;       // kFd*: how it was bound, close-on-exec
@@ -272,19 +285,7 @@ struct ParkKey {
   }
 };
 
-// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
-constexpr char kStoredPrefix[] = "udpcr-";
-// What a keeper that was killed has left there: no socket, and nobody's.
-constexpr char kStoredTest[] = "udpcr-test";
-// All names together are one variable of the environment: 128 KiB at most
-// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
-constexpr unsigned kMostStored = 1024;
-
-struct StoredMessage {
-  WireHeader header;
-  uint32_t count;
-  uint32_t pad;
-};
+constexpr unsigned kParkKeySize = sizeof(ParkKey);
 
 struct ParkProbe {
   uint32_t version = kVersion;

@@ -187,12 +187,12 @@ def part_module(scripts):
     module_part.run(SOURCE, BUILD / "bin", scripts)
 
 
-def part_systemd(scripts):
-    systemd_part.run(SOURCE, BUILD, scripts)
-
-
 def part_conservation(scripts):
     conservation_part.run(SOURCE, BUILD, scripts)
+
+
+def part_systemd(scripts):
+    systemd_part.run(SOURCE, BUILD, scripts)
 
 
 def part_fidelity(scripts):

@@ -85,13 +85,12 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
 void HeldSockets::take_stored(Packet& packet) {
   const auto message = packet.as<wire::StoredMessage>();
   if (message.count != packet.fds.size() ||
-      packet.data.size() != sizeof message + message.count * sizeof(wire::ParkKey)) {
+      packet.data.size() != sizeof message + message.count * std::size_t{wire::kParkKeySize}) {
     throw Error("a message of stored sockets does not hold what it states");
   }
   for (std::size_t i = 0; i < message.count; ++i) {
     const auto key = ParkKey::from(
-        ByteView(packet.data)
-            .subspan(sizeof message + i * sizeof(wire::ParkKey), sizeof(wire::ParkKey)));
+        ByteView(packet.data).subspan(sizeof message + i * wire::kParkKeySize, wire::kParkKeySize));
     const int fd = packet.fds[i].get();
     if (!key || !is_udp_socket(fd)) continue;
     parks_.know_stored(*key, fd);
