@@ -68,11 +68,12 @@ char* handed_names(uint32_t& count) {
 
 void reduce(uint32_t count, char* names_end) {
   *names_end = '\0';
-  if (count > 0) {
+  char* const value = getenv("LISTEN_FDS");
+  if (count > 0 && value != nullptr) {
     // It has not become longer.
     Text<16> number;
     number << count;
-    memcpy(getenv("LISTEN_FDS"), number.c_str(), number.size() + 1);
+    memcpy(value, number.c_str(), number.size() + 1);
     return;
   }
   char** kept = environ;

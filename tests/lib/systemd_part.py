@@ -6,7 +6,7 @@ import subprocess
 import module_part
 
 KERNEL = "6.1"  # of systemd's own distribution
-SECONDS, FULL_SECONDS = 240, 900
+SECONDS, FULL_SECONDS = 600, 1800
 
 
 def run(source, build, scripts):

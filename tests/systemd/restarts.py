@@ -51,7 +51,7 @@ def equal(found, wanted, what):
     check(found == wanted, f"{what}: {found!r} instead of {wanted!r}")
 
 
-def until(what, predicate, seconds=30):
+def until(what, predicate, seconds=60):
     deadline = time.monotonic() + seconds
     while not predicate():
         check(time.monotonic() < deadline, f"{what}: not within {seconds} s")
@@ -181,7 +181,7 @@ def conserve(service):
             service.await_starts(starts)
     lasted = time.monotonic() - begin
     sender.send_signal(signal.SIGUSR1)
-    sent = int(sender.communicate(timeout=30)[0])
+    sent = int(sender.communicate(timeout=60)[0])
     until(f"the reading of {sent} datagrams; {len(service.received())} are here",
           lambda: len(service.received()) >= sent)
     line = udp_line(service.port)
