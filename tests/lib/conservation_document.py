@@ -41,9 +41,10 @@ connected), and never more than the receive buffer holds. The server ends in tur
 `kill -9`, and by a crash (SIGSEGV or SIGABRT; both `UDPCR_PARK=always`), in the middle of the traffic; some are killed again while they start. Starts alternate between a bare
 `LD_PRELOAD` and `udpcr run`. It receives straight into slots of a file in memory: a datagram that the kernel has handed out is recorded, whatever becomes of the server.
 
-* **lost**: sent, less what is in the slots, less what the kernel has counted as dropped (of the sockets and of the network namespace).
+* **lost**: sent, less what is in the slots, less what the kernel has counted as dropped (of the sockets, of the network namespace, of `lo`).
 * **twice**, **out of order** (of one sender), **wrong source** (each datagram carries its sender's address and port).
 * **dropped**, **no socket**: the kernel's counters; with sockets that stay open both are 0.
+* **by lo**: dropped by the loopback interface, whose queue for a processor was full, before a socket was looked for.
 * **while down**: sent while there was no server. **down**: from its end until the next one has bound, median and longest.
 
 The same run without `UDPCR_PARK` is the control: there the kernel counts datagrams that met no socket, and numbers are missing.
@@ -86,6 +87,7 @@ STREAM_COLUMNS = (
     ("out of order", lambda f: number(f["misordered"])),
     ("wrong source", lambda f: number(f["wrong_source"])),
     ("dropped", lambda f: number(f["dropped"])), ("no socket", lambda f: number(f["no_ports"])),
+    ("by lo", lambda f: number(f["dropped_by_lo"])),
     ("while down", lambda f: number(f["while_down"])), ("down", down))
 PROGRAM_COLUMNS = (
     ("kept by", holder), ("program", lambda f: WHAT[f["kind"]]), ("restarts", restarts),
