@@ -27,6 +27,11 @@ bool names_variable(const char* entry, const char* variable) {
   return strncmp(entry, variable, length) == 0 && entry[length] == '=';
 }
 
+bool tells_of_sockets(const char* entry) {
+  return names_variable(entry, "LISTEN_FDS") || names_variable(entry, "LISTEN_PID") ||
+         names_variable(entry, "LISTEN_FDNAMES");
+}
+
 // A copy of the environment: setenv(3) would allocate.
 char** environment_with_room(size_t more) {
   size_t count = 0;
@@ -54,6 +59,27 @@ Activation activation() {
   const size_t size = names == nullptr ? 0 : strlen(names);
   if (size > wire::kMostNames) return {static_cast<uint32_t>(count), "", 0};
   return {static_cast<uint32_t>(count), size == 0 ? "" : names, static_cast<uint32_t>(size)};
+}
+
+char* handed_names(uint32_t& count) {
+  count = activation().count;
+  return count == 0 ? nullptr : getenv("LISTEN_FDNAMES");
+}
+
+void reduce(uint32_t count, char* names_end) {
+  *names_end = '\0';
+  if (count > 0) {
+    // It has not become longer.
+    Text<16> number;
+    number << count;
+    memcpy(getenv("LISTEN_FDS"), number.c_str(), number.size() + 1);
+    return;
+  }
+  char** kept = environ;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    if (!tells_of_sockets(*entry)) *kept++ = *entry;
+  }
+  *kept = nullptr;
 }
 
 uint32_t room_behind(uint32_t count) {
@@ -87,11 +113,7 @@ void announce(uint32_t count, const char* names, size_t names_size) {
   }
   size_t used = 0;
   for (char** entry = environ; *entry != nullptr; ++entry) {
-    if (names_variable(*entry, "LISTEN_FDS") || names_variable(*entry, "LISTEN_PID") ||
-        names_variable(*entry, "LISTEN_FDNAMES")) {
-      continue;
-    }
-    changed[used++] = *entry;
+    if (!tells_of_sockets(*entry)) changed[used++] = *entry;
   }
   changed[used++] = const_cast<char*>(fds_entry.c_str());
   changed[used++] = const_cast<char*>(pid_entry.c_str());

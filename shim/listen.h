@@ -18,6 +18,13 @@ struct Activation {
 };
 Activation activation();
 
+// LISTEN_FDNAMES as it stands in the environment, and the number of sockets;
+// nullptr: none are named.
+char* handed_names(uint32_t& count);
+// Only `count` of them stand at 3, 4, ... any more; their names now end at
+// `names_end`.  Changes the environment; in the constructor alone.
+void reduce(uint32_t count, char* names_end);
+
 // How many fd numbers are free in a row behind `count` sockets.
 uint32_t room_behind(uint32_t count);
 

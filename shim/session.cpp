@@ -17,6 +17,7 @@
 #include "listen.h"
 #include "log.h"
 #include "park_search.h"
+#include "stored.h"
 #include "sys.h"
 
 namespace udpcr::session {
@@ -125,7 +126,8 @@ void await_ready(const Settings& settings) {
 // `parked`: sockets may be.
 void greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
-  const int unsent = send_hello();
+  int unsent = stored::send();
+  if (unsent == 0) unsent = send_hello();
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
   // The keeper says what is wrong with an unsound one.  One that is to keep
   // sockets must be there when the first is bound.
@@ -141,11 +143,13 @@ void start(const Settings& settings, bool parked) {
   const KeeperStartError problem = start_keeper(path, settings, environ, connection);
   if (problem.error_number != 0) {
     say_why_not(problem, path);
+    stored::close_all();
     keeper.store(Keeper::failed, std::memory_order_release);
     return;
   }
   if (!channel::open(connection.channel, connection.page)) {
     say_why_not({ENOMEM, "its page cannot be mapped"}, path);
+    stored::close_all();
     keeper.store(Keeper::failed, std::memory_order_release);
     return;
   }
@@ -190,7 +194,7 @@ bool track_inherited_sockets() {
   const auto track = [](int fd) {
     uint64_t inode = 0;
     uint32_t flags = 0;
-    if (!examine_socket(fd, inode, flags)) return false;
+    if (stored::has(fd) || !examine_socket(fd, inode, flags)) return false;
     // Bound by whom is not known, nor whether others share it.
     return fd_table.track(fd, inode, flags | kFdShared);
   };
@@ -221,8 +225,9 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
   find_tool();
   remember_identity(argc, argv);
   settings_in_force.store(&settings, std::memory_order_release);
+  const bool stored = stored::take(settings) > 0;
   const bool has_sockets = track_inherited_sockets();
-  const bool parked = may_be_parked(settings);
+  const bool parked = stored || may_be_parked(settings);
   if (take_given_channel()) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
     greet(settings, parked);

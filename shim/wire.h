@@ -13,6 +13,9 @@
 //     hello       by the shim's constructor: who the program is (HelloMessage,
 //                 then executable, arguments, each with its NUL, and
 //                 LISTEN_FDNAMES; fds: stderr, where there is one)
+//     stored      before hello: sockets of an earlier start that the service
+//                 manager's fd store has kept (StoredMessage, then a ParkKey of
+//                 kParkKeySize bytes for each; fds: those)
 //     forked      by a parent's channel in the child of fork
 //                 (fds: the keeper's end of the child's channel).  From then on
 //                 the child talks on its own.
@@ -95,6 +98,7 @@ enum class Type : uint32_t {
   park,
   unpark,
   sweep,
+  stored,
 };
 
 struct WireHeader {
@@ -217,6 +221,20 @@ struct SweepMessage {
   uint32_t port;  // of those bound to it alone, host order; 0: of all
 };
 
+// Name of a socket in the fd store: this, then the ParkKey in hexadecimal.
+constexpr char kStoredPrefix[] = "udpcr-";
+// What a keeper that was killed has left there: no socket, and nobody's.
+constexpr char kStoredTest[] = "udpcr-test";
+// All names together are one variable of the environment: 128 KiB at most
+// (MAX_ARG_STRLEN of binfmts.h, Linux 6.1), or the program cannot be executed.
+constexpr unsigned kMostStored = 1024;
+
+struct StoredMessage {
+  WireHeader header;
+  uint32_t count;
+  uint32_t pad;
+};
+
 struct ReadyMessage {
   WireHeader header;
   uint32_t entries;     // of the table
@@ -266,6 +284,8 @@ struct ParkKey {
     return executable == mine.executable && (match == Match::exe || arguments == mine.arguments);
   }
 };
+
+constexpr unsigned kParkKeySize = sizeof(ParkKey);
 
 struct ParkProbe {
   uint32_t version = kVersion;

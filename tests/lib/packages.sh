@@ -12,6 +12,8 @@ declare -A program_packages=(
   [avahi]="avahi-daemon" [chronyd]="chrony" [java]="openjdk-17-jre-headless libecj-java"
   [named]="bind9" [openvpn]="openvpn" [snmpd]="snmpd")
 vm_packages=(qemu-system-x86 busybox-static cpio kmod xz-utils zstd)
+# uidmap: mmdebstrap by an ordinary user.
+systemd_packages=(mmdebstrap cpio uidmap)
 module_packages=(make gcc libc6-dev libelf-dev dkms)
 kernel_style_packages=(perl sparse xz-utils)
 debug_kernel_packages=(make gcc flex bison bc libelf-dev libssl-dev xz-utils)

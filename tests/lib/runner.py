@@ -24,6 +24,7 @@ import conservation_part
 import fidelity_part
 import house_checks
 import module_part
+import systemd_part
 
 SOURCE = Path(__file__).resolve().parents[2]
 TESTS = SOURCE / "tests"
@@ -190,6 +191,10 @@ def part_conservation(scripts):
     conservation_part.run(SOURCE, BUILD, scripts)
 
 
+def part_systemd(scripts):
+    systemd_part.run(SOURCE, BUILD, scripts)
+
+
 def part_fidelity(scripts):
     fidelity_part.run(SOURCE, BUILD, scripts)
 
@@ -236,6 +241,7 @@ PARTS = {
     "conservation": part_conservation,
     "faults": part_scripts("faults"),
     "module": part_module,
+    "systemd": part_systemd,
     "fidelity": part_fidelity,
     "asan": part_asan,
 }

@@ -1,17 +1,17 @@
-#!/bin/busybox sh
+#!/vm/bin/busybox sh
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Process 1 of the initramfs: the host's root, read-only over 9p, under an
 # overlay in memory; then on to guest_run.sh, which lies in the shared folder.
-export PATH=/bin
+export PATH=/vm/bin
 mkdir -p /proc /sys /dev /ro /rw /new
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev 2> /dev/null
 exec > /dev/console 2>&1 < /dev/null
 
-for module in $(cat /modules/order); do
-  insmod "/modules/$module" || echo "guest_boot: cannot load $module"
+for module in $(cat /vm/modules/order); do
+  insmod "/vm/modules/$module" || echo "guest_boot: cannot load $module"
 done
 # Seen from a user namespace the host's root belongs to nobody, and a set-uid program would
 # turn the guest's root into nobody.

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# Process 1 of the guest on the host's root.  run.py has laid into /run/vm:
+# Process 1 of the guest on the host's root, or a service of a guest that runs
+# systemd.  run.py has laid into /run/vm:
 #
-#   settings   variables: source, directory, modules, module, account, debug
+#   settings   variables: source, directory, modules, module, account, debug, systemd
 #   command    the script to run
 #
 # and finds there afterwards: started, output, status, symbols, leaks, kmsg,
@@ -11,7 +12,7 @@
 set -u
 vm=/run/vm
 source $vm/settings
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TMPDIR=/run/tmp
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/vm/bin HOME=/root TMPDIR=/run/tmp
 
 give_up() {
   echo "$*" > $vm/trouble
@@ -38,8 +39,9 @@ look_for_leaks() {
     cat /sys/kernel/debug/kmemleak > $vm/leaks
 }
 
-# The guest's own file systems and links.
+# The guest's own file systems and links; systemd has mounted them.
 furnish() {
+  [ -z "$systemd" ] || { mkdir -m 1777 $TMPDIR; return; }
   mkdir -p -m 755 /dev/pts /dev/shm /run/lock /sys/fs/cgroup /lib/modules &&
     mkdir -m 1777 $TMPDIR &&
     mount -t devpts -o mode=620,ptmxmode=666 devpts /dev/pts &&
@@ -67,7 +69,7 @@ fi
 
 # Through a pipe: what the command writes reaches the host in order even when
 # it opens /dev/stdout again.  In a process namespace of its own: what it leaves
-# behind ends with it.
+# behind ends with it.  With systemd it talks to that one instead.
 mkfifo /run/output
 cat /run/output > $vm/output &
 cat=$!
@@ -76,10 +78,14 @@ if [ -n "$account" ]; then
   HOME=$TMPDIR
   as=(setpriv --reuid "$account" --regid "$account" --clear-groups)
 fi
+apart=(unshare --mount --pid --fork --kill-child --mount-proc
+       "$source/tests/lib/in_namespace.sh" "$directory")
+if [ -n "$systemd" ]; then
+  apart=()
+  cd "$directory" && busybox ip link set lo up
+fi
 touch $vm/started
-unshare --mount --pid --fork --kill-child --mount-proc \
-  "$source/tests/lib/in_namespace.sh" "$directory" "${as[@]}" /bin/bash $vm/command \
-  > /run/output 2>&1 < /dev/null
+"${apart[@]}" "${as[@]}" /bin/bash $vm/command > /run/output 2>&1 < /dev/null
 status=$?
 wait "$cat"
 echo "$status" > $vm/status

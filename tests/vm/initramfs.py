@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The initramfs of a kernel: busybox, what mounts the host's files, and guest_boot.sh."""
+"""The initramfs of a kernel: busybox, what mounts the host's files, and the first process.
+
+With systemd it is the guest's root as well: what systemd_root.sh has made, and behind it this."""
 
 import hashlib
 import lzma
@@ -12,8 +14,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 BUSYBOX = Path("/bin/busybox")
-# What guest_boot.sh calls.
-APPLETS = ("cat", "insmod", "mkdir", "mount", "reboot", "sh", "stat", "switch_root")
+# What the first process calls.
+APPLETS = ("cat", "insmod", "mkdir", "mount", "reboot", "rmmod", "sh", "stat", "switch_root")
 # What the guest mounts its root with; Debian's kernels have it as modules.
 WANTED = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_rng")
 
@@ -39,40 +41,57 @@ def unpacked(path):
     return lzma.decompress(content) if path.suffix == ".xz" else content
 
 
-def build(folder, kernel, target):
+def archive(folder, kernel, boot, extra):
+    """All lies in /vm but the first process and `extra`, a folder whose files the root gets."""
     with tempfile.TemporaryDirectory(prefix="udpcr-initramfs-") as name:
         root = Path(name)
-        (root / "bin").mkdir()
-        (root / "modules").mkdir()
-        shutil.copy(BUSYBOX, root / "bin/busybox")
+        if extra:
+            shutil.copytree(extra, root, dirs_exist_ok=True)
+        (root / "vm/bin").mkdir(parents=True)
+        (root / "vm/modules").mkdir()
+        shutil.copy(BUSYBOX, root / "vm/bin/busybox")
         for applet in APPLETS:
-            (root / "bin" / applet).symlink_to("busybox")
-        shutil.copy(HERE / "guest_boot.sh", root / "init")
+            (root / "vm/bin" / applet).symlink_to("busybox")
+        shutil.copy(boot, root / "init")
         (root / "init").chmod(0o755)
         order = []
         release = (folder / "release").read_text().strip()
         for path in [] if kernel == "debug" else module_files(folder, release):
             order.append(path.name.removesuffix(".xz"))
-            (root / "modules" / order[-1]).write_bytes(unpacked(path))
-        (root / "modules/order").write_text("\n".join(order) + "\n")
+            (root / "vm/modules" / order[-1]).write_bytes(unpacked(path))
+        (root / "vm/modules/order").write_text("\n".join(order) + "\n")
         names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
-        archive = subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=root,
-                                 input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
+        return subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0"], cwd=root,
+                              input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
+
+
+def build(folder, kernel, parts, target):
+    boot, system, extra = parts
     new = target.with_name(f"{target.name}.{os.getpid()}")
-    new.write_bytes(archive)
+    with open(new, "wb") as file:
+        if system:
+            with open(system, "rb") as root:
+                shutil.copyfileobj(root, file)
+        file.write(archive(folder, kernel, boot, extra))
     new.rename(target)
 
 
-def cached(folder, kernel):
-    """The initramfs beside the kernel; made anew when what goes into it has changed."""
+def cached(folder, kernel, systemd=None):
+    """The initramfs beside the kernel; made anew when what goes into it has changed.
+
+    `systemd`: the root that systemd_root.sh has made."""
     if not BUSYBOX.exists():
         sys.exit(f"{BUSYBOX} is not there: apt-get install busybox-static")
+    boot = HERE / ("systemd_boot.sh" if systemd else "guest_boot.sh")
+    extra = HERE / "systemd" if systemd else None
     recipe = hashlib.sha256()
-    for part in (HERE / "guest_boot.sh", Path(__file__), BUSYBOX, folder / "release"):
+    for part in (boot, Path(__file__), BUSYBOX, folder / "release",
+                 *([systemd.with_name("recipe"), *sorted(extra.rglob("*.*"))] if systemd else [])):
         recipe.update(part.read_bytes())
-    target = folder / f"initramfs-{recipe.hexdigest()[:16]}"
+    kind = "systemd" if systemd else "initramfs"
+    target = folder / f"{kind}-{recipe.hexdigest()[:16]}"
     if not target.exists():
-        for old in folder.glob("initramfs-*"):
+        for old in folder.glob(f"{kind}-*"):
             old.unlink(missing_ok=True)
-        build(folder, kernel, target)
+        build(folder, kernel, (boot, systemd, extra), target)
     return target

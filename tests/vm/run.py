@@ -9,6 +9,10 @@ as root, in the current folder, with `lo` up and a process namespace of its own,
 with the TEST_* variables of the caller and stdin empty; its output comes to
 stdout as it is written.
 
+With --systemd the guest has a root of its own instead, with Debian's systemd as
+process 1 (tests/vm/systemd_root.sh makes it).  The command runs as a service; it
+sees the host's files, read-only, in /host, and this checkout at its own path.
+
 The status is the command's, or 1 with a sentence and the kernel's log on stderr
 when the guest did not come to its end, the module could not be unloaded, the
 kernel has complained (WARNING, BUG, lockdep, KASAN, ...) or is tainted, memory
@@ -49,6 +53,7 @@ def arguments():
                         help="the whole run's limit (300)")
     parser.add_argument("--user", action="store_true", help="run the command as nobody")
     parser.add_argument("--no-module", action="store_true", help="do not load udpcr.ko")
+    parser.add_argument("--systemd", action="store_true", help="systemd is process 1")
     parser.add_argument("--log", metavar="FILE", type=argparse.FileType("w"),
                         help="keep the guest's kernel log there in any case")
     parser.add_argument("--results", metavar="FOLDER", type=Path,
@@ -64,6 +69,7 @@ def prepare(share, given, kernel, module):
         "module": "" if given.no_module else module,
         "account": NOBODY if given.user else "",
         "debug": "1" if given.kernel == "debug" else "",
+        "systemd": "1" if given.systemd else "",
         "source": SOURCE,
         "directory": Path.cwd(),
     }
@@ -118,13 +124,17 @@ def main():
     module = SOURCE / "build/kmod" / given.kernel / "udpcr.ko"
     if not given.no_module and not module.exists():
         sys.exit(f"{module} is not there: run tests/vm/build_module.sh {given.kernel}")
+    systemd = machine.CACHE / "kernels/systemd/root" if given.systemd else None
+    if systemd and not systemd.exists():
+        sys.exit(f"{systemd} is not there: run tests/vm/systemd_root.sh")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     share = Path(tempfile.mkdtemp(prefix="udpcr-vm-"))
     share.chmod(0o755)
     try:
         prepare(share, given, kernel, module.resolve())
         start = time.monotonic()
-        ended = machine.run(kernel, initramfs.cached(kernel, given.kernel), share, given)
+        initrd = initramfs.cached(kernel, given.kernel, systemd)
+        ended = machine.run(kernel, initrd, share, given)
         try:
             status = verdict(share, given, ended)
         except Failure as failure:

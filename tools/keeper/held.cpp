@@ -16,7 +16,6 @@
 #include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "kernel_numbers.hpp"
-#include "packet.hpp"
 
 namespace udpcr::keeper {
 
@@ -83,12 +82,28 @@ bool HeldSockets::restore(const Identity& program, Engine* engine) {
   return false;
 }
 
+void HeldSockets::take_stored(Packet& packet) {
+  const auto message = packet.as<wire::StoredMessage>();
+  if (message.count != packet.fds.size() ||
+      packet.data.size() != sizeof message + message.count * std::size_t{wire::kParkKeySize}) {
+    throw Error("a message of stored sockets does not hold what it states");
+  }
+  for (std::size_t i = 0; i < message.count; ++i) {
+    const auto key = ParkKey::from(
+        ByteView(packet.data).subspan(sizeof message + i * wire::kParkKeySize, wire::kParkKeySize));
+    const int fd = packet.fds[i].get();
+    if (!key || !is_udp_socket(fd)) continue;
+    parks_.know_stored(*key, fd);
+    stored_.push_back({*key, read_cookie(fd, kSoCookie), std::move(packet.fds[i])});
+  }
+}
+
 // They are parked for this start at once: should it be killed, the next one
 // finds them.
 void HeldSockets::take_parked(const Identity& program) {
   take_.emplace(parks_.key(), settings_, log_);
   std::size_t unkept = 0;
-  for (TakenPark& taken : take_->run()) {
+  for (TakenPark& taken : take_->run(std::move(stored_))) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
     RestoredSocket entry;

@@ -13,6 +13,7 @@
 #include "identity.hpp"
 #include "image_restore.hpp"
 #include "log.hpp"
+#include "packet.hpp"
 #include "park_take.hpp"
 #include "parks.hpp"
 #include "told_options.hpp"
@@ -35,6 +36,8 @@ class HeldSockets {
   // none, as has been said, so that nothing can be restored.
   bool restore(const Identity& program, Engine* engine);
 
+  // Before: those that the service manager has kept and handed down.
+  void take_stored(Packet& packet);
   // The next start would find the parked sockets here: whoever had them may
   // close them.
   void confirm_parked() {
@@ -98,6 +101,7 @@ class HeldSockets {
   Parks& parks_;
   std::optional<ParkTake> take_;  // while others have them too
   Log& log_;
+  std::vector<TakenPark> stored_;
   std::vector<RestoredSocket> entries_;
   std::vector<Inherited> inherited_;
   std::string listen_names_;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -40,6 +41,15 @@ std::string image_path(const Packet& start) {
     throw Error("the start message carries no absolute image path");
   }
   return path;
+}
+
+// While the program runs SIGTERM means nothing: it is likely to be for both.
+UniqueFd receive_end_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  return UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 }  // namespace
@@ -95,6 +105,7 @@ std::vector<Keeper::Source> Keeper::sources() {
   }
   for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
   if (worker_channel_) sources.push_back({worker_channel_.get()});
+  if (end_signal_) sources.push_back({end_signal_.get(), nullptr, nullptr, false, true});
   for (const int fd : park_answers_.sources()) sources.push_back({fd, nullptr, nullptr, true});
   return sources;
 }
@@ -113,9 +124,11 @@ int Keeper::patience() {
 }
 
 void Keeper::run() {
+  end_signal_ = receive_end_signal();
   for (;;) {
     if (processes_.empty()) {
       end_program();
+      if (told_to_end_) parks_.give_up();
       parks_.expire();
       if (!parks_.holds()) return;
     }
@@ -137,7 +150,10 @@ void Keeper::run() {
 }
 
 void Keeper::serve(const Source& source) {
-  if (source.of_parks) {
+  if (source.of_signal) {
+    told_to_end_ = true;
+    end_signal_.reset();
+  } else if (source.of_parks) {
     park_answers_.serve(source.fd, living());
   } else if (source.client != nullptr) {
     read_client(*source.client);
@@ -191,6 +207,9 @@ void Keeper::handle(Process& process, Packet& packet) {
   switch (packet.type()) {
     case wire::Type::hello:
       return hello(process, packet);
+    case wire::Type::stored:
+      if (identity_) break;
+      return held_.take_stored(packet);
     case wire::Type::forked:
       if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
         parks_.forked(process.pid, processes_.back().pid);

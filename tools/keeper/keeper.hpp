@@ -71,6 +71,7 @@ class Keeper {
     Process* process = nullptr;
     Client* client = nullptr;
     bool of_parks = false;
+    bool of_signal = false;
   };
   std::vector<Source> sources();
   // A process of the program that lives; 0: none.
@@ -93,6 +94,8 @@ class Keeper {
   SharedClaims shared_claims_;
   UniqueFd image_claim_;
 
+  UniqueFd end_signal_;  // SIGTERM
+  bool told_to_end_ = false;
   bool wanted_ = false;  // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;
   bool restart_ = false;  // what it is gathered for

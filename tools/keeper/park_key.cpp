@@ -3,12 +3,16 @@
 
 #include <udpcr/image_header.h>
 #include <udpcr/udpcr_netlink.h>
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
+
+#include "wire.h"
 
 namespace udpcr::keeper {
 
 static_assert(sizeof(ParkKey) == 48 && sizeof(ParkKey) <= UDPCR_MAX_KEY);
+static_assert(sizeof(ParkKey) == wire::kParkKeySize);
 static_assert(std::is_trivially_copyable_v<ParkKey>);
 
 ParkKey::ParkKey(const Identity& program, const Settings& settings) {

@@ -14,6 +14,9 @@ namespace udpcr::keeper {
 
 namespace {
 
+// A program binds many in a row.
+constexpr std::chrono::milliseconds kAskAfter{100};
+
 int number_option(int fd, int name) {
   int value = 0;
   socklen_t size = sizeof value;
@@ -50,16 +53,50 @@ Park ParkStore::park(const ParkKey& key, UniqueFd socket, std::string& fallen_ba
     try {
       module_->park({park.inode, socket.get(), park.cookie}, key.bytes(),
                     std::max(key.seconds, 1U));
+      if (manager_) manager_->drop(park.inode);
       return park;
     } catch (const Error& error) {
       fallen_back = error.what();
     }
   }
   park.fd = std::move(socket);
+  give_to_manager(park, fallen_back);
   return park;
 }
 
+void ParkStore::give_to_manager(Park& park, std::string& why_not) {
+  if (!manager_ && !manager_sought_) {
+    std::string why;
+    manager_ = FdStore::open(false, why);
+    if (why_not.empty()) why_not = why;
+  }
+  manager_sought_ = true;
+  if (!manager_) return;
+  park.stored = manager_->keep(park.key, park.inode, park.fd.get());
+  unasked_since_ = std::chrono::steady_clock::now();
+}
+
+void ParkStore::know_stored(const ParkKey& key, int socket) {
+  struct stat status {};
+  std::string why;
+  if (!manager_) manager_ = FdStore::open(true, why);
+  if (manager_ && fstat(socket, &status) == 0) manager_->know(key, status.st_ino);
+}
+
+bool ParkStore::manager_keeps_all() {
+  unasked_since_.reset();
+  return manager_ && manager_->keeps_all();
+}
+
+int ParkStore::unasked() const {
+  using namespace std::chrono;
+  if (!unasked_since_) return -1;
+  const auto waited = duration_cast<milliseconds>(steady_clock::now() - *unasked_since_);
+  return int(std::max(kAskAfter - waited, 0ms).count());
+}
+
 void ParkStore::release(const Park& park) {
+  if (park.stored && manager_) manager_->drop(park.inode);
   if (!park.in_module()) return;
   try {
     module_->unpark(name_of(park));

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 #include "abstract_name.hpp"
 #include "fresh_socket.hpp"
@@ -56,8 +57,10 @@ bool ParkTake::take_turn() {
   }
 }
 
-std::vector<TakenPark> ParkTake::run() {
-  std::vector<TakenPark> taken;
+std::vector<TakenPark> ParkTake::run(std::vector<TakenPark> stored) {
+  std::vector<TakenPark> taken = std::move(stored);
+  std::erase_if(taken,
+                [&](const TakenPark& one) { return !one.key.is_for(mine_, settings_.match); });
   if (!take_turn()) {
     log_.warn("parked sockets of image " + std::string(settings_.image) +
               " are left alone: another start is taking them");
@@ -65,8 +68,13 @@ std::vector<TakenPark> ParkTake::run() {
   }
   take_from_module(taken);
   for (unsigned number = 0; number < wire::kParkNames; ++number) take_from_keeper(number, taken);
-  std::sort(taken.begin(), taken.end(), [](const TakenPark& one, const TakenPark& other) {
+  std::stable_sort(taken.begin(), taken.end(), [](const TakenPark& one, const TakenPark& other) {
     return one.key.sequence < other.key.sequence;
+  });
+  // A keeper in a unit whose processes are not killed has what the manager has.
+  std::set<std::uint64_t> cookies;
+  std::erase_if(taken, [&](const TakenPark& one) {
+    return one.cookie != 0 && !cookies.insert(one.cookie).second;
   });
   return taken;
 }

@@ -26,9 +26,10 @@ class ParkTake {
   ParkTake(const ParkKey& mine, const Settings& settings, Log& log)
       : mine_(mine), settings_(settings), log_(log) {}
 
-  // In the order in which they were bound.  Waits a moment for a program that
+  // In the order in which they were bound, each once; `stored`: those that the
+  // service manager has kept.  Waits a moment for a program that
   // is just ending; why something is left is a line.
-  std::vector<TakenPark> run();
+  std::vector<TakenPark> run(std::vector<TakenPark> stored);
   // They are kept by the caller now: the keepers that gave them may close
   // theirs.  Without it they keep them.
   void done();

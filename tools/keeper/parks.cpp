@@ -69,7 +69,7 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   Park park = store_->park(key, std::move(socket), not_by_module);
   if (!not_by_module.empty()) {
     log_.write(told_fallback_ ? LogLevel::debug : LogLevel::info,
-               "parked by the keeper, not by the module: " + not_by_module);
+               "parked by the keeper alone: " + not_by_module);
     told_fallback_ = true;
   }
   if (!park.in_module()) {
@@ -86,7 +86,9 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
     bytes_ += park.receive_buffer;
   }
   log_.debug("parked: " + to_string(park.local) +
-             (park.in_module() ? " by the module" : " by the keeper"));
+             (park.in_module() ? " by the module"
+              : park.stored    ? " by the service manager"
+                               : " by the keeper"));
   std::set<pid_t> owners;
   if (process != 0) owners.insert(process);
   parks_.emplace(park.inode, Entry{std::move(park), std::move(owners), {}});
@@ -112,7 +114,14 @@ void Parks::drop(std::uint64_t inode) {
 
 void Parks::surrender(std::uint64_t inode) {
   const auto place = parks_.find(inode);
-  if (place != parks_.end()) forget(place);
+  if (place == parks_.end()) return;
+  store_->release(place->second.park);
+  forget(place);
+}
+
+void Parks::know_stored(const ParkKey& key, int socket) {
+  if (!store_) store_.emplace(settings_.engine);
+  store_->know_stored(key, socket);
 }
 
 void Parks::forked(pid_t parent, pid_t child) {
@@ -196,8 +205,11 @@ void Parks::judge(Entries::iterator place) {
 void Parks::program_ended() {
   if (ended()) return;
   since_ = boottime_now();
-  // The module looks after its own.
-  std::erase_if(parks_, [](const auto& one) { return one.second.park.in_module(); });
+  // The module looks after its own, and so does the service manager.
+  const bool managed = is_managed();
+  std::erase_if(parks_, [managed](const auto& one) {
+    return one.second.park.in_module() || (one.second.park.stored && managed);
+  });
   if (parks_.empty()) return;
   log_.info("sockets kept open for the next start: " + std::to_string(parks_.size()) + ", for " +
             std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
@@ -208,22 +220,63 @@ bool Parks::holds() const {
                      [](const auto& one) { return !one.second.park.in_module(); });
 }
 
-int Parks::expire() { return ended() ? close_expired() : judge_due(); }
+int Parks::expire() {
+  if (ended()) return close_expired();
+  const int ask = ask_manager();
+  const int judge = judge_due();
+  return ask < 0 || (judge >= 0 && judge < ask) ? judge : ask;
+}
+
+int Parks::ask_manager() {
+  const int due = store_ ? store_->unasked() : -1;
+  if (due != 0) return due;
+  is_managed();
+  return -1;
+}
+
+bool Parks::is_managed() {
+  if (!store_ || std::none_of(parks_.begin(), parks_.end(),
+                              [](const auto& one) { return one.second.park.stored; })) {
+    return false;
+  }
+  const bool managed = store_->manager_keeps_all();
+  if (!managed && !told_manager_full_) {
+    log_.warn(
+        "the service manager has no room for all sockets: raise FileDescriptorStoreMax= of the "
+        "unit above their number; those that it has not are lost if the keeper is killed with "
+        "the unit (KillMode=)");
+    told_manager_full_ = true;
+  }
+  return managed;
+}
 
 int Parks::close_expired() {
   if (parks_.empty()) return -1;
   const std::uint64_t due = since_ + std::uint64_t{settings_.park_seconds} * 1'000'000'000;
   const std::uint64_t now = boottime_now();
   if (now < due) return int(std::min<std::uint64_t>((due - now) / 1'000'000 + 1, 1'000'000'000));
+  close_all("no start of the program has asked for it within " +
+            std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS)");
+  return -1;
+}
+
+void Parks::give_up() {
+  // Of some it is not known whether the service manager has them: not for us to end.
+  std::erase_if(parks_, [](const auto& one) { return one.second.park.stored; });
+  close_all(
+      "the program has ended and its keeper is told to (SIGTERM), as a service manager does "
+      "that stops all of a unit; the kernel module, FileDescriptorStoreMax= or a keeper service "
+      "(UDPCR_KEEPER) would keep it");
+}
+
+void Parks::close_all(const std::string& why) {
   for (const auto& [inode, entry] : parks_) {
-    log_.warn("parked " + to_string(entry.park.local) +
-              " is closed: no start of the program has asked for it within " +
-              std::to_string(settings_.park_seconds) + " s (UDPCR_PARK_SECONDS); " +
+    log_.warn("parked " + to_string(entry.park.local) + " is closed: " + why + "; " +
               std::to_string(queue_bytes_of(entry.park.fd.get())) +
               " bytes of queued datagrams are lost");
+    store_->release(entry.park);
   }
   parks_.clear();
-  return -1;
 }
 
 int Parks::judge_due() {

@@ -27,6 +27,8 @@ class Parks {
   // Whether the next start may look for some here.
   [[nodiscard]] bool expected() const { return wanted_ || holds(); }
 
+  // One that the service manager has kept since the last start.
+  void know_stored(const ParkKey& key, int socket);
   // Keeps a socket of `process` (0: nobody's yet); one that is kept already is
   // that process's as well.  What cannot be kept is a line.  True: it was not kept before.
   bool add(const wire::FdEntry& entry, pid_t process, UniqueFd socket);
@@ -51,6 +53,8 @@ class Parks {
   // Called when no process is left.
   void program_ended();
   [[nodiscard]] bool ended() const noexcept { return since_ != 0; }
+  // Closes what the keeper itself keeps.
+  void give_up();
   // Whether the keeper itself keeps sockets open.
   [[nodiscard]] bool holds() const;
 
@@ -84,6 +88,10 @@ class Parks {
   void disown(Entries::iterator place, pid_t process);
   void forget(Entries::iterator place);
   int close_expired();
+  void close_all(const std::string& why);
+  int ask_manager();
+  // What is marked as stored is kept by the service manager.
+  bool is_managed();
   int judge_due();
   // Nobody has it open any more, and others of its group live: released.
   void judge(Entries::iterator place);
@@ -99,6 +107,7 @@ class Parks {
   std::uint64_t bytes_ = 0;  // SO_RCVBUF of those that we hold
   bool told_full_ = false;
   bool told_fallback_ = false;
+  bool told_manager_full_ = false;
   std::uint64_t since_ = 0;  // CLOCK_BOOTTIME; 0: the program lives
 };
 

@@ -108,7 +108,8 @@ void enter_keeper_life(int& channel) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  // The keeper ends with its program, not with the terminal or the unit.
+  // The keeper ends with its program, not with the terminal or the unit; see
+  // receive_end_signal() for SIGTERM.
   for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP}) {
     signal(ignored, SIG_IGN);
   }

@@ -1,0 +1,317 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""In a virtual machine with systemd: services that are restarted under a sender.
+
+usage: restarts.py BUILD [--full] [CASE...]
+
+BUILD has bin/, lib/ and packaging/.  Each case is one who keeps the sockets while no
+process of the service runs; the units are those that an installation holds."""
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+BUILD = Path(sys.argv[1])
+FULL = "--full" in sys.argv
+CHOSEN = [word for word in sys.argv[2:] if not word.startswith("-")]
+UNITS = Path("/etc/systemd/system")
+WORK = Path("/var/lib/flow")
+IMAGES = Path("/var/lib/udpcr")
+PREFIX = Path("/usr/local")
+PAUSE_US = 2000
+RESTARTS = 10 if FULL else 2
+# As a service may have it that knows nothing of udpcr.
+UNIT = """
+[Service]
+ExecStart=/usr/local/bin/flow serve {port} {work}/slots {work}/report
+Restart=on-failure
+RestartSec=0
+User={user}
+WorkingDirectory=/
+"""
+LOG = """
+[Service]
+Environment=UDPCR_LOG=debug UDPCR_LOG_FILE={work}/udpcr.log
+"""
+
+
+def check(holds, sentence):
+    if not holds:
+        raise AssertionError(sentence)
+
+
+def equal(found, wanted, what):
+    check(found == wanted, f"{what}: {found!r} instead of {wanted!r}")
+
+
+def until(what, predicate, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not predicate():
+        check(time.monotonic() < deadline, f"{what}: not within {seconds} s")
+        time.sleep(0.05)
+
+
+def run(*command):
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    check(result.returncode == 0, f"{command} ended with status {result.returncode}: "
+                                  f"{result.stdout} {result.stderr}")
+    return result.stdout
+
+
+def install():
+    """What `cmake --install` would leave at the places that were configured."""
+    run("install", "-D", "-t", PREFIX / "bin", BUILD / "bin/udpcr")
+    run("install", BUILD / "bin/systemd_flow", PREFIX / "bin/flow")
+    run("install", "-D", "-t", PREFIX / "lib", BUILD / "lib/libudpcr_shim.so")
+    run("install", "-m", "644", "-t", UNITS, BUILD / "packaging/udpcr-keeper.service")
+    Path("/proc/sys/net/core/rmem_max").write_text(str(8 << 20))
+
+
+def drop_in(without=(), put_in=(), instead=()):
+    """The template as an administrator would edit it: lines by their beginnings, and
+    (old, new)."""
+    text = (BUILD / "packaging/udpcr.conf").read_text()
+    edits = [(rf"^{re.escape(line)}.*\n", "") for line in without]
+    edits += [(rf"^#(?={re.escape(line)})", "") for line in put_in]
+    edits += [(rf"^{re.escape(old)}$", new) for old, new in instead]
+    for pattern, new in edits:
+        text, found = re.subn(pattern, new, text, count=1, flags=re.MULTILINE)
+        equal(found, 1, f"lines of the template that match {pattern}")
+    return text
+
+
+def udp_line(port):
+    """The kernel's line of the socket on a port, as fields; None: there is none."""
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) == port:
+            return fields
+    return None
+
+
+def nobody_there():
+    """Datagrams that no socket has accepted."""
+    rows = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()
+            if line.startswith("Udp:")]
+    counters = dict(zip(rows[0][1:], map(int, rows[1][1:])))
+    return counters["NoPorts"]
+
+
+class Service:
+    def __init__(self, name, port, user="root", settings="", extra=""):
+        self.name, self.port = name, port
+        self.work = WORK / name
+        self.work.mkdir(parents=True)
+        run("chown", user, self.work)
+        (UNITS / f"{name}.service").write_text(
+            UNIT.format(port=port, work=self.work, user=user) + extra)
+        folder = UNITS / f"{name}.service.d"
+        folder.mkdir()
+        (folder / "udpcr.conf").write_text(settings)
+        (folder / "log.conf").write_text(LOG.format(work=self.work))
+
+    def start(self):
+        run("systemctl", "start", self.name)
+        until("the service's socket", lambda: udp_line(self.port))
+
+    def main_pid(self):
+        return int(run("systemctl", "show", "-p", "MainPID", "--value", self.name))
+
+    def restart(self):
+        before = self.main_pid()
+        run("systemctl", "restart", self.name)
+        check(self.main_pid() != before, "the service was not restarted")
+
+    def crash(self):
+        before = self.main_pid()
+        os.kill(before, signal.SIGKILL)
+        until("a new start after the crash", lambda: self.main_pid() not in (0, before))
+
+    def await_starts(self, number):
+        until(f"start number {number}", lambda: len(self.report()) >= number)
+
+    def report(self):
+        report = self.work / "report"
+        return report.read_text().splitlines() if report.exists() else []
+
+    def received(self):
+        content = (self.work / "slots").read_bytes()
+        numbers = struct.unpack(f"{len(content) // 8}Q", content)
+        return list(numbers[:numbers.index(0)])
+
+    def close(self):
+        """The program closes its socket by itself."""
+        run("systemctl", "kill", "-s", "USR1", "--kill-who=main", self.name)
+        until("the end of the service",
+              lambda: run("systemctl", "show", "-p", "ActiveState", "--value",
+                          self.name).strip() == "inactive")
+
+    def words(self):
+        journal = subprocess.run(["journalctl", "-b", "--no-pager", "-u", self.name],
+                                 capture_output=True, text=True).stdout
+        log = self.work / "udpcr.log"
+        return (journal + (log.read_text(errors="replace") if log.exists() else "")).splitlines()
+
+
+def said(service, words):
+    """How many lines do."""
+    return sum(words in line for line in service.words())
+
+
+def conserve(service):
+    """Restarts and crashes under a sender; every datagram comes once, in order."""
+    service.start()
+    missed = nobody_there()
+    sender = subprocess.Popen(["/usr/local/bin/flow", "send", str(service.port), str(PAUSE_US)],
+                              stdout=subprocess.PIPE, text=True)
+    inode = udp_line(service.port)[9]
+    starts = 1
+    begin = time.monotonic()
+    for _ in range(RESTARTS):
+        for again in (service.restart, service.crash):
+            again()
+            starts += 1
+            service.await_starts(starts)
+    lasted = time.monotonic() - begin
+    sender.send_signal(signal.SIGUSR1)
+    sent = int(sender.communicate(timeout=30)[0])
+    until(f"the reading of {sent} datagrams; {len(service.received())} are here",
+          lambda: len(service.received()) >= sent)
+    line = udp_line(service.port)
+    equal(line[9], inode, "inode of the socket")
+    equal(int(line[12]), 0, "datagrams that the socket has dropped")
+    equal(nobody_there() - missed, 0, "datagrams that found no socket")
+    for place, number in enumerate(service.received(), 1):
+        check(place == number, f"datagram {number} has come as number {place};"
+                               f" around it {service.received()[max(0, place - 5):place + 5]}")
+    equal(len(service.received()), sent, "datagrams received")
+    print(f"  {service.name}: {sent} datagrams, {starts - 1} restarts in {lasted:.1f} s",
+          flush=True)
+
+
+def is_free(port):
+    """A park that was left behind would be in the way."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", port))
+
+
+def fd_store(service):
+    conserve(service)
+    check(said(service, "by the service manager"), "nothing tells that systemd has the socket")
+    for line in service.report():
+        check(line.endswith("LISTEN_FDS - LISTEN_FDNAMES -"), f"the program was told: {line}")
+    # The store outlives systemd's own start anew.
+    back = said(service, "are back")
+    run("systemctl", "daemon-reexec")
+    service.restart()
+    until("the socket from the fd store", lambda: said(service, "are back") == back + 1)
+    service.close()
+
+
+def at_checkpoint(service):
+    """Parked by ExecStop=; the service is handed down a socket of its own, too."""
+    service.start()
+    for starts in (2, 3):
+        service.restart()
+        service.await_starts(starts)
+    equal(said(service, "are back"), 2, "starts that have taken the socket from the fd store")
+    check((IMAGES / service.name / "image.restored").exists(), "no image was written")
+    for line in service.report():
+        check("LISTEN_FDS 1 LISTEN_FDNAMES own 3:unix" in line, f"the program was told: {line}")
+    service.close()
+    run("systemctl", "stop", "at_checkpoint.socket")
+
+
+def keeper_service(service):
+    conserve(service)
+    service.close()
+    run("systemctl", "stop", "udpcr-keeper")
+
+
+def module(service):
+    run("/vm/bin/busybox", "insmod", BUILD.parent / "kmod/6.1/udpcr.ko")
+    conserve(service)
+    check(said(service, "by the module"), "nothing tells that the module has the socket")
+    service.close()
+    until("the module's last reference",
+          lambda: Path("/sys/module/udpcr/refcnt").read_text() == "0\n")
+    run("/vm/bin/busybox", "rmmod", "udpcr")
+
+
+def keeper_in_the_unit(service):
+    """It is stopped with the unit: what that costs is said, and the stop does not wait."""
+    service.start()
+    begin = time.monotonic()
+    service.restart()
+    check(time.monotonic() - begin < 10, "the keeper has held up the stop of its unit")
+    service.await_starts(2)
+    check(said(service, "is closed: the program has ended and its keeper is told to"),
+          "nothing tells that the socket is closed")
+    check(not said(service, "are back"), "the socket has survived; who has kept it?")
+    service.close()
+
+
+def keeper_left_over(service):
+    """KillMode=process leaves it alone."""
+    service.start()
+    service.restart()
+    service.await_starts(2)
+    equal(said(service, "are back"), 1, "starts that have taken the socket from the keeper")
+    service.close()
+
+
+def services():
+    """Each case's."""
+    no_store = {"without": ["FileDescriptorStoreMax=", "NotifyAccess="]}
+    to_keeper = ["[Unit]", "Wants=udpcr-keeper", "After=udpcr-keeper", "[Service]",
+                 "Environment=UDPCR_KEEPER="]
+    (UNITS / "at_checkpoint.socket").write_text(
+        "[Socket]\nListenStream=/run/at_checkpoint\nFileDescriptorName=own\n")
+    return [
+        (fd_store, Service("fd_store", 7001, "daemon", drop_in())),
+        (at_checkpoint, Service("at_checkpoint", 7002, "root",
+                                drop_in(put_in=["ExecStop="], instead=[(
+                                    "Environment=UDPCR_PARK=always",
+                                    "Environment=UDPCR_PARK=checkpoint")]),
+                                "[Unit]\nRequires=at_checkpoint.socket\n")),
+        (keeper_service, Service("keeper_service", 7003, "daemon",
+                                 drop_in(put_in=to_keeper, **no_store))),
+        (module, Service("module", 7004, "root", drop_in(**no_store))),
+        (keeper_in_the_unit, Service("keeper_in_the_unit", 7005, "root", drop_in(**no_store))),
+        (keeper_left_over, Service("keeper_left_over", 7006, "root", drop_in(**no_store),
+                                   "KillMode=process\n")),
+    ]
+
+
+def main():
+    install()
+    cases = services()
+    run("systemctl", "daemon-reload")
+    failed = 0
+    for case, service in cases:
+        if CHOSEN and case.__name__ not in CHOSEN:
+            continue
+        try:
+            case(service)
+            is_free(service.port)
+            print(f"ok {case.__name__}", flush=True)
+        except Exception as error:  # whatever it is, it is this case's failure
+            failed += 1
+            why = str(error) if isinstance(error, AssertionError) else repr(error)
+            print(f"not ok {case.__name__} {' '.join(why.split())}")
+            traceback.print_exc(file=sys.stdout)
+            print("report:", *service.report(), "said:", *service.words()[-80:], sep="\n  ",
+                  flush=True)
+    print("done")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
