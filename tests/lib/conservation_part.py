@@ -12,7 +12,7 @@ GUEST_RESULTS = "/run/vm/results"
 SCRIPTS = ("streams", "programs")
 SMALL = {"streams": ["--count", 2400, "--restarts", 6], "programs": ["--restarts", 3, "--rate", 50]}
 LARGE = {"streams": [], "programs": ["--rate", 50]}
-NATIVE_SECONDS = 600
+NATIVE_SECONDS = 900
 
 
 def run(source, build, scripts):

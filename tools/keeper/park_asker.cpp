@@ -73,6 +73,9 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
   if (poll(&answer, 1, kPatienceMs) <= 0) throw silent();
   ParkReply reply;
   const ssize_t size = receive_with_fds(fd_.get(), &reply, sizeof reply, fds);
+  if (size == 0 || (size < 0 && errno == ECONNRESET)) {
+    throw Error("keeper " + std::to_string(keeper()) + " has ended", ESRCH);
+  }
   if (size < ssize_t(offsetof(ParkReply, entries)) || reply.version != kParkTalkVersion ||
       reply.count > kParkBatch ||
       std::size_t(size) != offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry)) {

@@ -155,6 +155,8 @@ void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) 
       }
       if (!given.empty()) givers_.push_back(std::move(*keeper));
     } catch (const Error& error) {
+      // Others have all that it had.
+      if (error.error_number() == ESRCH && wait(waited_ms_, kPatienceMs)) continue;
       log_.warn("parked sockets are left alone: " + std::string(error.what()));
     }
     return;
