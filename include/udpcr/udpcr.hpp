@@ -249,7 +249,7 @@ struct RestoreOptions {
   bool restore_queues = true;
   // Where the new socket comes from: none, with errno, on failure.  Empty: it is
   // the caller's (socket(2)).
-  std::function<UniqueFd(int family, int protocol)> open_socket;
+  std::function<UniqueFd(int family, int protocol)> open_socket = {};
 };
 
 struct Restored {
