@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+//
+// A checkpoint, from the request to the answer.
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "keeper.hpp"
+
+namespace udpcr::keeper {
+
+void Keeper::begin_checkpoint() {
+  wanted_ = false;
+  // One that has executed another program since has another keeper: it is asked
+  // again when we hang up.
+  clients_.remove_if([this](const Client& client) { return client.asked && !is_here(client.pid); });
+  restart_ = false;
+  for (Client& client : clients_) {
+    client.served = client.asked;
+    if (client.served && client.restarts) restart_ = true;
+  }
+  // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
+  if (worker_ != 0) {
+    kill(worker_, SIGKILL);
+    waitpid(worker_, nullptr, 0);
+    worker_ = 0;
+  }
+  if (!may_write_image()) return;
+  gathering_.emplace(processes_, settings_.signal, *page_, log_);
+}
+
+bool Keeper::may_write_image() {
+  pid_t holder = 0;
+  try {
+    if (!image_claim_) image_claim_ = claim_image(folder_.fd(), folder_.name(), holder);
+  } catch (const Error& error) {
+    fail_checkpoint(error.what());
+    return false;
+  }
+  if (image_claim_) return true;
+  fail_checkpoint("image " + folder_.path() + " is that of another running program (keeper " +
+                  std::to_string(holder) +
+                  "): give each program its own UDPCR_IMAGE, or start those that belong together "
+                  "with one `udpcr run`");
+  return false;
+}
+
+void Keeper::step_gathering() {
+  switch (gathering_->step()) {
+    case Gathering::State::waiting:
+      return;
+    case Gathering::State::failed:
+      return fail_checkpoint(std::string(gathering_->failure()));
+    case Gathering::State::complete:
+      gathered_ = gathering_->take();
+      gathering_.reset();
+      return start_worker();
+  }
+}
+
+// Of what has no name the next start could not tell which it is, unless it is
+// given back at its fd.
+bool Keeper::choose_settings() {
+  checkpoint_settings_ = settings_;
+  if (!restart_) return true;
+  checkpoint_settings_.after = After::exit_;
+  if (settings_.park == ParkMode::off) checkpoint_settings_.park = ParkMode::checkpoint;
+  return std::any_of(clients_.begin(), clients_.end(), [](const Client& client) {
+    return client.fd && client.served && client.restarts;
+  });
+}
+
+void Keeper::park_gathered() {
+  if (checkpoint_settings_.park == ParkMode::off) return;
+  const bool by_name = settings_.fds == FdMode::adopt;
+  for (const Gathered::Member& member : gathered_.members) {
+    for (const SentFd& sent : member.fds) {
+      if (by_name && ((sent.entry.flags & wire::kFdUnseen) != 0 || !has_port(sent.fd.get()))) {
+        continue;
+      }
+      struct stat status {};
+      UniqueFd copy(fcntl(sent.fd.get(), F_DUPFD_CLOEXEC, 0));
+      try {
+        if (!copy || fstat(copy.get(), &status) != 0) {
+          throw Error("no fd is left (RLIMIT_NOFILE)", errno);
+        }
+        if (parks_.add(sent.entry, member.pid, std::move(copy))) {
+          newly_parked_.push_back(status.st_ino);
+        }
+      } catch (const Error& error) {
+        log_.warn("not parked: fd " + std::to_string(sent.entry.fd) + ": " + error.what());
+      }
+      if (parks_.has(status.st_ino)) gathered_.parked.insert(status.st_ino);
+    }
+  }
+  if (!gathered_.parked.empty()) page_->set_parking();
+}
+
+void Keeper::undo_parks() {
+  for (const std::uint64_t inode : newly_parked_) parks_.drop(inode);
+  newly_parked_.clear();
+}
+
+void Keeper::fail_checkpoint(const std::string& why) {
+  gathering_.reset();
+  undo_parks();
+  told_.forget();
+  for (Process& process : processes_) {
+    process.sent.clear();
+    process.sent_all = false;
+  }
+  page_->release(wire::Verdict::resume);
+  const std::string line = "checkpoint failed: " + why;
+  log_.error(line);
+  log_.borrow({});
+  answer_clients({Outcome::failed, line + "\n"});
+}
+
+void Keeper::start_worker() {
+  if (!choose_settings()) {
+    gathered_ = {};
+    return fail_checkpoint("who asked for a restart waits for it no longer; the program goes on");
+  }
+  park_gathered();
+  for (const Gathered::Member& member : gathered_.members) {
+    for (const SentFd& sent : member.fds) {
+      reading_states_.emplace_back(sent.fd.get());
+    }
+  }
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+    return fail_checkpoint("socketpair: " + std::string(std::strerror(errno)));
+  }
+  UniqueFd ours(pair[0]);
+  UniqueFd theirs(pair[1]);
+  worker_ = fork();
+  if (worker_ < 0) {
+    worker_ = 0;
+    return fail_checkpoint("the keeper cannot fork: " + std::string(std::strerror(errno)));
+  }
+  if (worker_ == 0) {
+    ours.reset();
+    held_.forget();
+    parks_.forget_all();
+    park_answers_.close();
+    for (Process& process : processes_) process.control.reset();
+    run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_, folder_,
+               *page_, log_, told_, theirs.get());
+    _exit(0);
+  }
+  told_.forget();
+  worker_channel_ = std::move(ours);
+}
+
+void Keeper::end_worker() {
+  Report report;
+  if (!Report::receive(worker_channel_.get(), report)) {
+    int status = 0;
+    waitpid(worker_, &status, 0);
+    worker_ = 0;
+    worker_channel_.reset();
+    for (const ReadingState& state : reading_states_) state.restore();
+    reading_states_.clear();
+    gathered_ = {};
+    return fail_checkpoint("the process that reads the sockets was ended by signal " +
+                           std::to_string(WTERMSIG(status)) +
+                           "; the sockets are as they were, no image was harmed");
+  }
+  reading_states_.clear();
+  gathered_ = {};
+  if (report.outcome == Outcome::captured) return page_->release(wire::Verdict::resume);
+  // A program that has ended has left them.
+  if (report.outcome == Outcome::failed && living() != 0) undo_parks();
+  newly_parked_.clear();
+  // Tells the worker that we hold none of the sockets any more.
+  worker_channel_.reset();
+  const bool lasting =
+      checkpoint_settings_.after == After::stop && report.outcome != Outcome::failed;
+  if (!lasting) {
+    waitpid(worker_, nullptr, 0);
+    worker_ = 0;
+  }
+  log_.borrow({});
+  answer_clients(report);
+}
+
+void Keeper::answer_clients(const Report& report) {
+  for (Client& client : clients_) {
+    if (!client.served) continue;
+    report.send(client.fd.get());
+    client.fd.reset();
+  }
+  clients_.remove_if([](const Client& client) { return !client.fd; });
+}
+
+}  // namespace udpcr::keeper
