@@ -22,6 +22,8 @@ namespace {
 
 // A queue longer than can be walked in this time is kept in part.
 constexpr std::chrono::seconds kWalkLimit{10};
+// ... where only the copy is.
+constexpr std::chrono::seconds kCopyLimit{1};
 // Rounds without a datagram, should the memory never be given back.
 constexpr int kPatience = 50;
 
@@ -119,9 +121,10 @@ SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
   }
 
   Walk walk;
+  const std::chrono::seconds limit = options.is_kept ? kCopyLimit : kWalkLimit;
   {
     const ReadingOptions reading(fd, record.family);
-    walk = reader_.walk(fd, record.cookie, record.local.port, kWalkLimit);
+    walk = reader_.walk(fd, record.cookie, record.local.port, limit);
   }
   record.queue_count = static_cast<std::uint32_t>(walk.datagrams.count());
   state.receive_queue = std::move(walk.datagrams);
@@ -129,8 +132,12 @@ SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
     state.losses.push_back(
         {"receive queue",
          "only the first " + std::to_string(record.queue_count) + " datagrams could be read in " +
-             std::to_string(kWalkLimit.count()) + " s",
-         "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as well"});
+             std::to_string(limit.count()) + " s",
+         options.is_kept
+             ? "all of them stay in the parked socket, for UDPCR_PARK_SECONDS; the kernel module "
+               "reads more in that time"
+             : "end the program with the checkpoint (UDPCR_AFTER=exit), which takes the rest as "
+               "well"});
   }
   if (walk.empties_unsure) {
     state.losses.push_back({"empty datagrams",

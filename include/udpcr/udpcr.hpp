@@ -242,6 +242,9 @@ struct CaptureOptions {
   // What the capturer knows of bind(2) calls that the socket cannot tell:
   // UDPCR_SOCK_BOUND* with UDPCR_SOCK_ORIGIN_KNOWN, or 0.
   std::uint32_t origin_flags = 0;
+  // The socket itself is kept as well (parked): what is captured is a copy, for
+  // which the program does not stand still for long.
+  bool is_kept = false;
 };
 
 struct RestoreOptions {

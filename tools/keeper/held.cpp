@@ -153,7 +153,7 @@ bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& 
     log_.error(std::string(error.what()) + "; nothing is mapped");
     if (settings_.on_error == OnError::abort) return true;
   }
-  std::set<std::uint64_t> parked;
+  std::set<std::uint64_t> parked = take_->in_use();
   for (const RestoredSocket& entry : entries_) parked.insert(entry.record.cookie);
   ImageRestore restore(image, settings_, folder_.path(), map, program, parked, told_, log_);
   restore.open_sockets_by(open_socket_);

@@ -82,7 +82,7 @@ std::vector<RestoredSocket> ImageRestore::run(Engine& engine) {
     }
     if (image_.boot_id == boot_id_ && parked_.count(records[number].cookie) != 0) {
       log_.debug(to_string(records[number].local) + " is not restored from image " + path_ +
-                 ": the socket itself was parked");
+                 ": the socket itself lives, parked");
       continue;
     }
     restore(number, std::move(records[number]), engine);

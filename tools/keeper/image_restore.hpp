@@ -36,7 +36,7 @@ class ImageRestore {
  public:
   // `path` names the image in lines.  What goes wrong with a socket is a line,
   // and the others are restored.
-  // `parked`: cookies of sockets that are here, parked.
+  // `parked`: cookies of sockets that live, parked.
   ImageRestore(const Image& image, const Settings& settings, const std::string& path,
                const AddressMap& map, const Identity& program,
                const std::set<std::uint64_t>& parked, ToldOptions& told, Log& log);

@@ -22,8 +22,10 @@ namespace udpcr::keeper {
 
 namespace {
 
-// For a program that is just ending.
+// For a program that is just ending: what the module says of it may be due to
+// another process, what its keeper says is not.
 constexpr int kPatienceMs = 1000;
+constexpr int kKeeperPatienceMs = 5000;
 // For another start, which may restore an image.
 constexpr int kTurnPatienceMs = 10'000;
 constexpr int kPollMs = 5;
@@ -119,6 +121,7 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
       if (error.error_number() == EBUSY && !lives(key.pid) && wait(waited_ms_, kPatienceMs))
         continue;
       if (error.error_number() == EBUSY) {
+        in_use_.insert(parked.record.cookie);
         log_.info("parked " + where + " is left alone: process " + std::to_string(key.pid) +
                   ", which has bound it, or another one has it open");
       } else if (error.error_number() == ENOENT) {
@@ -144,11 +147,13 @@ void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) 
       request.match = settings_.match;
       ParkReply reply;
       std::vector<ParkAsker::Given> given = keeper->ask_for_all(request, reply);
-      if (reply.status == EBUSY && !lives(reply.pid) && wait(waited_ms_, kPatienceMs)) continue;
-      if (reply.status == EBUSY) {
+      const bool busy = reply.status == EBUSY;
+      if (busy && !lives(reply.pid) && wait(waited_ms_, kKeeperPatienceMs)) continue;
+      if (busy) {
         log_.info("the sockets that keeper " + std::to_string(pid) +
                   " keeps are left alone: process " + std::to_string(reply.pid) +
-                  " of the program lives");
+                  " has them, or is taking them");
+        leave(*keeper);
       }
       for (ParkAsker::Given& one : given) {
         taken.push_back({one.entry.key, read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
@@ -160,6 +165,15 @@ void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) 
       log_.warn("parked sockets are left alone: " + std::string(error.what()));
     }
     return;
+  }
+}
+
+void ParkTake::leave(ParkAsker& keeper) {
+  ParkReply reply;
+  for (const ParkAsker::Given& one : keeper.ask_for_all({}, reply)) {
+    if (one.entry.key.is_for(mine_, settings_.match)) {
+      in_use_.insert(read_cookie(one.fd.get(), kSoCookie));
+    }
   }
 }
 

@@ -4,7 +4,7 @@
 // module and from the keepers of its earlier starts.
 #pragma once
 
-#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +30,8 @@ class ParkTake {
   // service manager has kept.  Waits a moment for a program that
   // is just ending; why something is left is a line.
   std::vector<TakenPark> run(std::vector<TakenPark> stored);
+  // Cookies of those that are parked for this program and in use.
+  [[nodiscard]] const std::set<std::uint64_t>& in_use() const noexcept { return in_use_; }
   // They are kept by the caller now: the keepers that gave them may close
   // theirs.  Without it they keep them.
   void done();
@@ -41,11 +43,13 @@ class ParkTake {
              std::vector<TakenPark>& taken);
   void take_from_keeper(unsigned number, std::vector<TakenPark>& taken);
   // False: waited long enough.
+  void leave(ParkAsker& keeper);
   static bool wait(int& waited_ms, int patience_ms);
 
   const ParkKey& mine_;
   const Settings& settings_;
   Log& log_;
+  std::set<std::uint64_t> in_use_;
   int waited_ms_ = 0;  // for programs that are ending
   UniqueFd turn_;
   std::vector<ParkAsker> givers_;

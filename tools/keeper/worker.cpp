@@ -200,6 +200,7 @@ class Work {
     CaptureOptions options;
     options.queues = Queues(settings_.queues);
     options.origin_flags = origin_of(inode);
+    options.is_kept = gathered_.parked.count(inode) != 0;
     SocketState state;
     try {
       state = engine_->capture(sent.fd.get(), options);
