@@ -278,13 +278,17 @@ def run_one(cases, name, case, *arguments):
     drop_all()
 
 
-def run(cases):
-    """All cases that do not depend on who holds the sockets."""
-    for how in ("checkpoint", "SIGKILL", "SIGSEGV"):
-        for started in ("preload", "run"):
-            run_one(cases, f"carried_over_{how}_{started}", carried_over, how, started)
-    run_one(cases, "inherited", inherited)
-    for case in (many_restarts, killed_starts_lose_nothing, expires, expires_during_start,
-                 two_starts_race, others_do_not_get_them, a_second_instance_is_told,
-                 with_park_off_they_come_all_the_same, a_worker_of_a_group, few_fds):
+def run(cases, few=False):
+    """All cases that do not depend on who holds the sockets; `few`: a choice of them."""
+    ways = [(how, started) for how in ("checkpoint", "SIGKILL", "SIGSEGV")
+            for started in ("preload", "run")]
+    others = [inherited, many_restarts, killed_starts_lose_nothing, expires, expires_during_start,
+              two_starts_race, others_do_not_get_them, a_second_instance_is_told,
+              with_park_off_they_come_all_the_same, a_worker_of_a_group, few_fds]
+    if few:
+        ways = [("checkpoint", "run"), ("SIGKILL", "preload")]
+        others = [killed_starts_lose_nothing, expires, two_starts_race, a_worker_of_a_group]
+    for how, started in ways:
+        run_one(cases, f"carried_over_{how}_{started}", carried_over, how, started)
+    for case in others:
         run_one(cases, case.__name__, case)

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import conservation_part
@@ -30,6 +31,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 TESTS = SOURCE / "tests"
 BUILD = SOURCE / "build" / "ci"
 SKIPPED = 77
+AT_ONCE = 2  # scripts, in parts whose scripts wait for time to pass
 SECONDS = 120
 LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300,
           "programs": 300, "programs --full": 600, "transparency": 300, "transparency --full": 1800}
@@ -208,16 +210,16 @@ def part_programs(scripts):
     fetched = subprocess.run([TESTS / "lib" / "fetch_program.sh", *turn], cwd=SOURCE)
     if fetched.returncode != 0:
         raise RuntimeError("fetch_program.sh could not fetch a program: see above")
-    part_scripts("programs", set(DAEMONS) - set(turn))(scripts)
+    part_scripts("programs", set(DAEMONS) - set(turn), AT_ONCE)(scripts)
 
 
-def part_scripts(name, without=()):
+def part_scripts(name, without=(), at_once=1):
+    """`at_once`: more where scripts wait most of the time."""
     def part(scripts):
         seconds = LONGER.get(f"{name} --full" if scripts.full else name, SECONDS)
-        for path in executables(TESTS / name):
-            if path.name in without:
-                continue
-            scripts.run(f"{name}/{path.name}", [path], seconds)
+        chosen = [path for path in executables(TESTS / name) if path.name not in without]
+        with ThreadPoolExecutor(at_once) as pool:
+            list(pool.map(lambda path: scripts.run(f"{name}/{path.name}", [path], seconds), chosen))
     return part
 
 
@@ -233,14 +235,14 @@ PARTS = {
     "engine": part_engine,
     "interface": part_scripts("interface"),
     "fuzz": part_fuzz,
-    "shim": part_scripts("shim"),
+    "shim": part_scripts("shim", at_once=AT_ONCE),
     "package": part_scripts("package"),
     "transparency": part_scripts("transparency"),
     "programs": part_programs,
-    "handover": part_scripts("handover"),
+    "handover": part_scripts("handover", at_once=AT_ONCE),
     "conservation": part_conservation,
-    "faults": part_scripts("faults"),
-    "service": part_scripts("service"),
+    "faults": part_scripts("faults", at_once=AT_ONCE),
+    "service": part_scripts("service", at_once=AT_ONCE),
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,
