@@ -34,32 +34,40 @@ void take_fds(const msghdr& message, std::vector<UniqueFd>& fds) {
   }
 }
 
-}  // namespace
-
-Received receive_packet(int channel, Packet& packet) {
-  packet.data.resize(wire::kMaxPacket);
-  packet.fds.clear();
+// As recvmsg(2); `flags`: those of the message.
+ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds, int& flags) {
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-  iovec part{packet.data.data(), packet.data.size()};
+  iovec part{data, size};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;
   message.msg_controllen = sizeof control;
-  ssize_t size = 0;
+  ssize_t received = 0;
   do {
-    size = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    received = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     // ECONNRESET: it has not read all of ours; what it sent before comes yet.
-  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (received >= 0) take_fds(message, fds);
+  flags = message.msg_flags;
+  return received;
+}
+
+}  // namespace
+
+Received receive_packet(int channel, Packet& packet) {
+  packet.data.resize(wire::kMaxPacket);
+  packet.fds.clear();
+  int flags = 0;
+  const ssize_t size = receive(channel, packet.data.data(), packet.data.size(), packet.fds, flags);
   if (size < 0) {
     packet.data.clear();
     return errno == EAGAIN ? Received::nothing : Received::end;
   }
-  take_fds(message, packet.fds);
   packet.data.resize(static_cast<std::size_t>(size));
   if (size == 0) return Received::end;
-  if ((message.msg_flags & MSG_TRUNC) != 0) throw Error("message longer than the protocol allows");
-  if ((message.msg_flags & MSG_CTRUNC) != 0) {
+  if ((flags & MSG_TRUNC) != 0) throw Error("message longer than the protocol allows");
+  if ((flags & MSG_CTRUNC) != 0) {
     throw Error(
         "file descriptors were lost on the way to the keeper: its RLIMIT_NOFILE is too low; raise "
         "the hard limit (ulimit -Hn)");
@@ -74,19 +82,8 @@ Received receive_packet(int channel, Packet& packet) {
 }
 
 ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds) {
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-  iovec part{data, size};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t received = 0;
-  do {
-    received = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (received < 0 && errno == EINTR);
-  if (received >= 0) take_fds(message, fds);
-  return received;
+  int flags = 0;
+  return receive(channel, data, size, fds, flags);
 }
 
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,

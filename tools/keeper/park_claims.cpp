@@ -3,19 +3,8 @@
 
 #include <cerrno>
 
-#include "module_client.hpp"
-
 namespace udpcr::keeper {
 namespace {
-
-SocketName name_of(const ParkedSocket& socket) {
-  return {socket.record.inode, {}, socket.record.cookie};
-}
-
-std::string describe(const ParkedSocket& socket) {
-  return "parked socket " + std::to_string(socket.record.inode) + " (" +
-         to_string(socket.record.local) + ")";
-}
 
 // A killed caller must not take it along: it is parked again at once.
 UniqueFd claim_and_park(const ParkedSocket& socket) {
@@ -37,12 +26,7 @@ int ParkClaims::take(const ParkedSocket& socket) {
   }
   auto keeper = keepers_.find(socket.address);
   if (keeper == keepers_.end()) {
-    auto asker = ParkAsker::at(socket.address);
-    if (!asker) {
-      throw Error(describe(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
-                  ENOENT);
-    }
-    keeper = keepers_.emplace(socket.address, std::move(*asker)).first;
+    keeper = keepers_.emplace(socket.address, keeper_of(socket)).first;
   }
   ParkRequest request;
   request.question = ParkQuestion::take;
@@ -50,12 +34,12 @@ int ParkClaims::take(const ParkedSocket& socket) {
   ParkReply reply;
   std::vector<ParkAsker::Given> given = keeper->second.ask_for_all(request, reply);
   if (reply.status == EBUSY) {
-    throw Error(describe(socket) + " is in use: process " + std::to_string(reply.pid) +
+    throw Error(name_in_words(socket) + " is in use: process " + std::to_string(reply.pid) +
                     " of its program lives, or is taking it",
                 EBUSY);
   }
   if (given.size() != 1) {
-    throw Error(describe(socket) + " is not parked any more: another was faster", ENOENT);
+    throw Error(name_in_words(socket) + " is not parked any more: another was faster", ENOENT);
   }
   fds_.push_back(std::move(given.front().fd));
   return fds_.back().get();

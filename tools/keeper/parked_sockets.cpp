@@ -6,8 +6,6 @@
 #include <cstring>
 #include <fstream>
 
-#include "module_client.hpp"
-#include "park_asker.hpp"
 #include "park_take.hpp"
 
 namespace udpcr::keeper {
@@ -72,11 +70,13 @@ void list_of_keeper(const std::string& name, std::vector<ParkedSocket>& all,
   }
 }
 
+}  // namespace
+
 SocketName name_of(const ParkedSocket& socket) {
   return {socket.record.inode, {}, socket.record.cookie};
 }
 
-std::string describe(const ParkedSocket& socket) {
+std::string name_in_words(const ParkedSocket& socket) {
   return "parked socket " + std::to_string(socket.record.inode) + " (" +
          to_string(socket.record.local) + ")";
 }
@@ -84,13 +84,11 @@ std::string describe(const ParkedSocket& socket) {
 ParkAsker keeper_of(const ParkedSocket& socket) {
   auto keeper = ParkAsker::at(socket.address);
   if (!keeper) {
-    throw Error(describe(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
+    throw Error(name_in_words(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
                 ENOENT);
   }
   return std::move(*keeper);
 }
-
-}  // namespace
 
 std::vector<ParkedSocket> list_parked(std::vector<std::string>& complaints) {
   std::vector<ParkedSocket> all;
@@ -99,34 +97,13 @@ std::vector<ParkedSocket> list_parked(std::vector<std::string>& complaints) {
   return all;
 }
 
-UniqueFd claim_parked(const ParkedSocket& socket) {
-  if (socket.holder == 0) return ModuleClient().claim(name_of(socket), {});
-  ParkAsker keeper = keeper_of(socket);
-  ParkRequest request;
-  request.question = ParkQuestion::take;
-  request.inode = socket.record.inode;
-  ParkReply reply;
-  std::vector<ParkAsker::Given> given = keeper.ask_for_all(request, reply);
-  if (reply.status == EBUSY) {
-    throw Error(describe(socket) + " is in use: process " + std::to_string(reply.pid) +
-                    " of its program lives, or is taking it",
-                EBUSY);
-  }
-  if (given.size() != 1) {
-    throw Error(describe(socket) + " is not parked any more: another was faster", ENOENT);
-  }
-  request.question = ParkQuestion::taken;
-  keeper.ask(request);
-  return std::move(given.front().fd);
-}
-
 void drop_parked(const ParkedSocket& socket) {
   if (socket.holder == 0) return ModuleClient().unpark(name_of(socket));
   ParkRequest request;
   request.question = ParkQuestion::drop;
   request.inode = socket.record.inode;
   if (keeper_of(socket).ask(request).status != 0) {
-    throw Error(describe(socket) + " is not parked any more", ENOENT);
+    throw Error(name_in_words(socket) + " is not parked any more", ENOENT);
   }
 }
 

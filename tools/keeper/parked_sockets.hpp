@@ -10,6 +10,8 @@
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
+#include "module_client.hpp"
+#include "park_asker.hpp"
 #include "park_key.hpp"
 
 namespace udpcr::keeper {
@@ -32,11 +34,13 @@ struct ParkedSocket {
 // named in `complaints`.
 std::vector<ParkedSocket> list_parked(std::vector<std::string>& complaints);
 
-// The socket, which is not parked any more.  Throws Error: EBUSY while its
-// program still has it, ENOENT when another was faster.
-UniqueFd claim_parked(const ParkedSocket& socket);
-
 // It is closed, unless somebody has it open.  Throws Error: ENOENT.
 void drop_parked(const ParkedSocket& socket);
+
+// For the module, for a sentence, and a connection to its keeper (throws Error:
+// ENOENT when that has ended).
+SocketName name_of(const ParkedSocket& socket);
+std::string name_in_words(const ParkedSocket& socket);
+ParkAsker keeper_of(const ParkedSocket& socket);
 
 }  // namespace udpcr::keeper
