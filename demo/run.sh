@@ -172,6 +172,40 @@ echo_part() {
   wait "$server" 2>/dev/null
 }
 
+# The datagrams come while there is no server at all.
+parked_part() {
+  local server senders serve=(/usr/bin/python3 "$work/echo_server.py" 7000 log gate)
+  UDPCR_PARK=always run_it "${serve[@]}" 2>first.err &
+  server=$!
+  pids+=("$server")
+  await "the server's start" 10 grep -qs ready log
+  say "server $server runs with UDPCR_PARK=always; kill -9 $server"
+  kill -9 "$server"
+  wait "$server" 2>/dev/null
+  say "3 senders send 60 datagrams, to no server"
+  "${elsewhere[@]}" /usr/bin/python3 "$demo/senders.py" 7000 addresses replies "${places[@]}" \
+    2>senders.err &
+  senders=$!
+  pids+=("$senders")
+  await "the sending" 10 test -e addresses
+  say "udpcr list"
+  "$udpcr" list 2>list.err | grep -e STATE -e parked >listed || fail "udpcr list shows nothing parked"
+  sed 's/^/   | /' listed
+  touch gate
+  UDPCR_PARK=always run_it "${serve[@]}" 2>second.err &
+  server=$!
+  pids+=("$server")
+  say "the same command again: server $server"
+  await "the senders' end" 70 gone "$senders"
+  /usr/bin/python3 "$demo/judge.py" echo log addresses replies || fail "see above"
+  kill -9 "$server"
+  wait "$server" 2>/dev/null
+  "$udpcr" drop $("$udpcr" list --json 2>list.err |
+    /usr/bin/python3 -c 'import json, sys
+print(*(one["inode"] for one in json.load(sys.stdin)["sockets"] if one["park"]))') >dropped ||
+    fail "udpcr drop: see above"
+}
+
 dns_part() {
   local server clients
   local dnsmasq=(dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --no-resolv --no-hosts
@@ -232,5 +266,8 @@ echo_part echo run_it
 new_part "4. the same as 1 as an ordinary user, without any privilege"
 echo_part "$unprivileged" as_nobody
 
+new_part "5. no server at all for a while: UDPCR_PARK=always, kill -9"
+parked_part
+
 echo
-echo "all four parts did what they should"
+echo "all five parts did what they should"

@@ -70,6 +70,7 @@ namespace {
 // Arguments up to the null pointer.
 size_t count_arguments(va_list rest) {
   size_t count = 1;
+  // Begun by the macro below.  NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized)
   while (va_arg(rest, char*) != nullptr) ++count;
   return count;
 }
