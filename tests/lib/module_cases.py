@@ -17,9 +17,9 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 CATCH = TESTS / "lib" / "catch_cases.py"
-SLOW = {"handover", "parked", "parked_commands", "unload"}
+SLOW = {"handover", "parked", "unload"}
 # Tried with the keeper as well, natively.
-FULL_ONLY = {"restart"}
+FULL_ONLY = {"parked_commands", "restart"}
 # A script has network, files and processes of its own, as the runner gives it.
 ISOLATED = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--",
             TESTS / "lib" / "in_namespace.sh"]
@@ -47,7 +47,7 @@ def main():
     os.environ.update(TEST_ENGINE="module", TEST_BUILD=str(programs.parent))
     jobs = [("module_tests", [CATCH, programs / "module_tests", *selection])]
     jobs += [(f"engine_tests{tag}", [CATCH, programs / "engine_tests", tag])
-             for tag in ("~[module]", "[module]")]
+             for tag in (("[module]",) if selection else ("~[module]", "[module]"))]
     scripts = sorted(path for path in (TESTS / "module").iterdir()
                      if path.is_file() and os.access(path, os.X_OK))
     assert scripts, "tests/module holds no script test"

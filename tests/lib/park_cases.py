@@ -114,7 +114,7 @@ def expires():
     ended(program, "checkpoint")
     before = list(clients.sent)
     until("the end of the sockets", lambda: not bound(PORT), 10)
-    second = start("second", settings=settings)
+    second = start("second", settings=parking("checkpoint"))
     Path("gate").touch()
     all_read(second, before)
 
