@@ -60,6 +60,8 @@ dmesg -n 5
 furnish || give_up "the guest could not mount its own file systems"
 # Only the scans at the end: each takes the guest seconds.
 [ -z "$debug" ] || echo scan=off > /sys/kernel/debug/kmemleak || give_up "the debug kernel has no kmemleak"
+# In a root of its own.
+[ -z "$systemd" ] || mkdir -p "$directory"
 [ -d "$directory" ] || give_up "the guest does not see $directory"
 
 if [ -n "$module" ]; then
