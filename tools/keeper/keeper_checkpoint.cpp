@@ -64,8 +64,6 @@ void Keeper::step_gathering() {
   }
 }
 
-// Of what has no name the next start could not tell which it is, unless it is
-// given back at its fd.
 bool Keeper::choose_settings() {
   checkpoint_settings_ = settings_;
   if (!restart_) return true;
@@ -76,6 +74,8 @@ bool Keeper::choose_settings() {
   });
 }
 
+// Of what has no name the next start could not tell which it is, unless it is
+// given back at its fd.
 void Keeper::park_gathered() {
   if (checkpoint_settings_.park == ParkMode::off) return;
   const bool by_name = settings_.fds == FdMode::adopt;
