@@ -84,8 +84,9 @@ std::string name_in_words(const ParkedSocket& socket) {
 ParkAsker keeper_of(const ParkedSocket& socket) {
   auto keeper = ParkAsker::at(socket.address);
   if (!keeper) {
-    throw Error(name_in_words(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
-                ENOENT);
+    throw Error(
+        name_in_words(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
+        ENOENT);
   }
   return std::move(*keeper);
 }
