@@ -382,7 +382,8 @@ static void restless(void) {
   int refused = 0;
   udp_socket(PORT + 2);
   say("begins");
-  while (poll(&input, 1, 0) == 0) {
+  // A checkpoint's signal may interrupt it (docs/signals.md).
+  while (poll(&input, 1, 0) <= 0) {
     const int one = fresh();
     const int other = fresh();
     if (bind_loopback(one, PORT) != 0) ++refused;
