@@ -127,20 +127,31 @@ saved() {
   ((status == 0 || status == ${2:-0})) || fail "udpcr checkpoint $1 ended with status $status"
 }
 
-# echo_part KIND COMMAND...: kill and restart of the echo server, started by COMMAND.
-echo_part() {
-  local kind=$1 server senders
+# start_echo_server SAYS COMMAND...: started by COMMAND; leaves its pid in $server.
+start_echo_server() {
+  local says=$1
   shift
-  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 log gate 2>first.err &
+  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 log gate 2>"$says" &
   server=$!
   pids+=("$server")
-  await "the server's start" 10 grep -qs ready log
-  say "server $server is busy; 3 senders send it 60 datagrams and wait"
+}
+# Leaves the senders' pid in $senders.
+send_60_datagrams() {
   "${elsewhere[@]}" /usr/bin/python3 "$demo/senders.py" 7000 addresses replies "${places[@]}" \
     2>senders.err &
   senders=$!
   pids+=("$senders")
   await "the sending" 10 test -e addresses
+}
+
+# echo_part KIND COMMAND...: kill and restart of the echo server, started by COMMAND.
+echo_part() {
+  local kind=$1 server senders
+  shift
+  start_echo_server first.err "$@"
+  await "the server's start" 10 grep -qs ready log
+  say "server $server is busy; 3 senders send it 60 datagrams and wait"
+  send_60_datagrams
 
   say "kill -USR2 $server; udpcr checkpoint $server"
   kill -USR2 "$server"
@@ -154,9 +165,7 @@ echo_part() {
   [[ $(wc -l <log) == 1 ]] || fail "the first server has read something"
 
   touch gate
-  "$@" /usr/bin/python3 "$work/echo_server.py" 7000 log gate 2>second.err &
-  server=$!
-  pids+=("$server")
+  start_echo_server second.err "$@"
   say "the same command again: server $server"
   has_read() { [[ $(wc -l 2>/dev/null <log) -ge 61 ]]; }
   await "the reading of 60 datagrams" 20 has_read
@@ -174,27 +183,19 @@ echo_part() {
 
 # The datagrams come while there is no server at all.
 parked_part() {
-  local server senders serve=(/usr/bin/python3 "$work/echo_server.py" 7000 log gate)
-  UDPCR_PARK=always run_it "${serve[@]}" 2>first.err &
-  server=$!
-  pids+=("$server")
+  local server senders
+  start_echo_server first.err parked_run
   await "the server's start" 10 grep -qs ready log
   say "server $server runs with UDPCR_PARK=always; kill -9 $server"
   kill -9 "$server"
   wait "$server" 2>/dev/null
   say "3 senders send 60 datagrams, to no server"
-  "${elsewhere[@]}" /usr/bin/python3 "$demo/senders.py" 7000 addresses replies "${places[@]}" \
-    2>senders.err &
-  senders=$!
-  pids+=("$senders")
-  await "the sending" 10 test -e addresses
+  send_60_datagrams
   say "udpcr list"
   "$udpcr" list 2>list.err | grep -e STATE -e parked >listed || fail "udpcr list shows nothing parked"
   sed 's/^/   | /' listed
   touch gate
-  UDPCR_PARK=always run_it "${serve[@]}" 2>second.err &
-  server=$!
-  pids+=("$server")
+  start_echo_server second.err parked_run
   say "the same command again: server $server"
   await "the senders' end" 70 gone "$senders"
   /usr/bin/python3 "$demo/judge.py" echo log addresses replies || fail "see above"
@@ -241,6 +242,7 @@ dns_part() {
 
 preload() { LD_PRELOAD=$shim exec "$@"; }
 run_it() { exec "$udpcr" run -- "$@"; }
+parked_run() { exec "$udpcr" run --park always -- "$@"; }
 # Nobody's rights: another user, or, where there is no other, no capability at all.
 as_nobody() {
   if [[ ${UDPCR_DEMO_USER:-root} == root ]]; then

@@ -30,6 +30,22 @@ def parking(how):
             "LOG": "info"}
 
 
+def left_parked(**more):
+    """A program was killed with datagrams in its sockets: its settings, and who has sent them."""
+    settings = {**parking("SIGKILL"), **more}
+    program = start(settings=settings)
+    clients = Clients(PORT)
+    clients.send(2)
+    program.kill()
+    return settings, clients
+
+
+def refused(program):
+    """It found its port taken, as without udpcr."""
+    equal(program.await_end(), 1, f"status of {program.out.stem}")
+    check("Address already in use" in program.err.read_text(), program.err.read_text())
+
+
 def carried_over(how, started):
     """What is queued, and what comes while nobody is there, is read once by the next start."""
     settings = parking(how)
@@ -88,11 +104,7 @@ def many_restarts():
 
 def killed_starts_lose_nothing():
     """A start that ends before it has bound leaves the sockets to the next."""
-    settings = parking("SIGKILL")
-    program = start(settings=settings)
-    clients = Clients(PORT)
-    clients.send(2)
-    program.kill()
+    settings, clients = left_parked()
     for number in range(3):
         # It has UDP sockets, its keeper has taken what was parked, and it binds nothing.
         late = Program([PYTHON, SERVER, PORT], "preload", f"late-{number}",
@@ -121,10 +133,7 @@ def expires():
 
 def expires_during_start():
     """The program takes longer to bind than they are kept: one line, and it binds afresh."""
-    settings = {**parking("SIGKILL"), "PARK_SECONDS": 2}
-    program = start(settings=settings)
-    Clients(PORT).send(1)
-    program.kill()
+    settings, _ = left_parked(PARK_SECONDS=2)
     second = Program([PYTHON, SERVER, PORT], "preload", "second", {"IMAGE": "app.udpcr", **settings},
                      {"LATE_SECONDS": "4"})
     second.await_line(seconds=15)
@@ -146,18 +155,13 @@ def bound(port):
 
 def two_starts_race():
     """One gets them; the other is told, and cannot bind, as without udpcr."""
-    settings = parking("SIGKILL")
-    program = start(settings=settings)
-    clients = Clients(PORT)
-    clients.send(2)
-    program.kill()
+    settings, clients = left_parked()
     both = [Program([PYTHON, SERVER, PORT], "preload", name, {"IMAGE": "app.udpcr", **settings})
             for name in ("one", "other")]
     until("one that is ready", lambda: any("ready" in one.lines() for one in both))
     winner = next(one for one in both if "ready" in one.lines())
     loser = both[1 - both.index(winner)]
-    equal(loser.await_end(), 1, "status of the other")
-    check("Address already in use" in loser.err.read_text(), loser.err.read_text())
+    refused(loser)
     check(any("left alone" in line for line in loser.complaints()),
           f"the other was not told: {loser.complaints()}")
     Path("gate").touch()
@@ -165,18 +169,13 @@ def two_starts_race():
 
 
 def others_do_not_get_them():
-    """Another program, other arguments, another user: the sockets wait for their own program."""
-    settings = parking("SIGKILL")
-    program = start(settings=settings)
-    clients = Clients(PORT)
-    clients.send(2)
-    program.kill()
+    """Other arguments, another image: the sockets wait for their own program."""
+    settings, clients = left_parked()
     for name, arguments in (("arguments", ["extra"]), ("image", [])):
         image = "app.udpcr" if name == "arguments" else "other.udpcr"
         other = Program([PYTHON, SERVER, PORT, *arguments], "preload", name,
                         {"IMAGE": image, **settings})
-        equal(other.await_end(), 1, f"status with another {name}")
-        check("Address already in use" in other.err.read_text(), other.err.read_text())
+        refused(other)
     second = start("second", settings=settings)
     Path("gate").touch()
     all_read(second, clients.sent)
@@ -189,18 +188,14 @@ def a_second_instance_is_told():
     clients = Clients(PORT)
     clients.send(2)
     other = Program([PYTHON, SERVER, PORT], "preload", "other", {"IMAGE": "app.udpcr", **settings})
-    equal(other.await_end(), 1, "status of the second instance")
-    check("Address already in use" in other.err.read_text(), other.err.read_text())
+    refused(other)
     Path("gate").touch()
     all_read(program, clients.sent)
 
 
 def with_park_off_they_come_all_the_same():
     """A start without UDPCR_PARK takes what stands in its way, and parks no more."""
-    program = start(settings=parking("SIGKILL"))
-    clients = Clients(PORT)
-    clients.send(2)
-    program.kill()
+    _, clients = left_parked()
     second = start("second", settings={"LOG": "info"})
     Path("gate").touch()
     all_read(second, clients.sent)

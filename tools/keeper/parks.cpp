@@ -42,9 +42,17 @@ bool Parks::fits(const Park& park) const {
       rlim_t(park.fd.get()) + kReservedFds >= limit.rlim_cur) {
     return false;
   }
-  const auto held = std::count_if(parks_.begin(), parks_.end(),
-                                  [](const auto& one) { return !one.second.park.in_module(); });
-  return std::size_t(held) < kMostParked && bytes_ + park.receive_buffer <= kMostParkedBytes;
+  return sockets_ < kMostParked && bytes_ + park.receive_buffer <= kMostParkedBytes;
+}
+
+void Parks::refuse(const Park& park, const std::string& who, const std::string& remedy) {
+  log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
+             "not parked: " + to_string(park.local) + " and others: " + who + " has room for " +
+                 std::to_string(kMostParked) + " sockets and " +
+                 std::to_string(kMostParkedBytes >> 20) + " MiB of SO_RCVBUF" + remedy +
+                 ", or load the kernel module");
+  told_full_ = true;
+  store_->release(park);
 }
 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
@@ -74,23 +82,14 @@ bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   }
   if (!park.in_module()) {
     if (!fits(park)) {
-      log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
-                 "not parked: " + to_string(park.local) + " and others: a keeper has room for " +
-                     std::to_string(kMostParked) + " sockets, " +
-                     std::to_string(kMostParkedBytes >> 20) +
-                     " MiB of SO_RCVBUF, and as many fds as the program's hard limit leaves "
-                     "(RLIMIT_NOFILE; ulimit -Hn); raise it, or load the kernel module");
-      told_full_ = true;
+      refuse(park, "a keeper",
+             ", and for as many fds as the program's hard limit leaves (RLIMIT_NOFILE; ulimit "
+             "-Hn); raise it");
       return false;
     }
     if (share_ && !share_(sockets_ + 1, bytes_ + park.receive_buffer)) {
-      log_.write(told_full_ ? LogLevel::debug : LogLevel::warn,
-                 "not parked: " + to_string(park.local) +
-                     " and others: a keeper service has room for " + std::to_string(kMostParked) +
-                     " sockets and " + std::to_string(kMostParkedBytes >> 20) +
-                     " MiB of SO_RCVBUF of one user (" + std::to_string(geteuid()) +
-                     "); end other programs of his, or load the kernel module");
-      told_full_ = true;
+      refuse(park, "a keeper service",
+             " of one user (" + std::to_string(geteuid()) + "); end other programs of his");
       return false;
     }
     ++sockets_;

@@ -92,6 +92,8 @@ class Parks {
 
   // Whether the keeper has room for one that it would hold.
   [[nodiscard]] bool fits(const Park& park) const;
+  // Says that there is none, once; nobody keeps it then.
+  void refuse(const Park& park, const std::string& who, const std::string& remedy);
   void release(Entries::iterator place);
   void disown(Entries::iterator place, pid_t process);
   void forget(Entries::iterator place);
