@@ -12,7 +12,7 @@ GUEST_RESULTS = "/run/vm/results"
 SCRIPTS = ("streams", "programs")
 SMALL = {"streams": ["--count", 2400, "--restarts", 6], "programs": ["--restarts", 3, "--rate", 50]}
 LARGE = {"streams": [], "programs": ["--rate", 50]}
-NATIVE_SECONDS = 900
+NATIVE_SECONDS = 1800
 
 
 def run(source, build, scripts):
@@ -37,7 +37,7 @@ def run(source, build, scripts):
 
     jobs = [(natively,), (in_machine, "6.1", SMALL, 300)]
     if scripts.full:
-        jobs = [(in_machine, "6.1", LARGE, 1800), (natively,), (in_machine, "6.12", SMALL, 300),
+        jobs = [(in_machine, "6.1", LARGE, 3600), (natively,), (in_machine, "6.12", SMALL, 300),
                 (in_machine, "7.3", SMALL, 300)]
     with ThreadPoolExecutor(2) as pool:
         for job in [pool.submit(*job) for job in jobs]:

@@ -27,8 +27,11 @@ IMAGES = Path("/var/lib/udpcr")
 PREFIX = Path("/usr/local")
 PAUSE_US = 2000
 RESTARTS = 10 if FULL else 2
-# As a service may have it that knows nothing of udpcr.
+# As a service may have it that knows nothing of udpcr; it is restarted here more often than
+# five times in ten seconds, which systemd refuses by default.
 UNIT = """
+[Unit]
+StartLimitIntervalSec=0
 [Service]
 ExecStart=/usr/local/bin/flow serve {port} {work}/slots {work}/report
 Restart=on-failure
@@ -174,14 +177,17 @@ def conserve(service):
     inode = udp_line(service.port)[9]
     starts = 1
     begin = time.monotonic()
-    for _ in range(RESTARTS):
-        for again in (service.restart, service.crash):
-            again()
-            starts += 1
-            service.await_starts(starts)
-    lasted = time.monotonic() - begin
-    sender.send_signal(signal.SIGUSR1)
-    sent = int(sender.communicate(timeout=60)[0])
+    try:
+        for _ in range(RESTARTS):
+            for again in (service.restart, service.crash):
+                again()
+                starts += 1
+                service.await_starts(starts)
+        lasted = time.monotonic() - begin
+        sender.send_signal(signal.SIGUSR1)
+        sent = int(sender.communicate(timeout=60)[0])
+    finally:
+        sender.kill()
     until(f"the reading of {sent} datagrams; {len(service.received())} are here",
           lambda: len(service.received()) >= sent)
     line = udp_line(service.port)
@@ -237,12 +243,14 @@ def keeper_service(service):
 
 def module(service):
     run("/vm/bin/busybox", "insmod", BUILD.parent / "kmod/6.1/udpcr.ko")
-    conserve(service)
-    check(said(service, "by the module"), "nothing tells that the module has the socket")
-    service.close()
-    until("the module's last reference",
-          lambda: Path("/sys/module/udpcr/refcnt").read_text() == "0\n")
-    run("/vm/bin/busybox", "rmmod", "udpcr")
+    try:
+        conserve(service)
+        check(said(service, "by the module"), "nothing tells that the module has the socket")
+    finally:
+        service.close()
+        until("the module's last reference",
+              lambda: Path("/sys/module/udpcr/refcnt").read_text() == "0\n")
+        run("/vm/bin/busybox", "rmmod", "udpcr")
 
 
 def keeper_in_the_unit(service):
