@@ -302,10 +302,10 @@ struct ClaimedMessage {
 };
 
 // A keeper that keeps sockets open for the next start of its program listens at
-// an abstract Unix socket (park_talk.hpp) with this name, the hash of the
-// image's path in 16 hexadecimal digits, '/' and the first number that is free.
-// It answers a ParkProbe with one byte: whether it has any that the asker may
-// take.
+// an abstract Unix socket (tools/keeper/park/talk.hpp) with this name, the hash
+// of the image's path in 16 hexadecimal digits, '/' and the first number that is
+// free. It answers a ParkProbe with one byte: whether it has any that the asker
+// may take.
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
 

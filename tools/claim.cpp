@@ -9,7 +9,7 @@
 
 #include "commands.hpp"
 #include "exec_watch.hpp"
-#include "keeper/park_claims.hpp"
+#include "keeper/park/claims.hpp"
 #include "parked_by_inode.hpp"
 #include "program_file.hpp"
 #include "program_start.hpp"

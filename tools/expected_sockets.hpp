@@ -12,7 +12,7 @@
 #include <udpcr/image.hpp>
 #include <vector>
 
-#include "keeper/parked_sockets.hpp"
+#include "keeper/park/parked_sockets.hpp"
 #include "socket_list.hpp"
 
 namespace udpcr {

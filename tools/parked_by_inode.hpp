@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "keeper/parked_sockets.hpp"
+#include "keeper/park/parked_sockets.hpp"
 
 namespace udpcr {
 

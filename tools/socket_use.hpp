@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "keeper/parked_sockets.hpp"
+#include "keeper/park/parked_sockets.hpp"
 #include "socket_list.hpp"
 
 namespace udpcr {

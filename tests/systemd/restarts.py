@@ -221,6 +221,14 @@ def fd_store(service):
     service.close()
 
 
+def given_up(service):
+    """A start that systemd refuses is the end of what its fd store holds."""
+    service.start()
+    again = subprocess.run(["systemctl", "restart", service.name], capture_output=True, text=True)
+    check("attempted too often" in again.stderr, f"the start was not refused: {again}")
+    until("the end of the socket", lambda: not udp_line(service.port))
+
+
 def at_checkpoint(service):
     """Parked by ExecStop=; the service is handed down a socket of its own, too."""
     service.start()
@@ -284,6 +292,8 @@ def services():
         "[Socket]\nListenStream=/run/at_checkpoint\nFileDescriptorName=own\n")
     return [
         (fd_store, Service("fd_store", 7001, "daemon", drop_in())),
+        (given_up, Service("given_up", 7007, "daemon", drop_in(),
+                           "[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=1\n")),
         (at_checkpoint, Service("at_checkpoint", 7002, "root",
                                 drop_in(put_in=["ExecStop="], instead=[(
                                     "Environment=UDPCR_PARK=always",

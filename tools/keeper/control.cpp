@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <cstring>
 
-#include "abstract_name.hpp"
-#include "outpost.hpp"
+#include "keeper/park/abstract_name.hpp"
+#include "keeper/service/outpost.hpp"
 
 namespace udpcr::keeper {
 

@@ -12,10 +12,10 @@
 #include "folder.hpp"
 #include "identity.hpp"
 #include "image_restore.hpp"
+#include "keeper/park/parks.hpp"
+#include "keeper/park/take.hpp"
 #include "log.hpp"
 #include "packet.hpp"
-#include "park_take.hpp"
-#include "parks.hpp"
 #include "told_options.hpp"
 #include "wire.h"
 

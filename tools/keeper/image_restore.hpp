@@ -10,8 +10,8 @@
 
 #include "address_map.hpp"
 #include "identity.hpp"
+#include "keeper/park/key.hpp"
 #include "log.hpp"
-#include "park_key.hpp"
 #include "settings.h"
 #include "signal_owner.hpp"
 #include "told_options.hpp"

@@ -13,9 +13,9 @@
 #include <cstring>
 #include <string_view>
 
-#include "abstract_name.hpp"
+#include "keeper/park/abstract_name.hpp"
+#include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
-#include "program_socket.hpp"
 #include "start_packet.hpp"
 
 namespace udpcr::keeper {

@@ -11,8 +11,8 @@
 #include "control.hpp"
 #include "gather.hpp"
 #include "held.hpp"
-#include "park_answers.hpp"
-#include "parks.hpp"
+#include "keeper/park/answers.hpp"
+#include "keeper/park/parks.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
 

@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "keeper.hpp"
+#include "keeper/service/service.hpp"
 #include "privileges.hpp"
-#include "service.hpp"
 
 namespace udpcr::keeper {
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <vector>
 
-#include "park_asker.hpp"
+#include "asker.hpp"
 #include "parked_sockets.hpp"
 
 namespace udpcr::keeper {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// A connection to a keeper that may have parked sockets (park_talk.hpp).
+// A connection to a keeper that may have parked sockets (talk.hpp).
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "park_talk.hpp"
+#include "talk.hpp"
 
 namespace udpcr::keeper {
 

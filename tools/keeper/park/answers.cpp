@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_answers.hpp"
+#include "answers.hpp"
 
 #include <unistd.h>
 
@@ -9,8 +9,8 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
-#include "outpost.hpp"
-#include "packet.hpp"
+#include "keeper/packet.hpp"
+#include "keeper/service/outpost.hpp"
 
 namespace udpcr::keeper {
 

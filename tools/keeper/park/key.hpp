@@ -8,7 +8,7 @@
 #include <string>
 #include <udpcr/udpcr.hpp>
 
-#include "identity.hpp"
+#include "keeper/identity.hpp"
 #include "settings.h"
 #include "wire.h"
 

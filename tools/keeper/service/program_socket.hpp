@@ -4,7 +4,7 @@
 // user, cgroup, label and network namespace are the program's.
 #pragma once
 
-#include "process.hpp"
+#include "keeper/process.hpp"
 
 namespace udpcr::keeper {
 

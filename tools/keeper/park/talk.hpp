@@ -16,7 +16,7 @@
 
 #include <string>
 
-#include "park_key.hpp"
+#include "key.hpp"
 
 namespace udpcr::keeper {
 

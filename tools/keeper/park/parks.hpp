@@ -11,10 +11,10 @@
 #include <optional>
 #include <set>
 
-#include "log.hpp"
-#include "park_store.hpp"
-#include "park_talk.hpp"
-#include "process.hpp"
+#include "keeper/log.hpp"
+#include "keeper/process.hpp"
+#include "store.hpp"
+#include "talk.hpp"
 
 namespace udpcr::keeper {
 

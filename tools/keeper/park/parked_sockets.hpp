@@ -10,9 +10,9 @@
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
+#include "asker.hpp"
+#include "key.hpp"
 #include "module_client.hpp"
-#include "park_asker.hpp"
-#include "park_key.hpp"
 
 namespace udpcr::keeper {
 

@@ -14,11 +14,11 @@
 #include <fstream>
 
 #include "fresh_socket.hpp"
+#include "keeper/packet.hpp"
+#include "keeper/privileges.hpp"
+#include "keeper/process.hpp"
 #include "kernel_numbers.hpp"
 #include "outpost.hpp"
-#include "packet.hpp"
-#include "privileges.hpp"
-#include "process.hpp"
 
 namespace udpcr::keeper {
 

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "park_key.hpp"
+#include "key.hpp"
 
 namespace udpcr::keeper {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_key.hpp"
+#include "key.hpp"
 
 #include <udpcr/image_header.h>
 #include <udpcr/udpcr_netlink.h>

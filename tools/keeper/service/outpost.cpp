@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "privileges.hpp"
+#include "keeper/privileges.hpp"
 
 namespace udpcr::keeper {
 

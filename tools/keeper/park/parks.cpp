@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <ctime>
 
-#include "privileges.hpp"
+#include "keeper/privileges.hpp"
 
 namespace udpcr::keeper {
 

@@ -8,10 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "log.hpp"
+#include "asker.hpp"
+#include "keeper/log.hpp"
+#include "key.hpp"
 #include "module_client.hpp"
-#include "park_asker.hpp"
-#include "park_key.hpp"
 
 namespace udpcr::keeper {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// Answers those who look for parked sockets (park_talk.hpp) with what this
+// Answers those who look for parked sockets (talk.hpp) with what this
 // keeper keeps open.
 #pragma once
 
@@ -8,8 +8,8 @@
 #include <set>
 #include <vector>
 
-#include "park_talk.hpp"
 #include "parks.hpp"
+#include "talk.hpp"
 
 namespace udpcr::keeper {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_asker.hpp"
+#include "asker.hpp"
 
 #include <poll.h>
 
@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
-#include "packet.hpp"
+#include "keeper/packet.hpp"
 
 namespace udpcr::keeper {
 

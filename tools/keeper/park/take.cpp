@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_take.hpp"
+#include "take.hpp"
 
 #include <net/if.h>
 #include <poll.h>
@@ -12,11 +12,11 @@
 
 #include "abstract_name.hpp"
 #include "fresh_socket.hpp"
+#include "keeper/origin.hpp"
+#include "keeper/process.hpp"
+#include "keeper/service/outpost.hpp"
 #include "kernel_numbers.hpp"
-#include "origin.hpp"
-#include "outpost.hpp"
-#include "park_store.hpp"
-#include "process.hpp"
+#include "store.hpp"
 
 namespace udpcr::keeper {
 

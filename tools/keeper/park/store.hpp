@@ -13,8 +13,8 @@
 #include <udpcr/udpcr.hpp>
 
 #include "fd_store.hpp"
+#include "key.hpp"
 #include "module_client.hpp"
-#include "park_key.hpp"
 #include "settings.h"
 
 namespace udpcr::keeper {

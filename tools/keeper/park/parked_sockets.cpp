@@ -6,7 +6,7 @@
 #include <cstring>
 #include <fstream>
 
-#include "park_take.hpp"
+#include "take.hpp"
 
 namespace udpcr::keeper {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_store.hpp"
+#include "store.hpp"
 
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "park_claims.hpp"
+#include "claims.hpp"
 
 #include <cerrno>
 

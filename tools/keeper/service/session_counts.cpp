@@ -7,7 +7,7 @@
 #include <cstring>
 #include <udpcr/udpcr.hpp>
 
-#include "park_store.hpp"
+#include "keeper/park/store.hpp"
 
 namespace udpcr::keeper {
 

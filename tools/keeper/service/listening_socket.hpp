@@ -10,16 +10,16 @@
 
 namespace udpcr::keeper {
 
-class ServiceSocket {
+class ListeningSocket {
  public:
   // The socket that a service manager has handed down (sd_listen_fds(3)), else
   // one at `path`, where a stale one is removed.  Throws Error, as when a service
   // is there.
-  ServiceSocket(const std::string& path, mode_t mode);
+  ListeningSocket(const std::string& path, mode_t mode);
   // Removes what it has made.
-  ~ServiceSocket();
-  ServiceSocket(const ServiceSocket&) = delete;
-  ServiceSocket& operator=(const ServiceSocket&) = delete;
+  ~ListeningSocket();
+  ListeningSocket(const ListeningSocket&) = delete;
+  ListeningSocket& operator=(const ListeningSocket&) = delete;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
   // In a session.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "service_socket.hpp"
+#include "listening_socket.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "identity.hpp"
+#include "keeper/identity.hpp"
 
 namespace udpcr::keeper {
 
@@ -89,7 +89,7 @@ void remove_stale(const std::string& path) {
 
 }  // namespace
 
-ServiceSocket::ServiceSocket(const std::string& path, mode_t mode)
+ListeningSocket::ListeningSocket(const std::string& path, mode_t mode)
     : path_(path), fd_(handed_down()) {
   if (fd_) {
     path_.clear();
@@ -98,7 +98,7 @@ ServiceSocket::ServiceSocket(const std::string& path, mode_t mode)
   }
 }
 
-void ServiceSocket::make(mode_t mode) {
+void ListeningSocket::make(mode_t mode) {
   const Name name(path_);
   const UniqueFd turn = folder_in_turn(path_);
   remove_stale(path_);
@@ -116,13 +116,13 @@ void ServiceSocket::make(mode_t mode) {
   stat(path_.c_str(), &made_);
 }
 
-ServiceSocket::~ServiceSocket() {
+ListeningSocket::~ListeningSocket() {
   struct stat now {};
   if (!fd_ || path_.empty() || lstat(path_.c_str(), &now) != 0) return;
   if (now.st_dev == made_.st_dev && now.st_ino == made_.st_ino) unlink(path_.c_str());
 }
 
-void ServiceSocket::forget() {
+void ListeningSocket::forget() {
   fd_.reset();
   path_.clear();
 }

@@ -22,11 +22,11 @@
 #include <set>
 #include <string>
 
-#include "abstract_name.hpp"
-#include "keeper.hpp"
-#include "park_talk.hpp"
+#include "keeper/keeper.hpp"
+#include "keeper/park/abstract_name.hpp"
+#include "keeper/park/talk.hpp"
+#include "listening_socket.hpp"
 #include "peer.hpp"
-#include "service_socket.hpp"
 #include "session_counts.hpp"
 
 namespace udpcr::keeper {
@@ -120,7 +120,7 @@ class Service {
   [[noreturn]] void live_in_session(UniqueFd channel, Packet& start, int place);
   void reap();
 
-  ServiceSocket socket_;
+  ListeningSocket socket_;
   SessionCounts counts_;
   std::list<Waiting> waiting_;
   std::set<pid_t> asking_;

@@ -5,7 +5,7 @@
 
 #include <cstddef>
 
-#include "outpost.hpp"
+#include "keeper/service/outpost.hpp"
 
 namespace udpcr::keeper {
 
