@@ -2,13 +2,15 @@
 """The part `fidelity`: the matrix of what is kept, on this kernel and on others."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import fidelity_document
 import module_part
 
 BOTH, SMOKE, IMAGES = ["adopt", "inherit"], ["inherit"], []
 # Column, the virtual machine's kernel (None: here), modes, the columns whose
-# images are restored here too, seconds.  In order: each leaves its image.
+# images are restored here too, seconds.  In order: each leaves its image.  NATIVE
+# runs beside the others.
 NATIVE = [("userspace-root", None, BOTH, [], 120),
           ("userspace-user", None, BOTH, ["userspace-root"], 120)]
 DEFAULT = [("module-6.1", "6.1", BOTH, [], 400),
@@ -37,10 +39,15 @@ def command(source, results, column, kernel, modes, others, seconds):
 def run(source, build, scripts):
     results = build / "fidelity"
     shutil.rmtree(results, ignore_errors=True)
-    for column, kernel, modes, others, seconds in NATIVE + (FULL if scripts.full else DEFAULT):
-        if kernel and not module_part.built(source, kernel, scripts.tally):
-            continue
-        scripts.run(f"fidelity/{column}" + (f"_{'_'.join(others)}" if others else ""),
-                    command(source, results, column, kernel, modes, others, seconds),
-                    seconds + module_part.MARGIN)
+
+    def chain(columns):
+        for column, kernel, modes, others, seconds in columns:
+            if kernel and not module_part.built(source, kernel, scripts.tally):
+                continue
+            scripts.run(f"fidelity/{column}" + (f"_{'_'.join(others)}" if others else ""),
+                        command(source, results, column, kernel, modes, others, seconds),
+                        seconds + module_part.MARGIN)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(chain, (NATIVE, FULL if scripts.full else DEFAULT)))
     fidelity_document.check(source, scripts.tally)
