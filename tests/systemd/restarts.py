@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""In a virtual machine with systemd: services that are restarted under a sender.
+"""In a virtual machine with systemd: services, and a container, that are restarted under a sender.
 
 usage: restarts.py BUILD [--full] [CASE...]
 
@@ -11,12 +11,14 @@ import os
 import re
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 import traceback
 from pathlib import Path
+
+from container import Container, podman
+from guest import Server, check, equal, run, udp_line, until
 
 BUILD = Path(sys.argv[1])
 FULL = "--full" in sys.argv
@@ -25,7 +27,6 @@ UNITS = Path("/etc/systemd/system")
 WORK = Path("/var/lib/flow")
 IMAGES = Path("/var/lib/udpcr")
 PREFIX = Path("/usr/local")
-PAUSE_US = 2000
 RESTARTS = 10 if FULL else 2
 # As a service may have it that knows nothing of udpcr; it is restarted here more often than
 # five times in ten seconds, which systemd refuses by default.
@@ -43,29 +44,6 @@ LOG = """
 [Service]
 Environment=UDPCR_LOG=debug UDPCR_LOG_FILE={work}/udpcr.log
 """
-
-
-def check(holds, sentence):
-    if not holds:
-        raise AssertionError(sentence)
-
-
-def equal(found, wanted, what):
-    check(found == wanted, f"{what}: {found!r} instead of {wanted!r}")
-
-
-def until(what, predicate, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not predicate():
-        check(time.monotonic() < deadline, f"{what}: not within {seconds} s")
-        time.sleep(0.05)
-
-
-def run(*command):
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    check(result.returncode == 0, f"{command} ended with status {result.returncode}: "
-                                  f"{result.stdout} {result.stderr}")
-    return result.stdout
 
 
 def install():
@@ -90,27 +68,11 @@ def drop_in(without=(), put_in=(), instead=()):
     return text
 
 
-def udp_line(port):
-    """The kernel's line of the socket on a port, as fields; None: there is none."""
-    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[1].rpartition(":")[2], 16) == port:
-            return fields
-    return None
+class Service(Server):
+    """A unit."""
 
-
-def nobody_there():
-    """Datagrams that no socket has accepted."""
-    rows = [line.split() for line in Path("/proc/net/snmp").read_text().splitlines()
-            if line.startswith("Udp:")]
-    counters = dict(zip(rows[0][1:], map(int, rows[1][1:])))
-    return counters["NoPorts"]
-
-
-class Service:
     def __init__(self, name, port, user="root", settings="", extra=""):
-        self.name, self.port = name, port
-        self.work = WORK / name
+        super().__init__(name, port, WORK / name)
         self.work.mkdir(parents=True)
         run("chown", user, self.work)
         (UNITS / f"{name}.service").write_text(
@@ -137,18 +99,6 @@ class Service:
         os.kill(before, signal.SIGKILL)
         until("a new start after the crash", lambda: self.main_pid() not in (0, before))
 
-    def await_starts(self, number):
-        until(f"start number {number}", lambda: len(self.report()) >= number)
-
-    def report(self):
-        report = self.work / "report"
-        return report.read_text().splitlines() if report.exists() else []
-
-    def received(self):
-        content = (self.work / "slots").read_bytes()
-        numbers = struct.unpack(f"{len(content) // 8}Q", content)
-        return list(numbers[:numbers.index(0)])
-
     def close(self):
         """The program closes its socket by itself."""
         run("systemctl", "kill", "-s", "USR1", "--kill-who=main", self.name)
@@ -163,45 +113,6 @@ class Service:
         return (journal + (log.read_text(errors="replace") if log.exists() else "")).splitlines()
 
 
-def said(service, words):
-    """How many lines do."""
-    return sum(words in line for line in service.words())
-
-
-def conserve(service):
-    """Restarts and crashes under a sender; every datagram comes once, in order."""
-    service.start()
-    missed = nobody_there()
-    sender = subprocess.Popen(["/usr/local/bin/flow", "send", str(service.port), str(PAUSE_US)],
-                              stdout=subprocess.PIPE, text=True)
-    inode = udp_line(service.port)[9]
-    starts = 1
-    begin = time.monotonic()
-    try:
-        for _ in range(RESTARTS):
-            for again in (service.restart, service.crash):
-                again()
-                starts += 1
-                service.await_starts(starts)
-        lasted = time.monotonic() - begin
-        sender.send_signal(signal.SIGUSR1)
-        sent = int(sender.communicate(timeout=60)[0])
-    finally:
-        sender.kill()
-    until(f"the reading of {sent} datagrams; {len(service.received())} are here",
-          lambda: len(service.received()) >= sent)
-    line = udp_line(service.port)
-    equal(line[9], inode, "inode of the socket")
-    equal(int(line[12]), 0, "datagrams that the socket has dropped")
-    equal(nobody_there() - missed, 0, "datagrams that found no socket")
-    for place, number in enumerate(service.received(), 1):
-        check(place == number, f"datagram {number} has come as number {place};"
-                               f" around it {service.received()[max(0, place - 5):place + 5]}")
-    equal(len(service.received()), sent, "datagrams received")
-    print(f"  {service.name}: {sent} datagrams, {starts - 1} restarts in {lasted:.1f} s",
-          flush=True)
-
-
 def is_free(port):
     """A park that was left behind would be in the way."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -209,15 +120,15 @@ def is_free(port):
 
 
 def fd_store(service):
-    conserve(service)
-    check(said(service, "by the service manager"), "nothing tells that systemd has the socket")
+    service.conserve(RESTARTS)
+    check(service.said("by the service manager"), "nothing tells that systemd has the socket")
     for line in service.report():
         check(line.endswith("LISTEN_FDS - LISTEN_FDNAMES -"), f"the program was told: {line}")
     # The store outlives systemd's own start anew.
-    back = said(service, "are back")
+    back = service.said("are back")
     run("systemctl", "daemon-reexec")
     service.restart()
-    until("the socket from the fd store", lambda: said(service, "are back") == back + 1)
+    until("the socket from the fd store", lambda: service.said("are back") == back + 1)
     service.close()
 
 
@@ -235,7 +146,7 @@ def at_checkpoint(service):
     for starts in (2, 3):
         service.restart()
         service.await_starts(starts)
-    equal(said(service, "are back"), 2, "starts that have taken the socket from the fd store")
+    equal(service.said("are back"), 2, "starts that have taken the socket from the fd store")
     check((IMAGES / service.name / "image.restored").exists(), "no image was written")
     for line in service.report():
         check("LISTEN_FDS 1 LISTEN_FDNAMES own 3:unix" in line, f"the program was told: {line}")
@@ -244,7 +155,7 @@ def at_checkpoint(service):
 
 
 def keeper_service(service):
-    conserve(service)
+    service.conserve(RESTARTS)
     service.close()
     run("systemctl", "stop", "udpcr-keeper")
 
@@ -252,8 +163,8 @@ def keeper_service(service):
 def module(service):
     run("/vm/bin/busybox", "insmod", BUILD.parent / "kmod/6.1/udpcr.ko")
     try:
-        conserve(service)
-        check(said(service, "by the module"), "nothing tells that the module has the socket")
+        service.conserve(RESTARTS)
+        check(service.said("by the module"), "nothing tells that the module has the socket")
     finally:
         service.close()
         until("the module's last reference",
@@ -268,9 +179,9 @@ def keeper_in_the_unit(service):
     service.restart()
     check(time.monotonic() - begin < 10, "the keeper has held up the stop of its unit")
     service.await_starts(2)
-    check(said(service, "is closed: the program has ended and its keeper is told to"),
+    check(service.said("is closed: the program has ended and its keeper is told to"),
           "nothing tells that the socket is closed")
-    check(not said(service, "are back"), "the socket has survived; who has kept it?")
+    check(not service.said("are back"), "the socket has survived; who has kept it?")
     service.close()
 
 
@@ -279,7 +190,7 @@ def keeper_left_over(service):
     service.start()
     service.restart()
     service.await_starts(2)
-    equal(said(service, "are back"), 1, "starts that have taken the socket from the keeper")
+    equal(service.said("are back"), 1, "starts that have taken the socket from the keeper")
     service.close()
 
 
@@ -305,6 +216,7 @@ def services():
         (keeper_in_the_unit, Service("keeper_in_the_unit", 7005, "root", drop_in(**no_store))),
         (keeper_left_over, Service("keeper_left_over", 7006, "root", drop_in(**no_store),
                                    "KillMode=process\n")),
+        (podman, Container(7008)),
     ]
 
 

@@ -12,10 +12,11 @@ source "$here/cache.sh"
 suite=bookworm
 # Those that udpcr links with, and what the tests call.
 packages=systemd-sysv,python3-minimal,iproute2,libboost-serialization1.74.0,libnl-3-200
-packages+=,libnl-genl-3-200,libstdc++6
+packages+=,libnl-genl-3-200,libstdc++6,podman,crun
 # The guest keeps all that is left in memory.
 unneeded=('/usr/share/doc/*' '/usr/share/man/*' '/usr/share/locale/*' '/usr/share/i18n/*'
-          '/usr/share/info/*' '/usr/share/perl/*' '/usr/lib/*/perl/*' '/usr/share/bash-completion/*')
+          '/usr/share/info/*' '/usr/share/perl/*' '/usr/lib/*/perl/*' '/usr/share/bash-completion/*'
+          '/usr/lib/cni/*' '/usr/lib/podman/*')
 
 is_made() { cmp -s "$cache/systemd/recipe" "${BASH_SOURCE[0]}"; }
 
