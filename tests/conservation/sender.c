@@ -68,12 +68,11 @@ int main(int argc, char** argv) {
   const int family = strcmp(argv[2], "ipv6") == 0 ? AF_INET6 : AF_INET;
   const int multicast = strcmp(argv[2], "multicast") == 0;
   const unsigned senders = strcmp(argv[2], "connected") == 0 ? 1 : kSenders;
-  const uint64_t pause = 1000000000U * senders / strtoull(argv[3], NULL, 10);
+  const uint64_t pause = 1000000000ULL * senders / strtoull(argv[3], NULL, 10);
   const uint64_t window = strtoull(argv[4], NULL, 10);
   const union address to = server_address(family, multicast);
   int udp[kSenders];
-  struct datagram datagram[kSenders];
-  memset(datagram, 0, sizeof datagram);
+  struct datagram datagram[kSenders] = {0};
   for (unsigned i = 0; i < senders; ++i) {
     udp[i] = open_sender(family, multicast, i, &datagram[i]);
   }
