@@ -9,7 +9,7 @@ from pathlib import Path
 
 # Kernel, the tests run there by default, the virtual machine's seconds.
 DEFAULT = [("6.1", [], 600), ("6.12", ["[smoke]"], 300), ("7.3", ["[smoke]"], 300)]
-FULL = [("debug", [], 5400), ("6.1", [], 1800), ("6.12", [], 1800), ("7.3", [], 1800)]
+FULL = [("debug", [], 7200), ("6.1", [], 1800), ("6.12", [], 1800), ("7.3", [], 1800)]
 # What QEMU's end and the judging take beyond the virtual machine's own limit.
 MARGIN = 60
 DKMS_KERNEL = "6.1"

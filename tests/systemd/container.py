@@ -21,6 +21,7 @@ driver = "vfs"
 runroot = "/run/containers/storage"
 graphroot = "/var/lib/containers/storage"
 """
+VOLUMES = Path("/var/lib/containers/storage/volumes")
 # Of the program alone; the rest is the recipe's.
 MORE = ["--detach", "--network", "host", "-e", "UDPCR_PARK=always", "-e", "UDPCR_AFTER=exit",
         "-e", "UDPCR_LOG=debug"]
@@ -49,7 +50,7 @@ class Container(Server):
     """Its program is process 1 there."""
 
     def __init__(self, port):
-        super().__init__("container", port, None)
+        super().__init__("container", port, VOLUMES / "app/_data")
 
     def prepare(self):
         configured = Path("/etc/containers")
@@ -60,8 +61,6 @@ class Container(Server):
         # Where the recipe has it.
         run("install", "/usr/local/lib/libudpcr_shim.so", "/usr/lib")
         make_image("flow", "/usr/local/bin/flow")
-        run("podman", "volume", "create", "app")
-        self.work = Path(run("podman", "volume", "inspect", "-f", "{{.Mountpoint}}", "app").strip())
 
     def start(self):
         """Each start is a container of its own."""
@@ -112,6 +111,7 @@ def podman(container):
     equal(container.said("are back"), 1, "containers that have taken the socket")
     container.checkpoint()
     container.start()
+    container.await_starts(4)
     equal(container.said("are back"), 1, "containers that have taken the socket")
     container.close()
     run("systemctl", "stop", "udpcr-keeper")
