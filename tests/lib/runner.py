@@ -237,7 +237,7 @@ PARTS = {
     "fuzz": part_fuzz,
     "shim": part_scripts("shim", at_once=AT_ONCE),
     "package": part_scripts("package"),
-    "transparency": part_scripts("transparency"),
+    "transparency": part_scripts("transparency", at_once=AT_ONCE),
     "programs": part_programs,
     "handover": part_scripts("handover", at_once=AT_ONCE),
     "conservation": part_conservation,
