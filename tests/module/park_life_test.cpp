@@ -352,7 +352,7 @@ TEST_CASE("park: the most seconds: ERANGE; lowered, they hold for what is parked
   talk.must(unpark_of(inode_of(open.get())));
 }
 
-TEST_CASE("park: nothing runs while nothing is parked", "[smoke][park]") {
+TEST_CASE("park: nothing runs while nothing is parked", "[park]") {
   // The tracer of workqueues tells of each work by its function's name.
   const std::string tracing = "/sys/kernel/tracing/";
   if (::access((tracing + "events").c_str(), F_OK) != 0)
