@@ -67,11 +67,18 @@ def check_traces(source, names):
                     yield f"{name}:{number}: {what}"
 
 
-def check_tidy(source, build, names):
+def check_own_tests(source):
+    """What decides which slices hold."""
+    result = subprocess.run(["/usr/bin/python3", "tests/lib/slices_test.py"], cwd=source,
+                            capture_output=True, text=True)
+    return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
+
+
+def check_tidy(source, build, names, own):
     # What this preset compiles; the fuzz targets are another's.
     database = json.loads((build / "compile_commands.json").read_text())
     compiled = {str(Path(entry["file"]).resolve()) for entry in database}
-    files = [name for name in names if str((source / name).resolve()) in compiled]
+    files = own.of(name for name in names if str((source / name).resolve()) in compiled)
 
     def tidy(name):
         result = subprocess.run(["clang-tidy", "-p", str(build), "--quiet", name], cwd=source,
@@ -87,17 +94,19 @@ def check_kernel_style(source):
     return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
 
 
-def run(source, build, tally, full):
+def run(source, build, tally, full, own):
+    """`own`: its slice, of the checks in turn and of what clang-tidy reads."""
     names = tracked(source)
-    checks = [
+    checks = own.of([
         ("format", lambda: check_format(source, names)),
         ("licence_lines", lambda: check_spdx(source, names)),
         ("file_lengths", lambda: check_length(source, names)),
         ("no_traces", lambda: check_traces(source, names)),
         ("kernel_style", lambda: check_kernel_style(source)),
-    ]
+        ("own_tests", lambda: check_own_tests(source)),
+    ])
     if full:
-        checks.append(("clang_tidy", lambda: check_tidy(source, build, names)))
+        checks.append(("clang_tidy", lambda: check_tidy(source, build, names, own)))
     for name, check in checks:
         complaints = list(check())
         if complaints:

@@ -5,7 +5,8 @@
 usage: restarts.py BUILD [--full] [CASE...]
 
 BUILD has bin/, lib/ and packaging/.  Each case is one who keeps the sockets while no
-process of the service runs; the units are those that an installation holds."""
+process of the service runs; the units are those that an installation holds.
+TEST_SLICE in the environment: every N-th case."""
 
 import os
 import re
@@ -17,8 +18,10 @@ import time
 import traceback
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from container import Container, podman
 from guest import Server, check, equal, run, udp_line, until
+from slices import Slice
 
 BUILD = Path(sys.argv[1])
 FULL = "--full" in sys.argv
@@ -225,7 +228,7 @@ def main():
     cases = services()
     run("systemctl", "daemon-reload")
     failed = 0
-    for case, service in cases:
+    for case, service in Slice.of_environment().of(cases):
         if CHOSEN and case.__name__ not in CHOSEN:
             continue
         try:
