@@ -74,6 +74,19 @@ def check_own_tests(source):
     return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
 
 
+def check_security_page(source, names):
+    """Each test that it names is there, and no promise stands without one."""
+    page = "docs/security.md"
+    for number, line in enumerate((source / page).read_text().splitlines(), 1):
+        tests = re.findall(r"`(tests/[^` ]+)`", line)
+        for test in tests:
+            if not any(name == test or name.startswith(test + "/") for name in names):
+                yield f"{page}:{number}: there is no {test}"
+        cells = line.strip("|").split("|")
+        if line.startswith("| ") and cells[0].strip() != "promise" and not tests:
+            yield f"{page}:{number}: a promise that no test shows"
+
+
 def check_tidy(source, build, names, own):
     # What this preset compiles; the fuzz targets are another's.
     database = json.loads((build / "compile_commands.json").read_text())
@@ -103,6 +116,7 @@ def run(source, build, tally, full, own):
         ("file_lengths", lambda: check_length(source, names)),
         ("no_traces", lambda: check_traces(source, names)),
         ("kernel_style", lambda: check_kernel_style(source)),
+        ("security_page", lambda: check_security_page(source, names)),
         ("own_tests", lambda: check_own_tests(source)),
     ])
     if full:
