@@ -27,6 +27,7 @@ import fidelity_part
 import house_checks
 import module_part
 import results
+import security_part
 import slices
 import systemd_part
 from slices import Slice
@@ -90,6 +91,7 @@ class Scripts:
         self.full = full
         self.seed = seed
         self.slice = Slice()  # of the part that runs
+        self.took = {}  # part -> seconds
         self.prefix = isolation()
         self.judging = threading.Lock()
 
@@ -238,6 +240,10 @@ def part_scripts(name, without=(), at_once=1):
     return part
 
 
+def part_security(scripts):
+    security_part.run(SOURCE, BUILD, scripts, part_scripts("security", at_once=AT_ONCE))
+
+
 def part_asan(scripts):
     where = build("asan", "unit_tests", "engine_tests")
     catch(scripts, "unit_tests", where, 3 * SECONDS)
@@ -258,7 +264,7 @@ PARTS = {
     "conservation": part_conservation,
     "faults": part_scripts("faults", at_once=AT_ONCE),
     "service": part_scripts("service", at_once=AT_ONCE),
-    "security": part_scripts("security", at_once=AT_ONCE),
+    "security": part_security,
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,
@@ -324,6 +330,7 @@ def run_part(scripts, part, own):
         failed += 1
     seconds = time.monotonic() - start
     print(f"   {part}: {passed} passed, {failed} failed, {seconds:.1f} s", flush=True)
+    scripts.took[part] = scripts.took.get(part, 0) + seconds
     if not scripts.full:
         return
     if seconds > results.MOST_SECONDS:
@@ -363,6 +370,9 @@ def main():
         print(f"skipped: {name}: {reason}")
     for name in tally.refused:
         print(f"skip not foreseen in tests/allowed-skips: {name}")
+    longest = sorted(scripts.took.items(), key=lambda one: -one[1])
+    print(f"took {sum(scripts.took.values()) / 60:.1f} min: "
+          + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in longest))
     nothing = tally.passed + len(tally.failed) == 0
     if nothing:
         print("nothing ran")

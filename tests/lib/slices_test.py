@@ -66,6 +66,7 @@ class LookedAtTest(unittest.TestCase):
         self.assertFalse(results.looks_at("systemd", "docs/park.md"))
         self.assertTrue(results.looks_at("systemd", "docs/container.md"))
         self.assertTrue(results.looks_at("module", "kmod/park.c"))
+        self.assertTrue(results.looks_at("security", "kmod/park.c"))
         self.assertFalse(results.looks_at("shim", "kmod/park.c"))
         self.assertTrue(results.looks_at("house", "docs/park.md"))
 
