@@ -42,6 +42,9 @@
 //                 process has it, when `claimed` answers
 //     sweep       sockets may have been closed unseen: all that no process has
 //                 are released when `claimed` answers (SweepMessage)
+//     others      bind(2) has found its port taken: is another keeper of this image
+//                 about to close what an earlier run had? `claimed` answers
+//                 (OthersMessage)
 //     identified  answer to identify (WireHeader)
 //     made        answer to make (MadeMessage; fds: the socket)
 //     probe       to a keeper service, in the place of start: is anything parked
@@ -118,6 +121,7 @@ enum class Type : uint32_t {
   made,
   probe,
   found,
+  others,
 };
 
 struct WireHeader {
@@ -306,9 +310,15 @@ struct InheritMessage {
   } fds[kFdsPerPart];
 };
 
+struct OthersMessage {
+  WireHeader header;
+};
+
 struct ClaimedMessage {
   WireHeader header;
-  int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
+  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT.  Of others: 0 none,
+  // EAGAIN ask again, EBUSY one does not tell.
+  int32_t status;
 };
 
 // A keeper that keeps sockets open for the next start of its program listens at
@@ -318,6 +328,14 @@ struct ClaimedMessage {
 // may take.
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
+
+// Every keeper listens at such a name too, and tells whoever connects with one byte
+// whether it still has sockets of a program that has ended, which it is about to
+// close (tools/keeper/presence.hpp).
+constexpr char kPresenceName[] = "udpcr-keeper/";
+constexpr unsigned kPresenceNames = 32;
+constexpr char kPresenceEnding = 'e';
+constexpr char kPresenceStays = 's';
 
 // Who a parked socket is for, as the module keeps it beside the socket.
 struct ParkKey {

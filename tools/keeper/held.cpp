@@ -130,6 +130,7 @@ void HeldSockets::take_parked(const Identity& program) {
 }
 
 bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
+  folder_.clean();
   try {
     folder_.await_completion(kCompletionPatienceMs);
     image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});

@@ -257,9 +257,8 @@ class Work {
     for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
     ImageFile second(folder_.fd(), folder_.name(), folder_.path());
     second.reserve(first.size() + std::min(reserve, kLargestReserve));
-    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
-    // The next start waits until the image is complete.
-    lock_ = folder_.lock_for_completion();
+    // Locked from the beginning: the next start waits until it is complete.
+    lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
     if (settings_.after == After::stop) {
       for (const Gathered::Member& member : gathered_.members) kill(member.pid, SIGSTOP);
@@ -274,7 +273,9 @@ class Work {
 
   void take_rest(QueueEnd end, ImageFile& file) {
     try {
-      if (append_rest(end) != 0) file.write(serialize_image(image_));
+      // The earlier one stays locked until this one, which is locked too, stands
+      // in its place.
+      if (append_rest(end) != 0) lock_ = file.write(serialize_image(image_));
     } catch (...) {
       engine_->settle_rest(false);
       throw;
