@@ -242,6 +242,8 @@ int ask(const wire::UnparkMessage& question) { return ask_for_nothing(question);
 
 int ask(const wire::SweepMessage& question) { return ask_for_nothing(question); }
 
+int ask(const wire::OthersMessage& question) { return ask_for_nothing(question); }
+
 void renew_after_fork() {
   int pair[2] = {-1, -1};
   const auto make_pair = [&pair] {

@@ -22,6 +22,7 @@
 #include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
 #include "origin.hpp"
+#include "signal_owner.hpp"
 #include "unseen.hpp"
 
 namespace udpcr::keeper {
@@ -208,6 +209,7 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    forget_foreign_owner(sent.fd.get(), member_pids(), state);
     if (read_by_module(state)) {
       told_.name_losses(state);
     } else {
@@ -231,6 +233,12 @@ class Work {
     return place->second;
   }
 
+  [[nodiscard]] std::vector<pid_t> member_pids() const {
+    std::vector<pid_t> pids;
+    for (const Gathered::Member& member : gathered_.members) pids.push_back(member.pid);
+    return pids;
+  }
+
   // Of what a program sets it tells more than the program could.
   [[nodiscard]] bool read_by_module(const SocketState& state) const {
     return engine_->name() == "module" &&
@@ -249,9 +257,8 @@ class Work {
     for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
     ImageFile second(folder_.fd(), folder_.name(), folder_.path());
     second.reserve(first.size() + std::min(reserve, kLargestReserve));
-    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
-    // The next start waits until the image is complete.
-    lock_ = folder_.lock_for_completion();
+    // Locked from the beginning: the next start waits until it is complete.
+    lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
     if (settings_.after == After::stop) {
       for (const Gathered::Member& member : gathered_.members) kill(member.pid, SIGSTOP);
@@ -266,7 +273,9 @@ class Work {
 
   void take_rest(QueueEnd end, ImageFile& file) {
     try {
-      if (append_rest(end) != 0) file.write(serialize_image(image_));
+      // The earlier one stays locked until this one, which is locked too, stands
+      // in its place.
+      if (append_rest(end) != 0) lock_ = file.write(serialize_image(image_));
     } catch (...) {
       engine_->settle_rest(false);
       throw;
