@@ -102,8 +102,11 @@ class Scripts:
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("UDPCR_") and key != "LD_PRELOAD"}
         environment.update(TEST_BUILD=str(build), TEST_FULL="1" if self.full else "",
-                           TEST_SEED=str(self.seed), TEST_SLICE=str(self.slice) if sharing else "",
+                           TEST_SEED=str(self.seed),
                            TMPDIR=folder, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+        environment.pop("TEST_SLICE", None)
+        if sharing:
+            environment["TEST_SLICE"] = str(self.slice)
         log = Path(folder + ".log")
         inside = [str(TESTS / "lib" / "in_namespace.sh"), folder]
         try:
@@ -195,7 +198,8 @@ def part_engine(scripts):
 
 
 def part_fuzz(scripts):
-    executions, limit = (1_000_000, LONGER["fuzz --full"]) if scripts.full else (50_000, LONGER["fuzz"])
+    # Of each target.
+    executions, limit = (2_000_000, LONGER["fuzz --full"]) if scripts.full else (50_000, LONGER["fuzz"])
     executions = scripts.slice.span(executions)[1]
     scripts.run(f"fuzz_{executions}", [TESTS / "fuzz" / "run.sh", executions], limit)
 

@@ -4,8 +4,8 @@
 
 usage: security_cases.py BUILD KERNEL
 
-Each case's name gets the script's before it.  TEST_MACHINE=KERNEL tells a script where it is, and
-TEST_SLICE which of the scripts, or of their turns, are meant.
+Each case's name gets the script's before it.  TEST_MACHINE=KERNEL tells a script where it is,
+TEST_SLICE which of the scripts, or of their turns, are meant, and FEWER how many turns there are.
 """
 
 import os
@@ -13,12 +13,14 @@ import sys
 import tempfile
 
 from module_cases import ISOLATED, TESTS, run
-from security_part import in_machine
+from security_part import FEWER, in_machine
 from slices import Slice, chosen
 
 
 def main():
     os.environ.update(TEST_BUILD=sys.argv[1], TEST_MACHINE=sys.argv[2])
+    full = bool(os.environ.get("TEST_FULL"))
+    os.environ.update({name: str(counts[full]) for name, counts in FEWER.items()})
     all_well = True
     for script, sharing in chosen(in_machine(TESTS / "security"), Slice.of_environment()):
         if not sharing:

@@ -10,6 +10,9 @@ from slices import chosen
 # Kernel, the virtual machine's seconds.
 DEFAULT = [("6.1", 900)]
 FULL = [("6.1", 3400), ("6.12", 3400), ("7.3", 3400)]
+# How much of what is done many times is done there, where everything takes five times as long:
+# by default, with --full.
+FEWER = {"TEST_KILLS": (50, 1000)}
 # They say nothing that depends on a kernel.
 NATIVE_ONLY = {"hardened"}
 
