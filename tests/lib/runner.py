@@ -243,6 +243,7 @@ PARTS = {
     "conservation": part_conservation,
     "faults": part_scripts("faults", at_once=AT_ONCE),
     "service": part_scripts("service", at_once=AT_ONCE),
+    "security": part_scripts("security", at_once=AT_ONCE),
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,
