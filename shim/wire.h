@@ -301,12 +301,22 @@ struct ReadyMessage {
   uint32_t names_size;  // bytes that follow; no NUL
 };
 
+// Whom a restored socket is to signal (fcntl(2), F_SETOWN_EX).  The program sets
+// it itself: the kernel notes the rights of whoever does, and signals with them.
+struct SocketOwner {
+  int32_t type;    // F_OWNER_*
+  int32_t pid;     // 0: nobody; kOwnerSelf: the process that gets the socket
+  int32_t signal;  // F_SETSIG; 0: SIGIO
+};
+constexpr int32_t kOwnerSelf = -1;
+
 struct InheritMessage {
   WireHeader header;
   uint32_t count;
   struct {
     int32_t fd;
     uint32_t flags;  // kFdCloexec, kFdAsync
+    SocketOwner owner;
   } fds[kFdsPerPart];
 };
 
@@ -419,6 +429,8 @@ struct TableEntry {
   uint8_t peer_address[16];
   char device[16];
   uint64_t netns_cookie;  // SO_NETNS_COOKIE; 0: not known
+  SocketOwner owner;
+  uint32_t pad2;
 };
 
 struct Table {

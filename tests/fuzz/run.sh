@@ -31,7 +31,7 @@ done
 
 start=$(date +%s)
 $build/bin/fuzz_image -runs="$executions" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
-    -print_final_stats=1 -artifact_prefix=$build/findings/ $build/corpus $build/seeds \
+    -seed="${TEST_SEED:-0}" -print_final_stats=1 -artifact_prefix=$build/findings/ $build/corpus $build/seeds \
     >$build/fuzz.log 2>&1 || {
     tail -n 60 $build/fuzz.log >&2
     echo "tests/fuzz/run.sh: a finding; its input is in $build/findings" >&2

@@ -22,6 +22,7 @@
 #include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
 #include "origin.hpp"
+#include "signal_owner.hpp"
 #include "unseen.hpp"
 
 namespace udpcr::keeper {
@@ -208,6 +209,7 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    forget_foreign_owner(sent.fd.get(), member_pids(), state);
     if (read_by_module(state)) {
       told_.name_losses(state);
     } else {
@@ -229,6 +231,12 @@ class Work {
                               std::move(state.send_queue), std::move(state.losses),
                               std::move(state.error_queue)});
     return place->second;
+  }
+
+  [[nodiscard]] std::vector<pid_t> member_pids() const {
+    std::vector<pid_t> pids;
+    for (const Gathered::Member& member : gathered_.members) pids.push_back(member.pid);
+    return pids;
   }
 
   // Of what a program sets it tells more than the program could.
