@@ -45,7 +45,10 @@
 //     others      bind(2) has found its port taken: is another keeper of this image
 //                 about to close what an earlier run had? `claimed` answers
 //                 (OthersMessage)
-//     identified  answer to identify (WireHeader)
+//     joined      by a child of fork, the first message on its own channel, before
+//                 `forked` passes the keeper's end (WireHeader): the kernel tells
+//                 with it who the child is
+//     identified  answer to identify (IdentifyMessage)
 //     made        answer to make (MadeMessage; fds: the socket)
 //     probe       to a keeper service, in the place of start: is anything parked
 //                 for this program? (ProbeMessage)
@@ -61,8 +64,10 @@
 //                 of it (ExchangeMessage; fds: the socket)
 //     claimed     answer to claim, release, give_back, unpark and sweep
 //                 (ClaimedMessage; fds: the socket)
-//     identify    by a keeper service: the kernel is to tell who answers
-//                 (WireHeader)
+//     identify    a random number that is to come back: the kernel tells who
+//                 answers (IdentifyMessage).  By a keeper service, before accepted;
+//                 by other keepers, where the kernel does not give a pidfd with
+//                 `joined` (before Linux 6.5)
 //     accepted    by a keeper service, in answer to start (AcceptedMessage)
 //     make        by a keeper service, before ready: a new socket is wanted, which
 //                 is the program's by its user, cgroup, label and network namespace
@@ -78,6 +83,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <udpcr/image_header.h>
 
 #include "settings.h"
 
@@ -122,11 +128,19 @@ enum class Type : uint32_t {
   probe,
   found,
   others,
+  joined,
 };
 
 struct WireHeader {
   Type type;
   uint32_t version;  // kVersion
+};
+
+constexpr unsigned kNonceSize = 16;
+
+struct IdentifyMessage {
+  WireHeader header;
+  uint8_t nonce[kNonceSize];
 };
 
 // StartMessage::fds: what comes behind the page, in this order.
@@ -322,18 +336,29 @@ struct ClaimedMessage {
 };
 
 // A keeper that keeps sockets open for the next start of its program listens at
-// an abstract Unix socket (tools/keeper/park/talk.hpp) with this name, the hash
-// of the image's path in 16 hexadecimal digits, '/' and the first number that is
-// free. It answers a ParkProbe with one byte: whether it has any that the asker
-// may take.
+// an abstract Unix socket (tools/keeper/park/talk.hpp) with this name, a hash of
+// the image's path and of its user (park_hash) in 16 hexadecimal digits, '/' and the
+// first number below kFixedNames that is free; where others hold them all, a random
+// one, until one of these is free again.  It answers a ParkProbe with one byte:
+// whether it has any that the asker may take.
 constexpr char kParkName[] = "udpcr-park/";
-constexpr unsigned kParkNames = 32;
+constexpr unsigned kFixedNames = 8;
+
+// Whose names these are: others' do not stand in their way by accident.
+struct NameOwner {
+  uint64_t network = 0;         // SO_NETNS_COOKIE, where that is not the keeper's own; else 0
+  uint64_t user_namespace = 0;  // inode
+  uint64_t uid = 0;             // effective, of the program at its start
+};
+
+inline uint64_t park_hash(uint64_t image, const NameOwner& owner) {
+  return udpcr_identity_hash(image, &owner, sizeof owner);
+}
 
 // Every keeper listens at such a name too, and tells whoever connects with one byte
 // whether it still has sockets of a program that has ended, which it is about to
 // close (tools/keeper/presence.hpp).
 constexpr char kPresenceName[] = "udpcr-keeper/";
-constexpr unsigned kPresenceNames = 32;
 constexpr char kPresenceEnding = 'e';
 constexpr char kPresenceStays = 's';
 

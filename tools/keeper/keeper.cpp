@@ -14,6 +14,7 @@
 #include <csignal>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
@@ -36,6 +37,10 @@ constexpr std::chrono::seconds kOthersPatience{10};
 constexpr std::chrono::milliseconds kSilencePatience{1000};
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
+// Processes of one tree.
+constexpr std::size_t kMostProcesses = 4096;
+// Messages of one process that are refused with a line each: then it is heard no more.
+constexpr unsigned kMostFaults = 16;
 
 // While the program runs SIGTERM means nothing: it is likely to be for both.
 UniqueFd receive_end_signal() {
@@ -48,7 +53,7 @@ UniqueFd receive_end_signal() {
 
 }  // namespace
 
-Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
+Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
     : origin_(origin),
       settings_(start.as<wire::StartMessage>().settings),
       folder_(image_folder(start, origin == Origin::own)),
@@ -69,18 +74,36 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
   presence_.listen(
       udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   page_ = std::make_unique<Page>(start.fds.front());
-  if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
+  add_process(first_process(std::move(channel), start));
 }
 
-bool Keeper::add_process(UniqueFd channel) {
-  Process process;
-  process.pid = channel_owner(channel.get());
-  process.channel = std::move(channel);
-  if (process.pid <= 0) return false;
-  process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
+void Keeper::add_process(Process process) {
   process.control = listen_for_control(process.pid);
   processes_.push_back(std::move(process));
-  return true;
+}
+
+void Keeper::take_in(const Process& parent, Packet& packet) {
+  if (packet.fds.size() != 1) throw Error("a child without a channel");
+  if (processes_.size() >= kMostProcesses) {
+    if (!std::exchange(told_of_many_, true)) {
+      log_.error("the program has more than " + std::to_string(kMostProcesses) +
+                 " processes, the most that one keeper serves: the sockets of others are not kept");
+    }
+    return;
+  }
+  Process child = child_process(std::move(packet.fds.front()));
+  if (is_here(child.pid)) throw Error("process " + std::to_string(child.pid) + " joins twice");
+  add_process(std::move(child));
+  parks_.forked(parent.pid, processes_.back().pid);
+}
+
+void Keeper::refuse(Process& process, const std::string& why) {
+  log_.error("process " + std::to_string(process.pid) + ": " + why);
+  if (++process.faults < kMostFaults) return;
+  log_.error("process " + std::to_string(process.pid) + " has sent " + std::to_string(kMostFaults) +
+             " messages that were refused: it has no keeper any more; restart the program");
+  process.channel_ended = true;
+  parks_.left(process);
 }
 
 bool Keeper::await_control_names() {
@@ -120,8 +143,9 @@ int Keeper::patience() {
   const int parks = parks_.expire();
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
+  const int better_name = park_answers_.improve_name();
   int soonest = -1;
-  for (const int due : {held, claims, parks, names}) {
+  for (const int due : {held, claims, parks, names, better_name}) {
     if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
   }
   return soonest;
@@ -204,7 +228,7 @@ Received next_packet(Process& process, Packet& packet) {
 }  // namespace
 
 void Keeper::read_channel(Process& process) {
-  for (;;) {
+  while (!process.channel_ended) {
     Packet packet;
     try {
       const Received received = next_packet(process, packet);
@@ -215,7 +239,7 @@ void Keeper::read_channel(Process& process) {
       }
       handle(process, packet);
     } catch (const Error& error) {
-      log_.error("process " + std::to_string(process.pid) + ": " + error.what());
+      refuse(process, error.what());
     }
   }
 }
@@ -228,10 +252,9 @@ void Keeper::handle(Process& process, Packet& packet) {
       if (identity_) break;
       return held_.take_stored(packet);
     case wire::Type::forked:
-      if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
-        parks_.forked(process.pid, processes_.back().pid);
-      }
-      return;
+      return take_in(process, packet);
+    case wire::Type::identified:
+      return settle(process, packet);
     case wire::Type::checkpoint:
       return take_fds(process, packet);
     case wire::Type::option:
@@ -254,8 +277,8 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::inherit:
     case wire::Type::claimed:
     case wire::Type::exchange:
+    case wire::Type::joined:
     case wire::Type::identify:
-    case wire::Type::identified:
     case wire::Type::accepted:
     case wire::Type::make:
     case wire::Type::made:

@@ -25,8 +25,8 @@ class Keeper {
   // service, whose paths, network and user may be others than the program's were
   // it not for what it is given.
   enum class Origin : std::uint8_t { own, service };
-  // `start` is the first packet of `channel`.  Throws Error.
-  Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin = Origin::own);
+  // `start` is the first packet of `channel`, with its sender.  Throws Error.
+  Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin = Origin::own);
 
   // Of a session: see Parks.
   void share_parks(Parks::Share share) { parks_.share_with(std::move(share)); }
@@ -43,7 +43,11 @@ class Keeper {
     bool restarts = false;
   };
 
-  bool add_process(UniqueFd channel);
+  void add_process(Process process);
+  // A child of `parent`, which has passed its channel on.  Throws Error.
+  void take_in(const Process& parent, Packet& packet);
+  // A message of the process is refused.
+  void refuse(Process& process, const std::string& why);
   // True: a name is still another keeper's.
   bool await_control_names();
   void read_channel(Process& process);
@@ -114,7 +118,8 @@ class Keeper {
 
   UniqueFd end_signal_;  // SIGTERM
   bool told_to_end_ = false;
-  bool wanted_ = false;  // a checkpoint was asked for while another went on
+  bool told_of_many_ = false;  // processes
+  bool wanted_ = false;        // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;
   bool restart_ = false;  // what it is gathered for
   Settings checkpoint_settings_{};

@@ -3,11 +3,13 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <udpcr/image_header.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cinttypes>
 #include <cstdio>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "keeper/packet.hpp"
@@ -20,15 +22,13 @@ namespace udpcr::keeper {
 namespace {
 
 constexpr int kAnswerMs = 50;
-// Names that are always looked at.  A keeper takes the first that is free.
-constexpr unsigned kFirstNames = 8;
+// Of workers, which are found when their keepers are not there any more.
+constexpr char kWorkerName[] = "udpcr-worker/";
 
-AbstractName name_of(std::uint64_t image, unsigned number) {
-  const std::uint64_t place = name_place();
-  if (place != 0) image = udpcr_identity_hash(image, &place, sizeof place);
+std::string stem_of(const char* kind, std::uint64_t image) {
   char name[64];
-  std::snprintf(name, sizeof name, "%s%016" PRIx64 "/%u", wire::kPresenceName, image, number);
-  return AbstractName(name);
+  std::snprintf(name, sizeof name, "%s%016" PRIx64, kind, wire::park_hash(image, name_owner()));
+  return name;
 }
 
 struct Asked {
@@ -36,23 +36,18 @@ struct Asked {
   pid_t keeper;
 };
 
-bool is_of_us(const ucred& peer) {
-  return peer.pid != getpid() && (peer.uid == 0 || peer.uid == geteuid());
-}
-
+// Those of our own user, but for this one; and workers whose keepers are not among them.
 std::vector<Asked> connect_to_all(std::uint64_t image) {
   std::vector<Asked> all;
-  unsigned names = kFirstNames;
-  UniqueFd fd;
-  for (unsigned number = 0; number < names; ++number) {
-    const AbstractName name = name_of(image, number);
-    if (!fd) fd = name_socket();
-    // It does not block: what another user has filled up is nothing to wait for.
-    if (!fd || connect(fd.get(), name.get(), name.length) != 0) continue;
-    names = wire::kPresenceNames;
-    UniqueFd connected = std::move(fd);
-    const ucred peer = peer_of(connected.get());
-    if (is_of_us(peer)) all.push_back({std::move(connected), peer.pid});
+  std::set<pid_t> keepers;
+  for (Holder& one : find_in(stem_of(wire::kPresenceName, image), is_ours)) {
+    const pid_t keeper = peer_of(one.connection.get()).pid;
+    keepers.insert(keeper);
+    if (keeper != getpid()) all.push_back({std::move(one.connection), keeper});
+  }
+  for (Holder& one : find_in(stem_of(kWorkerName, image), is_ours)) {
+    const pid_t worker = peer_of(one.connection.get()).pid;
+    if (keepers.count(parent_of(worker)) == 0) all.push_back({std::move(one.connection), 0});
   }
   return all;
 }
@@ -61,9 +56,13 @@ std::vector<Asked> connect_to_all(std::uint64_t image) {
 
 void Presence::listen(std::uint64_t image) {
   image_ = image;
-  for (unsigned number = 0; number < wire::kPresenceNames && !listener_; ++number) {
-    listener_ = listen_on(name_of(image, number));
-  }
+  bool fixed = false;
+  listener_ = listen_in(stem_of(wire::kPresenceName, image), fixed);
+}
+
+void Presence::become_worker() {
+  bool fixed = false;
+  listener_ = listen_in(stem_of(kWorkerName, image_), fixed);
 }
 
 void Presence::answer(bool ending) const {
@@ -99,8 +98,8 @@ Presence::Others Presence::look(const void* context, void (*on_asked)(const void
   }
   for (const Asked& one : all) {
     other_ = one.keeper;
-    // The keeper was killed, and its worker has the name.
-    if (one.keeper != 0 && !is_running(one.keeper)) ending = true;
+    // A worker whose keeper was killed answers nobody.
+    if (one.keeper == 0) ending = true;
   }
   if (ending) return Others::ending;
   return all.empty() ? Others::none : Others::silent;

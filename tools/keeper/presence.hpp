@@ -6,7 +6,8 @@
 // has so much as seen that it was sent some; a start at that moment would find its
 // ports taken.  So every keeper listens at an abstract name of its image, and tells
 // whoever connects, with one byte, whether it is about to close what it has.  Its
-// worker has the name too, and a connection that was not answered ends with both.
+// worker has a name of its own, where nobody answers: it tells of a worker whose
+// keeper was killed.
 #pragma once
 
 #include <sys/types.h>
@@ -22,6 +23,8 @@ class Presence {
  public:
   // `image`: as in ParkKey.  Without a free name nobody waits for us.
   void listen(std::uint64_t image);
+  // In a forked copy of the keeper.
+  void become_worker();
   // -1: none.
   [[nodiscard]] int source() const noexcept { return listener_.get(); }
   // Tells one that has connected.
@@ -32,14 +35,14 @@ class Presence {
     ending,  // at least one says so, or its worker is at work alone
     silent,  // at least one does not say
   };
-  // Of the same image, of root or our own user; takes up to 50 ms.  `on_asked`
+  // Of the same image and our own user; takes up to 50 ms.  `on_asked`
   // answers for us meanwhile: two that wait for each other would both be silent.
   template <typename Answer>
   [[nodiscard]] Others others(Answer on_asked) {
     return look(&on_asked, [](const void* answer) { (*static_cast<const Answer*>(answer))(); });
   }
 
-  // The last one that was not `none`.
+  // The last one that was not `none`; 0: it was a worker.
   [[nodiscard]] pid_t other() const noexcept { return other_; }
 
  private:

@@ -261,7 +261,7 @@ class Work {
     lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
     if (settings_.after == After::stop) {
-      for (const Gathered::Member& member : gathered_.members) kill(member.pid, SIGSTOP);
+      for (const Gathered::Member& member : gathered_.members) signal(member, SIGSTOP);
       take_rest(QueueEnd::stays_open, second);
       release(wire::Verdict::resume);
     } else {
@@ -299,12 +299,16 @@ class Work {
     return added;
   }
 
+  static void signal(const Gathered::Member& member, int number) {
+    if (member.signalable) syscall(SYS_pidfd_send_signal, member.pidfd, number, nullptr, 0);
+  }
+
   void await_end() {
     for (const Gathered::Member& member : gathered_.members) {
       pollfd exit{member.pidfd, POLLIN, 0};
       if (member.pidfd < 0 || poll(&exit, 1, kExitPatienceMs) == 1) continue;
       log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
-      syscall(SYS_pidfd_send_signal, member.pidfd, SIGKILL, nullptr, 0);
+      signal(member, SIGKILL);
       if (poll(&exit, 1, kExitPatienceMs) != 1) {
         log_.error("process " + std::to_string(member.pid) +
                    " does not end; what it reads from here on may come a second time: end it");

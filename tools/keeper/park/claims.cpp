@@ -26,7 +26,7 @@ int ParkClaims::take(const ParkedSocket& socket) {
   }
   auto keeper = keepers_.find(socket.address);
   if (keeper == keepers_.end()) {
-    keeper = keepers_.emplace(socket.address, keeper_of(socket)).first;
+    keeper = keepers_.emplace(socket.address, keeper_of(socket, patience_)).first;
   }
   ParkRequest request;
   request.question = ParkQuestion::take;
