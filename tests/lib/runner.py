@@ -34,7 +34,8 @@ SKIPPED = 77
 AT_ONCE = 2  # scripts, in parts whose scripts wait for time to pass
 SECONDS = 120
 LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300,
-          "programs": 300, "programs --full": 600, "transparency": 300, "transparency --full": 1800}
+          "programs": 300, "programs --full": 600, "security": 300, "security --full": 3600,
+          "transparency": 300, "transparency --full": 1800}
 
 
 # Of tests/programs, those that take turns.
@@ -243,6 +244,7 @@ PARTS = {
     "conservation": part_conservation,
     "faults": part_scripts("faults", at_once=AT_ONCE),
     "service": part_scripts("service", at_once=AT_ONCE),
+    "security": part_scripts("security", at_once=AT_ONCE),
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,

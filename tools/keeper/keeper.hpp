@@ -15,6 +15,7 @@
 #include "keeper/park/parks.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -68,6 +69,9 @@ class Keeper {
   bool choose_settings();
   void start_worker();
   void end_worker();
+  void watch_worker();
+  // Its exit status, as of waitpid(2); one that does not end by itself is killed.
+  int await_worker();
   void fail_checkpoint(const std::string& why);
   void answer_clients(const Report& report);
   [[nodiscard]] bool busy() const { return gathering_ || worker_channel_; }
@@ -85,6 +89,8 @@ class Keeper {
   [[nodiscard]] pid_t living() const;
   void serve(const Source& source);
   void end_program();
+  // The program has given this keeper up: it lets go of all that it holds.
+  void abandon();
   int patience();
 
   Origin origin_;
@@ -110,6 +116,7 @@ class Keeper {
   Settings checkpoint_settings_{};
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
+  std::unique_ptr<Watch> watch_;             // of the worker
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
   Gathered gathered_;                        // while the worker reads: for putting things right
   std::vector<ReadingState> reading_states_;

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
+#include "keeper/alive.hpp"
 #include "keeper/packet.hpp"
 
 namespace udpcr::keeper {
@@ -70,7 +71,7 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
   };
   if (!send_packet(fd_.get(), &request, sizeof request, {}, kPatienceMs)) throw silent();
   pollfd answer{fd_.get(), POLLIN, 0};
-  if (poll(&answer, 1, kPatienceMs) <= 0) throw silent();
+  if (poll_alive(&answer, 1, kPatienceMs) <= 0) throw silent();
   ParkReply reply;
   const ssize_t size = receive_with_fds(fd_.get(), &reply, sizeof reply, fds);
   if (size == 0 || (size < 0 && errno == ECONNRESET)) {
