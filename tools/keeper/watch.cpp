@@ -28,7 +28,7 @@ constexpr auto kLongestTurn = 200ms;
 constexpr auto kStoppedPatience = 1s;
 // Slices without a turn of the keeper's loop: fewer when the kernel says that it is
 // stopped, so that it is gone before the program gives it up.
-constexpr int kStoppedSlices = wire::kPatienceSlices / 2;
+constexpr int kStoppedSlices = 3;
 constexpr int kHangingSlices = wire::kPatienceSlices;
 
 enum class Decision : std::uint32_t { open, made, overruled };
