@@ -197,6 +197,12 @@ int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
   }
 }
 
+int64_t milliseconds_now() {
+  timespec now{};
+  syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
+}
+
 namespace {
 
 // False with errno.
@@ -350,6 +356,8 @@ int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared) {
 int ask(const wire::UnparkMessage& question) { return ask_for_nothing(question); }
 
 int ask(const wire::SweepMessage& question) { return ask_for_nothing(question); }
+
+int ask(const wire::OthersMessage& question) { return ask_for_nothing(question); }
 
 void renew_after_fork() {
   if (is_given_up()) return;

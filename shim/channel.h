@@ -47,6 +47,8 @@ struct Arrived {
 };
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
                 Patience& patience);
+// Of CLOCK_MONOTONIC.
+int64_t milliseconds_now();
 
 // claim, release or give_back: the keeper's answer, 0 or errno.  `socket`: the
 // restored socket or -1; the one that is given back, and stays the caller's.
@@ -54,9 +56,10 @@ ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& ar
 // `shared`: of ClaimMessage.
 int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared = 0);
 
-// unpark and sweep, the same.
+// unpark, sweep and others, the same.
 int ask(const wire::UnparkMessage& question);
 int ask(const wire::SweepMessage& question);
+int ask(const wire::OthersMessage& question);
 
 // A message of type exchange that has come, and its socket.  In one's turn.
 using Exchange = void (*)(const wire::ExchangeMessage& message, int socket);

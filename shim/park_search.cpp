@@ -7,6 +7,7 @@
 
 #include "identity.h"
 #include "keeper_service.h"
+#include "start_message.h"
 #include "sys.h"
 #include "text.h"
 
@@ -29,9 +30,9 @@ int make_probe() {
 
 // The abstract name (unix(7)) of the `number`th keeper of an image.  False:
 // nobody listens.  EAGAIN: it has no room for one more now.
-bool reach(int probe, uint64_t image, unsigned number) {
+bool reach(int probe, const char* prefix, uint64_t image, unsigned number) {
   Text<64> name;
-  name << wire::kParkName;
+  name << prefix;
   for (int shift = 60; shift >= 0; shift -= 4) name << "0123456789abcdef"[image >> shift & 0xf];
   name << '/' << number;
   sockaddr_un address = {};
@@ -62,7 +63,7 @@ bool keeper_has_parked(const wire::ParkKey& mine, Match match) {
   bool found = false;
   unsigned names = kFirstNames;
   for (unsigned number = 0; number < names && !found && probe >= 0; ++number) {
-    if (!reach(probe, mine.image, number)) continue;
+    if (!reach(probe, wire::kParkName, mine.image, number)) continue;
     names = wire::kParkNames;
     found = says_yes(probe, mine, match);
     sys::close(probe);
@@ -72,12 +73,38 @@ bool keeper_has_parked(const wire::ParkKey& mine, Match match) {
   return found;
 }
 
+bool is_ours_or_roots(int connection) {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  return sys::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid != 0 &&
+         (peer.uid == 0 || peer.uid == static_cast<uid_t>(syscall(SYS_geteuid)));
+}
+
+// The keeper of an earlier run has sockets that are not parked, or is about to write
+// the image: our own keeper waits for it.
+bool is_closing(uint64_t image, unsigned number) {
+  const Fd probe(make_probe());
+  if (probe.get() < 0 || !reach(probe.get(), wire::kPresenceName, image, number) ||
+      !is_ours_or_roots(probe.get())) {
+    return false;
+  }
+  pollfd answer{probe.get(), POLLIN, 0};
+  if (sys::poll(&answer, 1, kAnswerPatienceMs) <= 0) return true;
+  char word = 0;
+  return sys::read(probe.get(), &word, sizeof word) != sizeof word || word == wire::kPresenceEnding;
+}
+
+// Each keeper takes the first name that is free, so that mostly there is no second;
+// what is missed here is waited for at bind(2).
+bool earlier_run_is_closing(uint64_t image) { return is_closing(image, 0) || is_closing(image, 1); }
+
 }  // namespace
 
 bool may_be_parked(const Settings& settings) {
   const KeepErrno keep;
   const wire::ParkKey mine = own_park_key(settings);
-  return keeper_has_parked(mine, settings.match) || module_has_parked(mine, settings.match) ||
+  return earlier_run_is_closing(mine.image) || keeper_has_parked(mine, settings.match) ||
+         module_has_parked(mine, settings.match) ||
          (settings.keeper[0] != '\0' && service_has_parked(settings, mine));
 }
 

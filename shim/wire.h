@@ -42,6 +42,9 @@
 //                 process has it, when `claimed` answers
 //     sweep       sockets may have been closed unseen: all that no process has
 //                 are released when `claimed` answers (SweepMessage)
+//     others      bind(2) has found its port taken: is another keeper of this image
+//                 about to close what an earlier run had? `claimed` answers
+//                 (OthersMessage)
 //     identified  answer to identify (WireHeader)
 //     made        answer to make (MadeMessage; fds: the socket)
 //     knock       a process waits and has seen no sign of life: the keeper is to raise
@@ -83,7 +86,7 @@
 
 namespace udpcr::wire {
 
-constexpr uint32_t kVersion = 5;
+constexpr uint32_t kVersion = 6;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;
@@ -121,6 +124,7 @@ enum class Type : uint32_t {
   made,
   probe,
   found,
+  others,
   knock,
 };
 
@@ -291,18 +295,34 @@ struct ReadyMessage {
   uint32_t names_size;  // bytes that follow; no NUL
 };
 
+// Whom a restored socket is to signal (fcntl(2), F_SETOWN_EX).  The program sets
+// it itself: the kernel notes the rights of whoever does, and signals with them.
+struct SocketOwner {
+  int32_t type;    // F_OWNER_*
+  int32_t pid;     // 0: nobody; kOwnerSelf: the process that gets the socket
+  int32_t signal;  // F_SETSIG; 0: SIGIO
+};
+constexpr int32_t kOwnerSelf = -1;
+
 struct InheritMessage {
   WireHeader header;
   uint32_t count;
   struct {
     int32_t fd;
     uint32_t flags;  // kFdCloexec, kFdAsync
+    SocketOwner owner;
   } fds[kFdsPerPart];
+};
+
+struct OthersMessage {
+  WireHeader header;
 };
 
 struct ClaimedMessage {
   WireHeader header;
-  int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
+  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT.  Of others: 0 none,
+  // EAGAIN ask again, EBUSY one does not tell.
+  int32_t status;
 };
 
 // A keeper that keeps sockets open for the next start of its program listens at
@@ -312,6 +332,14 @@ struct ClaimedMessage {
 // may take.
 constexpr char kParkName[] = "udpcr-park/";
 constexpr unsigned kParkNames = 32;
+
+// Every keeper listens at such a name too, and tells whoever connects with one byte
+// whether it still has sockets of a program that has ended, which it is about to
+// close (tools/keeper/presence.hpp).
+constexpr char kPresenceName[] = "udpcr-keeper/";
+constexpr unsigned kPresenceNames = 32;
+constexpr char kPresenceEnding = 'e';
+constexpr char kPresenceStays = 's';
 
 // Who a parked socket is for, as the module keeps it beside the socket.
 struct ParkKey {
@@ -418,6 +446,8 @@ struct TableEntry {
   uint8_t peer_address[16];
   char device[16];
   uint64_t netns_cookie;  // SO_NETNS_COOKIE; 0: not known
+  SocketOwner owner;
+  uint32_t pad2;
 };
 
 struct Table {

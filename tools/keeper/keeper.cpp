@@ -7,8 +7,10 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <udpcr/image_header.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <string_view>
@@ -31,6 +33,10 @@ constexpr int kGatheringPollMs = 1;
 // of its pid for as long as that one takes to notice.
 constexpr int kNamePollMs = 10;
 constexpr int kNameAttempts = 500;
+// For keepers of earlier runs that are about to close what they have; and for those
+// of them that do not say so (they restore, or are stopped).
+constexpr std::chrono::seconds kOthersPatience{10};
+constexpr std::chrono::milliseconds kSilencePatience{1000};
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
@@ -63,6 +69,8 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
   } else if (settings_.log_file[0] != '\0') {
     log_.open_file(settings_.log_file);
   }
+  presence_.listen(
+      udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   page_ = std::make_unique<Page>(start.fds.front());
   if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
 }
@@ -102,6 +110,9 @@ std::vector<Keeper::Source> Keeper::sources() {
   for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
   if (worker_channel_) sources.push_back({worker_channel_.get()});
   if (end_signal_) sources.push_back({end_signal_.get(), nullptr, nullptr, false, true});
+  if (presence_.source() >= 0) {
+    sources.push_back({presence_.source(), nullptr, nullptr, false, false, true});
+  }
   for (const int fd : park_answers_.sources()) sources.push_back({fd, nullptr, nullptr, true});
   return sources;
 }
@@ -158,6 +169,8 @@ void Keeper::serve(const Source& source) {
   if (source.of_signal) {
     told_to_end_ = true;
     end_signal_.reset();
+  } else if (source.of_presence) {
+    tell_of_us();
   } else if (source.of_parks) {
     park_answers_.serve(source.fd, living());
   } else if (source.client != nullptr) {
@@ -262,6 +275,8 @@ void Keeper::handle(Process& process, Packet& packet) {
       return answer_claim(process, packet);
     case wire::Type::knock:
       return;  // having been read it has been answered
+    case wire::Type::others:
+      return tell_of_others(process);
     case wire::Type::exchanged:
       return shared_claims_.exchanged(process, packet.as<wire::ClaimMessage>(), processes_);
     case wire::Type::park:
@@ -292,6 +307,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   identity_ = Identity::from_hello(packet);
   parks_.begin(*identity_);
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.back()));
+  await_others();
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -388,6 +404,45 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
                                  std::span<const int>(&fd, socket ? 1 : 0));
   // Nobody waits for it: it is held again, and closed with the others.
   if (!taken && socket) held_.take_back(claim.entry, std::move(socket));
+}
+
+void Keeper::tell_of_others(const Process& process) {
+  wire::ClaimedMessage answer{};
+  answer.header = {wire::Type::claimed, wire::kVersion};
+  const Presence::Others others =
+      others_given_up_ ? Presence::Others::none : presence_.others([this] { tell_of_us(); });
+  if (others == Presence::Others::ending) answer.status = EAGAIN;
+  if (others == Presence::Others::silent) answer.status = EBUSY;
+  send_packet(process.channel.get(), &answer, sizeof answer, {});
+}
+
+// What stays parked is not closed: it is for the start to take.
+void Keeper::tell_of_us() const { presence_.answer(!processes_.empty() && living() == 0); }
+
+void Keeper::await_others() {
+  using namespace std::chrono;
+  const auto start = steady_clock::now();
+  milliseconds silent{0};
+  for (bool told = false;;) {
+    const auto before = steady_clock::now();
+    const Presence::Others others = presence_.others([this] { tell_of_us(); });
+    const auto now = steady_clock::now();
+    if (others == Presence::Others::none || living() == 0) return;
+    if (others == Presence::Others::silent) silent += duration_cast<milliseconds>(now - before);
+    const std::string who = "keeper " + std::to_string(presence_.other()) + " of image " +
+                            folder_.path() + ", of an earlier run,";
+    if (now - start > kOthersPatience || silent > kSilencePatience) {
+      log_.warn(who + " is not done with its sockets after " +
+                std::to_string(duration_cast<milliseconds>(now - start).count()) +
+                " ms: the program starts without waiting for it any longer, and may find its "
+                "ports taken; end that keeper if it is stopped");
+      others_given_up_ = true;
+      return;
+    }
+    if (!told) log_.info(who + " is not done yet: the start waits for it");
+    told = true;
+    if (others == Presence::Others::ending) poll_alive(nullptr, 0, kNamePollMs);
+  }
 }
 
 void Keeper::park(Process& process, Packet& packet) {

@@ -13,6 +13,7 @@
 #include "held.hpp"
 #include "keeper/park/answers.hpp"
 #include "keeper/park/parks.hpp"
+#include "presence.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
 #include "watch.hpp"
@@ -52,6 +53,11 @@ class Keeper {
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, Packet& packet);
+  void tell_of_others(const Process& process);
+  // To another start: see Presence.
+  void tell_of_us() const;
+  // Before a start takes anything: bounded, and logged.
+  void await_others();
   void park(Process& process, Packet& packet);
   void unpark(Process& process, const Packet& packet);
   void read_client(Client& client);
@@ -83,6 +89,7 @@ class Keeper {
     Client* client = nullptr;
     bool of_parks = false;
     bool of_signal = false;
+    bool of_presence = false;
   };
   std::vector<Source> sources();
   // A process of the program that lives; 0: none.
@@ -93,6 +100,9 @@ class Keeper {
   void abandon();
   int patience();
 
+  // Goes when all sockets are closed.
+  Presence presence_;
+  bool others_given_up_ = false;
   Origin origin_;
   Settings settings_{};
   ImageFolder folder_;

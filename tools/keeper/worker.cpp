@@ -23,6 +23,7 @@
 #include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
 #include "origin.hpp"
+#include "signal_owner.hpp"
 #include "unseen.hpp"
 
 namespace udpcr::keeper {
@@ -214,6 +215,7 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    forget_foreign_owner(sent.fd.get(), member_pids(), state);
     if (read_by_module(state)) {
       told_.name_losses(state);
     } else {
@@ -235,6 +237,12 @@ class Work {
                               std::move(state.send_queue), std::move(state.losses),
                               std::move(state.error_queue)});
     return place->second;
+  }
+
+  [[nodiscard]] std::vector<pid_t> member_pids() const {
+    std::vector<pid_t> pids;
+    for (const Gathered::Member& member : gathered_.members) pids.push_back(member.pid);
+    return pids;
   }
 
   // Of what a program sets it tells more than the program could.
@@ -261,9 +269,8 @@ class Work {
     for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
     ImageFile second(folder_.fd(), folder_.name(), folder_.path());
     second.reserve(first.size() + std::min(reserve, kLargestReserve));
-    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
-    // The next start waits until the image is complete.
-    lock_ = folder_.lock_for_completion();
+    // Locked from the beginning: the next start waits until it is complete.
+    lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
     // From here on either the program or the keeper has the queues, and both know who.
     // Where the keeper was quicker it is about to end this process.
@@ -291,10 +298,12 @@ class Work {
 
   void take_rest(QueueEnd end, ImageFile& file) {
     try {
+      // The earlier one stays locked until this one, which is locked too, stands
+      // in its place.
       const bool any = append_rest(end) != 0;
       // Of a program that is stopped; one that reads again has its queues put back.
       if (!release(wire::Verdict::resume)) throw Error(kGoesOn);
-      if (any) file.write(serialize_image(image_));
+      if (any) lock_ = file.write(serialize_image(image_));
     } catch (...) {
       engine_->settle_rest(false);
       throw;

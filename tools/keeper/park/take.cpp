@@ -115,7 +115,7 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
   const std::string where = to_string(parked.record.local);
   for (;;) {
     try {
-      UniqueFd fd = module.claim({parked.record.inode, {}, parked.record.cookie}, {});
+      UniqueFd fd = module.claim({parked.record.inode, {}, parked.record.cookie}, parked.key);
       taken.push_back({key, parked.record.cookie, std::move(fd)});
       return;
     } catch (const Error& error) {
