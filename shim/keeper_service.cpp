@@ -154,8 +154,9 @@ bool connect_keeper(const Settings& settings, KeeperConnection& connection, Line
   Fd channel(connect_to(settings.keeper));
   if (channel.get() < 0) {
     why << strerrordesc_np(errno)
-        << (is_silent ? "; it is stopped or hangs, restart it: udpcr keeper --listen "
-                      : "; start it: udpcr keeper --listen ")
+        << (is_silent
+                ? "; it is stopped or hangs, see its log, and restart it: udpcr keeper --listen "
+                : "; start it: udpcr keeper --listen ")
         << settings.keeper;
     return false;
   }
