@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "alive.hpp"
+
 namespace udpcr::keeper {
 
 void Packet::copy_front(void* target, std::size_t size) const {
@@ -134,7 +136,7 @@ bool send_packet(int channel, const void* data, std::size_t size, std::span<cons
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return false;
     pollfd room{channel, POLLOUT, 0};
-    if (poll(&room, 1, patience_ms) <= 0) return false;
+    if (poll_alive(&room, 1, patience_ms) <= 0) return false;
   }
 }
 

@@ -16,6 +16,7 @@
 #include <map>
 #include <set>
 
+#include "alive.hpp"
 #include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "interface_indices.hpp"
@@ -44,14 +45,15 @@ constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
+       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told, Watch& watch)
       : gathered_(gathered),
         identity_(identity),
         settings_(settings),
         folder_(folder),
         page_(page),
         log_(log),
-        told_(told) {
+        told_(told),
+        watch_(watch) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -62,6 +64,7 @@ class Work {
     engine_ = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     describe_machine(image_, engine_->name());
     capture();
+    still_waits();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
       const std::string line =
@@ -74,6 +77,7 @@ class Work {
       // holds none of its sockets either.
       close_sockets();
       released_ = true;
+      watch_.enter(Watch::Phase::writing_freely);
       Report{Outcome::captured, {}}.send(channel);
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
@@ -98,9 +102,11 @@ class Work {
     for (Gathered::Member& member : gathered_.members) member.fds.clear();
   }
 
-  void release(wire::Verdict verdict) {
-    if (!released_) page_.release(verdict);
+  // False: the program has gone on before.
+  bool release(wire::Verdict verdict) {
+    if (released_) return true;
     released_ = true;
+    return page_.release(verdict);
   }
 
  private:
@@ -246,8 +252,14 @@ class Work {
                         [](const Loss& loss) { return loss.what == "kernel module"; });
   }
 
+  // It has given the keeper up: what was read is no state of its sockets.
+  void still_waits() const {
+    if (page_.has_moved()) throw Error("the program waited no longer, and goes on");
+  }
+
   // Everything that can fail comes before the program is told to end.
   void hand_over() {
+    watch_.enter(Watch::Phase::writing);
     if (!gathered_.not_frozen.empty()) {
       throw Error("handover not possible, the program goes on: " + gathered_.not_frozen +
                   "; UDPCR_AFTER=continue makes an image all the same");
@@ -260,14 +272,27 @@ class Work {
     // Locked from the beginning: the next start waits until it is complete.
     lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
+    // From here on either the program or the keeper has the queues, and both know who.
+    // Where the keeper was quicker it is about to end this process.
+    while (!watch_.decide()) pause();
     if (settings_.after == After::stop) {
-      for (const Gathered::Member& member : gathered_.members) signal(member, SIGSTOP);
-      take_rest(QueueEnd::stays_open, second);
-      release(wire::Verdict::resume);
+      stop_program(second);
     } else {
-      release(wire::Verdict::exit_);
+      if (!release(wire::Verdict::exit_)) throw Error(kGoesOn);
       await_end();
       take_rest(QueueEnd::refuses, second);
+    }
+  }
+
+  void stop_program(ImageFile& file) {
+    for (const Gathered::Member& member : gathered_.members) signal(member, SIGSTOP);
+    try {
+      take_rest(QueueEnd::stays_open, file);
+    } catch (...) {
+      if (page_.is_given_up()) {
+        for (const Gathered::Member& member : gathered_.members) signal(member, SIGCONT);
+      }
+      throw;
     }
   }
 
@@ -275,7 +300,10 @@ class Work {
     try {
       // The earlier one stays locked until this one, which is locked too, stands
       // in its place.
-      if (append_rest(end) != 0) lock_ = file.write(serialize_image(image_));
+      const bool any = append_rest(end) != 0;
+      // Of a program that is stopped; one that reads again has its queues put back.
+      if (!release(wire::Verdict::resume)) throw Error(kGoesOn);
+      if (any) lock_ = file.write(serialize_image(image_));
     } catch (...) {
       engine_->settle_rest(false);
       throw;
@@ -328,6 +356,10 @@ class Work {
     return {losses.empty() ? Outcome::kept : Outcome::kept_in_part, std::move(text)};
   }
 
+  static constexpr char kGoesOn[] =
+      "the program waited no longer, and goes on; the image that stands has its sockets as they "
+      "were a moment ago, as one of UDPCR_AFTER=continue does";
+
   Gathered& gathered_;
   const Identity& identity_;
   const Settings& settings_;
@@ -336,6 +368,7 @@ class Work {
   Page& page_;
   Log& log_;
   const ToldOptions& told_;
+  Watch& watch_;
   Image image_;
   std::map<std::uint64_t, std::uint32_t> origins_;  // wire::kFd* by inode
   std::vector<Captured> sockets_;                   // beside Image::sockets
@@ -370,8 +403,12 @@ bool Report::receive(int channel, Report& report) {
 
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel) {
-  Work work(gathered, identity, settings, folder, page, log, told);
+                int channel, Watch& watch) {
+  // Signs of life are those of the keeper's loop.
+  show_life_to(Viewer::program, nullptr);
+  show_life_to(Viewer::worker, nullptr);
+  watch.guard(page, log);
+  Work work(gathered, identity, settings, folder, page, log, told, watch);
   Report report;
   try {
     report = work.run(channel);
@@ -381,6 +418,7 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
     report = failure("the keeper has not enough memory for the queues", log);
   }
   work.release(wire::Verdict::resume);
+  watch.enter(Watch::Phase::done);
   report.send(channel);
   if (report.outcome != Outcome::failed && settings.after == After::stop) {
     try {

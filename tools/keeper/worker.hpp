@@ -16,6 +16,7 @@
 #include "page.hpp"
 #include "process.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -53,6 +54,6 @@ struct Report {
 // epoch in any case, then sends a Report over `channel`.
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel);
+                int channel, Watch& watch);
 
 }  // namespace udpcr::keeper
