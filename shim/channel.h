@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "packet.h"
 #include "wire.h"
 
 namespace udpcr::channel {
@@ -27,10 +28,7 @@ int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count);
 // close-on-exec and the caller's.  Waits until `deadline_ms` of
 // milliseconds_now().  Bytes received, or -1 with errno (ETIMEDOUT, EPIPE: the
 // keeper has ended).  `fds_lost`: some did not fit under RLIMIT_NOFILE.
-struct Arrived {
-  size_t fd_count;
-  bool fds_lost;
-};
+using packet::Arrived;
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
                 int64_t deadline_ms);
 int64_t milliseconds_now();

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "keeper/park/abstract_name.hpp"
@@ -399,14 +398,16 @@ void Keeper::unpark(Process& process, const Packet& packet) {
 }
 
 void Keeper::read_client(Client& client) {
-  char buffer[sizeof kControlRequest];
-  const ssize_t size = recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-  if (size < 0 && errno == EAGAIN) return;
-  const std::string_view request(buffer, std::size_t(std::max<ssize_t>(size, 0)));
-  client.restarts = request == kRestartRequest;
-  if (!client.restarts && request != kControlRequest) {
-    client.fd.reset();
-    return;
+  try {
+    Packet packet;
+    const Received received = receive_packet(client.fd.get(), packet);
+    if (received == Received::nothing) return;
+    if (received == Received::end || packet.type() != wire::Type::order) return client.fd.reset();
+    client.restarts = packet.as<wire::OrderMessage>().order == wire::Order::restart;
+  } catch (const Error& error) {
+    // Of another release: it is told so.
+    Report{Outcome::failed, std::string(error.what()) + "\n"}.send(client.fd.get());
+    return client.fd.reset();
   }
   client.asked = true;
   // While the program is still being brought to a stop, it is not too late.
