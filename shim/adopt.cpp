@@ -348,7 +348,8 @@ void open_table(int fd, uint32_t entries) {
     map = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   }
   sys::close(fd);
-  if (map == MAP_FAILED || static_cast<wire::Table*>(map)->version != wire::kVersion) {
+  if (map == MAP_FAILED ||
+      wire::soundness_of(static_cast<wire::Table*>(map)->header, size) != wire::Soundness::sound) {
     Line line;
     line << "not restored: the keeper's table of " << entries
          << " sockets cannot be used; install shim and tool from the same release";

@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "own_fds.h"
+#include "packet.h"
 #include "sys.h"
 
 namespace udpcr::channel {
@@ -59,9 +60,10 @@ bool open(int channel_fd, int page_fd) {
   const KeepErrno keep;
   void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
   struct stat status {};
-  const bool whole = map != MAP_FAILED && sys::fstat(page_fd, &status) == 0 &&
-                     status.st_size == wire::kPageSize &&
-                     static_cast<wire::SharedPage*>(map)->version == wire::kVersion;
+  const bool whole =
+      map != MAP_FAILED && sys::fstat(page_fd, &status) == 0 && status.st_size == wire::kPageSize &&
+      wire::soundness_of(static_cast<wire::SharedPage*>(map)->header, wire::kPageSize) ==
+          wire::Soundness::sound;
   sys::close(page_fd);
   if (!whole) {
     if (map != MAP_FAILED) munmap(map, wire::kPageSize);
@@ -121,12 +123,9 @@ void knock() {
   uint64_t before = knocked_at.load(std::memory_order_relaxed);
   if (before == now || !knocked_at.compare_exchange_strong(before, now)) return;
   wire::WireHeader header{wire::Type::knock, wire::kVersion};
-  iovec piece{&header, sizeof header};
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
+  const iovec piece{&header, sizeof header};
   // No room: then there is enough in the channel that it will wake up for.
-  sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  packet::send(fd(), &piece, 1, nullptr, 0);
 }
 
 namespace {
@@ -135,26 +134,10 @@ namespace {
 // the keeper sends from here on it gets back.
 void empty_channel() {
   syscall(SYS_shutdown, fd(), SHUT_RDWR);
-  char packet[1];
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-  for (;;) {
-    iovec piece{packet, sizeof packet};
-    msghdr message = {};
-    message.msg_iov = &piece;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    if (sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return;
-    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-         part = CMSG_NXTHDR(&message, part)) {
-      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-      const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-      for (size_t i = 0; i < count; ++i) {
-        int one = -1;
-        memcpy(&one, CMSG_DATA(part) + i * sizeof one, sizeof one);
-        sys::close(one);
-      }
-    }
+  wire::WireHeader header;
+  Arrived arrived{};
+  while (packet::receive(fd(), &header, sizeof header, nullptr, 0, arrived) >= 0 ||
+         errno == EPROTO) {
   }
 }
 
@@ -169,29 +152,11 @@ bool give_up_aloud() {
 }  // namespace
 
 int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
-  // One sender of fds at a time in the handler, and elsewhere one fd: the
-  // large buffer is the handler's.
-  alignas(cmsghdr) unsigned char small[CMSG_SPACE(sizeof(int))] = {};
-  alignas(
-      cmsghdr) static constinit unsigned char large[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
-  msghdr message = {};
-  message.msg_iov = const_cast<iovec*>(pieces);
-  message.msg_iovlen = count;
-  if (fd_count > 0) {
-    message.msg_control = fd_count == 1 ? small : large;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    auto* const rights = static_cast<cmsghdr*>(message.msg_control);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-    memcpy(CMSG_DATA(rights), fds, sizeof(int) * fd_count);
-  }
   Retries retries;
   for (;;) {
     if (is_given_up()) return ESHUTDOWN;
-    if (sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
-    const int error = errno;
-    if (!may_retry(error)) return error;
+    const int error = packet::send(fd(), pieces, count, fds, fd_count);
+    if (error == 0 || !may_retry(error)) return error;
     if (retries.wait(error)) continue;
     if (!retries.has_given_up()) return error;
     if (give_up_aloud()) return ESHUTDOWN;
@@ -234,40 +199,11 @@ bool await_packet(Patience& patience) {
 
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
                 Patience& patience) {
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-  arrived = {0, false};
-  iovec piece{packet, size};
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t received = 0;
-  do {
+  for (;;) {
     if (!await_packet(patience)) return -1;
-    received = sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (received < 0 && (errno == EAGAIN || errno == EINTR));
-  if (received < 0) return -1;
-  if (received == 0) {
-    errno = EPIPE;
-    return -1;
+    const ssize_t received = packet::receive(fd(), packet, size, fds, fd_room, arrived);
+    if (received >= 0 || (errno != EAGAIN && errno != EINTR)) return received;
   }
-  arrived.fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int one = -1;
-      memcpy(&one, CMSG_DATA(part) + i * sizeof one, sizeof one);
-      if (arrived.fd_count < fd_room) {
-        fds[arrived.fd_count++] = one;
-      } else {
-        sys::close(one);
-      }
-    }
-  }
-  return received;
 }
 
 namespace {
@@ -396,11 +332,10 @@ void say_that_it_is_shared(int error, const char* remedy) {
 
 // 0 or errno.  `ours`: the child's end.
 int join(int ours, int keepers_end) {
-  const wire::WireHeader joined{wire::Type::joined, wire::kVersion};
-  if (syscall(SYS_sendto, ours, &joined, sizeof joined, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0) <
-      0) {
-    return errno;
-  }
+  wire::WireHeader joined{wire::Type::joined, wire::kVersion};
+  const iovec first{&joined, sizeof joined};
+  const int error = packet::send(ours, &first, 1, nullptr, 0);
+  if (error != 0) return error;
   wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
   const iovec piece{&forked, sizeof forked};
   return send(&piece, 1, &keepers_end, 1);

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+#include "packet.h"
 #include "patience.h"
 #include "wire.h"
 
@@ -41,10 +42,7 @@ int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count);
 // close-on-exec and the caller's.  Waits as long as `patience` lasts.  Bytes
 // received, or -1 with errno (ETIMEDOUT, EPIPE: the keeper has ended, ESHUTDOWN: as
 // for send).  `fds_lost`: some did not fit under RLIMIT_NOFILE.
-struct Arrived {
-  size_t fd_count;
-  bool fds_lost;
-};
+using packet::Arrived;
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
                 Patience& patience);
 // Of CLOCK_MONOTONIC.

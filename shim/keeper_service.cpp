@@ -3,6 +3,7 @@
 
 #include <sys/un.h>
 
+#include "packet.h"
 #include "start_message.h"
 #include "sys.h"
 #include "wire.h"
@@ -78,18 +79,13 @@ bool receive(int channel, Answer& answer) {
     if (ready < 0 && errno != EINTR) return false;
     if (ready == 0 && !turns.go_on()) return false;
   }
-  const long size = syscall(SYS_recvfrom, channel, &answer, sizeof answer, MSG_DONTWAIT, 0, 0);
-  if (size == 0) errno = ECONNRESET;
-  if (size > 0 && (static_cast<size_t>(size) < sizeof answer.header ||
-                   answer.header.version != wire::kVersion)) {
-    errno = EPROTO;
-    return false;
-  }
-  return size > 0;
+  packet::Arrived none{};
+  return packet::receive(channel, &answer, sizeof answer, nullptr, 0, none) >= 0;
 }
 
 bool send(int channel, const void* message, size_t size) {
-  return syscall(SYS_sendto, channel, message, size, MSG_NOSIGNAL, 0, 0) >= 0;
+  const iovec piece{const_cast<void*>(message), size};
+  return packet::send(channel, &piece, 1, nullptr, 0) == 0;
 }
 
 // 0 or errno.
@@ -176,10 +172,7 @@ bool service_has_parked(const Settings& settings, const wire::ParkKey& mine) {
   const KeepErrno keep;
   const Fd channel(connect_to(settings.keeper));
   if (channel.get() < 0) return false;
-  wire::ProbeMessage probe = {};
-  probe.header = {wire::Type::probe, wire::kVersion};
-  probe.probe.match = settings.match;
-  probe.probe.mine = mine;
+  const wire::ProbeMessage probe{{wire::Type::probe, wire::kVersion}, settings.match, mine};
   Answer answer{};
   return send(channel.get(), &probe, sizeof probe) && receive(channel.get(), answer) &&
          answer.header.type == wire::Type::found && answer.found.parked != 0;

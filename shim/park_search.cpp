@@ -7,6 +7,7 @@
 
 #include "identity.h"
 #include "keeper_service.h"
+#include "packet.h"
 #include "start_message.h"
 #include "sys.h"
 #include "text.h"
@@ -55,19 +56,18 @@ Reached reach(int probe, const char* prefix, uint64_t names, unsigned number) {
 }
 
 bool says_yes(int probe, const wire::ParkKey& mine, Match match) {
-  wire::ParkProbe question;
-  question.match = match;
-  question.mine = mine;
-  iovec piece{&question, sizeof question};
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  if (sys::sendmsg(probe, &message, MSG_NOSIGNAL) < 0) return errno == EAGAIN;
+  wire::ProbeMessage question{{wire::Type::probe, wire::kVersion}, match, mine};
+  const iovec piece{&question, sizeof question};
+  const int error = packet::send(probe, &piece, 1, nullptr, 0);
+  if (error != 0) return error == EAGAIN;
   pollfd answer{probe, POLLIN, 0};
   if (sys::poll(&answer, 1, kAnswerPatienceMs) <= 0) return true;
-  char yes = 0;
-  // One that hangs up counts us as another user.
-  return sys::read(probe, &yes, sizeof yes) == sizeof yes ? yes != 0 : true;
+  wire::FoundMessage found{};
+  packet::Arrived none{};
+  const ssize_t size = packet::receive(probe, &found, sizeof found, nullptr, 0, none);
+  // One that hangs up counts us as another user; one of another release may have some.
+  if (size != sizeof found || found.header.type != wire::Type::found) return true;
+  return found.parked != 0;
 }
 
 // Each name costs some 3 us.  Where others hold one, or ours hold all, a keeper may
@@ -97,8 +97,12 @@ bool is_closing(uint64_t names, unsigned number) {
   }
   pollfd answer{probe.get(), POLLIN, 0};
   if (sys::poll(&answer, 1, kAnswerPatienceMs) <= 0) return true;
-  char word = 0;
-  return sys::read(probe.get(), &word, sizeof word) != sizeof word || word == wire::kPresenceEnding;
+  wire::PresenceMessage presence;
+  packet::Arrived arrived{};
+  const ssize_t size =
+      packet::receive(probe.get(), &presence, sizeof presence, nullptr, 0, arrived);
+  return size != sizeof presence || presence.header.type != wire::Type::presence ||
+         presence.ending != 0;
 }
 
 // Each keeper takes the first name that is free, so that mostly there is no second;

@@ -12,23 +12,27 @@ from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 DUP = {"x86_64": 32, "aarch64": 23}[platform.machine()]
-WIRE = (Path(__file__).resolve().parents[2] / "shim" / "wire.h").read_text()
+WIRE = (Path(__file__).resolve().parents[2] / "common" / "protocol" / "header.h").read_text()
+MAGIC = int(re.search(r"kMagic = (\w+)", WIRE)[1], 16)
 VERSION = int(re.search(r"kVersion = (\d+)", WIRE)[1])
 KINDS = re.findall(r"^  (\w+)(?: = 1)?,$", re.search(r"enum class Type.*?};", WIRE, re.S)[0], re.M)
+HEADER = "IIII"  # wire::WireHeader
 
 
-def message(kind, body=b"", version=VERSION):
+def message(kind, body=b"", version=VERSION, length=None):
     """A packet of that type."""
-    return struct.pack("II", KINDS.index(kind) + 1, version) + body
+    whole = struct.calcsize(HEADER) + len(body) if length is None else length
+    return struct.pack(HEADER, MAGIC, version, KINDS.index(kind) + 1, whole) + body
 
 
 def kind_of(packet):
-    number, version = struct.unpack_from("II", packet)
+    magic, version, number, length = struct.unpack_from(HEADER, packet)
+    assert (magic, length) == (MAGIC, len(packet)), (magic, length, len(packet))
     return KINDS[number - 1] if version == VERSION else None
 
 
 def body_of(packet):
-    return packet[struct.calcsize("II"):]
+    return packet[struct.calcsize(HEADER):]
 
 
 def send(channel, packet, fds=()):

@@ -78,10 +78,8 @@ UniqueFd claim_image(int folder, const std::string& name, pid_t& holder) {
     const UniqueFd other = connect_to(AbstractName(name_in(stem, number)));
     return other && is_ours_or_root(other.get()) ? peer_of(other.get()).pid : 0;
   };
-  holder = 0;
-  for (unsigned number = 0; number < wire::kFixedNames && holder == 0; ++number) {
-    holder = holder_at(number);
-  }
+  const std::vector<Holder> holders = find_in(stem, is_ours_or_root);
+  holder = holders.empty() ? 0 : peer_of(holders.front().connection.get()).pid;
   for (unsigned number = 0; number < wire::kFixedNames && holder == 0; ++number) {
     UniqueFd fd = listen_on(AbstractName(name_in(stem, number)));
     if (fd) return fd;

@@ -283,7 +283,8 @@ void HeldSockets::make_table() {
     return;
   }
   table_ = static_cast<wire::Table*>(map);
-  table_->version = wire::kVersion;
+  table_->header = {wire::Type::table, wire::kVersion};
+  table_->header.length = std::uint32_t(table_size_);
   table_->entries = std::uint32_t(entries_.size());
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     fill_entry(table_->entry[i], entries_[i]);

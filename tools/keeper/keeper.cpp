@@ -13,7 +13,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "alive.hpp"
@@ -307,18 +306,7 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::unpark:
     case wire::Type::sweep:
       return unpark(process, packet);
-    case wire::Type::start:
-    case wire::Type::ready:
-    case wire::Type::inherit:
-    case wire::Type::claimed:
-    case wire::Type::exchange:
-    case wire::Type::joined:
-    case wire::Type::identify:
-    case wire::Type::accepted:
-    case wire::Type::make:
-    case wire::Type::made:
-    case wire::Type::probe:
-    case wire::Type::found:
+    default:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -491,14 +479,16 @@ void Keeper::unpark(Process& process, const Packet& packet) {
 }
 
 void Keeper::read_client(Client& client) {
-  char buffer[sizeof kControlRequest];
-  const ssize_t size = recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-  if (size < 0 && errno == EAGAIN) return;
-  const std::string_view request(buffer, std::size_t(std::max<ssize_t>(size, 0)));
-  client.restarts = request == kRestartRequest;
-  if (!client.restarts && request != kControlRequest) {
-    client.fd.reset();
-    return;
+  try {
+    Packet packet;
+    const Received received = receive_packet(client.fd.get(), packet);
+    if (received == Received::nothing) return;
+    if (received == Received::end || packet.type() != wire::Type::order) return client.fd.reset();
+    client.restarts = packet.as<wire::OrderMessage>().order == wire::Order::restart;
+  } catch (const Error& error) {
+    // Of another release: it is told so.
+    Report{Outcome::failed, std::string(error.what()) + "\n"}.send(client.fd.get());
+    return client.fd.reset();
   }
   client.asked = true;
   // While the program is still being brought to a stop, it is not too late.

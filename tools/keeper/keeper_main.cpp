@@ -8,6 +8,7 @@
 #include "keeper.hpp"
 #include "keeper/service/service.hpp"
 #include "privileges.hpp"
+#include "proof.hpp"
 
 namespace udpcr::keeper {
 

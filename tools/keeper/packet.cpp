@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "alive.hpp"
@@ -17,6 +19,27 @@ void Packet::copy_front(void* target, std::size_t size) const {
                 std::to_string(size) + " are needed: program and keeper differ in version");
   }
   std::memcpy(target, data.data(), size);
+}
+
+void check_packet(ByteView data) {
+  wire::WireHeader header;
+  if (data.size() >= sizeof header) std::memcpy(&header, data.data(), sizeof header);
+  switch (wire::soundness_of(header, data.size())) {
+    case wire::Soundness::sound:
+      return;
+    case wire::Soundness::foreign:
+      throw Error("a packet of " + std::to_string(data.size()) +
+                  " bytes that is no message of udpcr's, or of an older release's: install both "
+                  "ends from the same release");
+    case wire::Soundness::other_version:
+      throw Error("the other end speaks version " + std::to_string(header.version) +
+                      " of the protocol, this keeper " + std::to_string(wire::kVersion) +
+                      ": install both from the same release",
+                  EPROTONOSUPPORT);
+    case wire::Soundness::cut:
+      throw Error("a message that states " + std::to_string(header.length) + " bytes has " +
+                  std::to_string(data.size()));
+  }
 }
 
 wire::Type Packet::type() const { return as<wire::WireHeader>().type; }
@@ -100,28 +123,37 @@ Received receive_packet(int channel, Packet& packet) {
         "file descriptors were lost on the way to the keeper: its RLIMIT_NOFILE is too low; raise "
         "the hard limit (ulimit -Hn)");
   }
-  const auto header = packet.as<wire::WireHeader>();
-  if (header.version != wire::kVersion) {
-    throw Error("the program's shim speaks version " + std::to_string(header.version) +
-                " of the protocol, this keeper " + std::to_string(wire::kVersion) +
-                ": install both from the same release");
-  }
+  check_packet(packet.data);
   return Received::packet;
 }
 
-ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds) {
-  int flags = 0;
-  Sender sender;
-  return receive(channel, data, size, fds, sender, flags);
+Received await_packet(int channel, Packet& packet, int patience_ms) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(patience_ms);
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd arrival{channel, POLLIN, 0};
+    const int ready = poll_alive(&arrival, 1, patience_ms < 0 ? -1 : int(std::max<long>(left, 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return Received::nothing;
+    const Received received = receive_packet(channel, packet);
+    if (received != Received::nothing) return received;
+  }
 }
 
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,
                  int patience_ms) {
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
-  iovec part{const_cast<void*>(data), size};
+  wire::WireHeader header;
+  std::memcpy(&header, data, sizeof header);
+  header.length = std::uint32_t(size);
+  iovec parts[] = {
+      {&header, sizeof header},
+      {static_cast<char*>(const_cast<void*>(data)) + sizeof header, size - sizeof header}};
   msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
   if (!fds.empty()) {
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(fds.size_bytes());

@@ -32,6 +32,11 @@ Page::Page(const UniqueFd& fd) {
   void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (map == MAP_FAILED) throw Error("the shared page cannot be mapped", errno);
   page_ = static_cast<wire::SharedPage*>(map);
+  if (wire::soundness_of(page_->header, wire::kPageSize) != wire::Soundness::sound) {
+    munmap(map, wire::kPageSize);
+    throw Error(
+        "the shared page is not of this version: install shim and tool from the same release");
+  }
   page_->keeper_pid = getpid();
   begin();
   show_life_to(Viewer::program, &page_->progress);

@@ -38,6 +38,17 @@ struct Asked {
   pid_t keeper;
 };
 
+// By its answer, which has come.  One that hangs up has just ended.
+bool is_ending(int keeper) {
+  Packet packet;
+  try {
+    if (receive_packet(keeper, packet) != Received::packet) return true;
+    return packet.type() != wire::Type::presence || packet.as<wire::PresenceMessage>().ending != 0;
+  } catch (const Error&) {
+    return false;  // of another release
+  }
+}
+
 // Those of our own user, but for this one; and workers whose keepers are not among them.
 std::vector<Asked> connect_to_all(std::uint64_t image) {
   std::vector<Asked> all;
@@ -69,8 +80,9 @@ void Presence::become_worker() {
 
 void Presence::answer(bool ending) const {
   const UniqueFd asker = accept_own(listener_.get());
-  const char word = ending ? wire::kPresenceEnding : wire::kPresenceStays;
-  if (asker) send_packet(asker.get(), &word, sizeof word, {}, 0);
+  wire::PresenceMessage message;
+  message.ending = ending ? 1 : 0;
+  if (asker) send_packet(asker.get(), &message, sizeof message, {}, 0);
 }
 
 Presence::Others Presence::look(const void* context, void (*on_asked)(const void*)) {
@@ -88,10 +100,7 @@ Presence::Others Presence::look(const void* context, void (*on_asked)(const void
     if (listener_ && polled.back().revents != 0) on_asked(context);
     for (std::size_t i = all.size(); i-- > 0;) {
       if (polled[i].revents == 0) continue;
-      char word = 0;
-      const ssize_t size = recv(all[i].fd.get(), &word, sizeof word, MSG_DONTWAIT);
-      // One that hangs up has just ended.
-      if (size != sizeof word || word == wire::kPresenceEnding) {
+      if (is_ending(all[i].fd.get())) {
         ending = true;
         other_ = all[i].keeper;
       }

@@ -5,7 +5,7 @@
 // A program may be killed while its keeper reads its sockets, or before the keeper
 // has so much as seen that it was sent some; a start at that moment would find its
 // ports taken.  So every keeper listens at an abstract name of its image, and tells
-// whoever connects, with one byte, whether it is about to close what it has.  Its
+// whoever connects whether it is about to close what it has.  Its
 // worker has a name of its own, where nobody answers: it tells of a worker whose
 // keeper was killed.
 #pragma once

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "packet.hpp"
+#include "proof.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {

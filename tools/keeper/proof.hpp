@@ -18,18 +18,9 @@
 #include <cstdint>
 #include <udpcr/udpcr.hpp>
 
-#include "wire.h"
+#include "protocol/program.h"
 
 namespace udpcr::keeper {
-
-// The sender of one message, as the kernel tells.  A container's root can state
-// the numbers falsely, of his own namespaces only.
-struct Sender {
-  pid_t pid = 0;  // 0: not told, or not to be seen from here
-  uid_t uid = uid_t(-1);
-  gid_t gid = gid_t(-1);
-  UniqueFd pidfd;  // the kernel's, for this very process; empty before Linux 6.5
-};
 
 // From here on the kernel tells the sender of each message that arrives, also of
 // those that wait already if whoever made the channel has asked for it.

@@ -36,9 +36,6 @@ constexpr int kExitPatienceMs = 2000;
 constexpr std::uint64_t kLargestReserve = 64ULL << 20;
 // What one checkpoint may hold in memory.
 constexpr std::size_t kMostSockets = 65536;
-// A packet between keeper, worker and tool; beyond it only the log and the
-// image have every line.
-constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 
 // A checkpoint while it is being made.
@@ -353,7 +350,14 @@ class Work {
       log_.warn(line);
       text += line + "\n";
     }
-    return {losses.empty() ? Outcome::kept : Outcome::kept_in_part, std::move(text)};
+    std::uint64_t datagrams = 0;
+    for (const ImageSocket& socket : image_.sockets) datagrams += socket.receive_queue.count();
+    return {losses.empty() ? Outcome::kept : Outcome::kept_in_part,
+            std::move(text),
+            folder_.path(),
+            std::uint32_t(image_.sockets.size()),
+            datagrams,
+            std::uint32_t(losses.size())};
   }
 
   static constexpr char kGoesOn[] =
@@ -385,21 +389,6 @@ Report failure(const std::string& why, Log& log) {
 }
 
 }  // namespace
-
-void Report::send(int channel) const {
-  std::string packet(1, char(outcome));
-  packet += text.substr(0, kMostText);
-  ::send(channel, packet.data(), packet.size(), MSG_NOSIGNAL);
-}
-
-bool Report::receive(int channel, Report& report) {
-  char packet[kMostText + 1];
-  const ssize_t size = recv(channel, packet, sizeof packet, MSG_DONTWAIT);
-  if (size < 1) return false;
-  report.outcome = Outcome(packet[0]);
-  report.text.assign(packet + 1, std::size_t(size) - 1);
-  return true;
-}
 
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,

@@ -15,6 +15,7 @@
 #include "log.hpp"
 #include "page.hpp"
 #include "process.hpp"
+#include "report.hpp"
 #include "told_options.hpp"
 #include "watch.hpp"
 
@@ -33,20 +34,6 @@ struct Gathered {
   std::vector<Loss> losses;     // what did not come together
   // Inodes of sockets that are parked: their queues stay in them.
   std::set<std::uint64_t> parked;
-};
-
-// Exit statuses of `udpcr checkpoint`; `captured` comes before one of the
-// others: the sockets have been read and need not be held any longer.
-enum class Outcome : std::uint8_t { kept = 0, failed = 1, kept_in_part = 3, captured = 0xff };
-
-// The worker's message to the keeper.
-struct Report {
-  Outcome outcome = Outcome::failed;
-  std::string text;  // lines for the person who asked
-
-  void send(int channel) const;
-  // False when the worker died before it could tell.
-  static bool receive(int channel, Report& report);
 };
 
 // Runs in the forked process, makes its own engine (a netlink socket is not

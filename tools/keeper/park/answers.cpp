@@ -86,31 +86,35 @@ void ParkAnswers::forget(std::list<Asker>::iterator asker) {
 }
 
 bool ParkAnswers::serve(Asker& asker, pid_t living) {
-  char packet[sizeof(ParkRequest)];
-  const ssize_t size = recv(asker.fd.get(), packet, sizeof packet, MSG_DONTWAIT);
-  if (size < 0) return errno == EAGAIN || errno == EINTR;
-  static_assert(sizeof(wire::ParkProbe) != sizeof(ParkRequest));
-  if (size == sizeof(wire::ParkProbe)) {
-    wire::ParkProbe probe;
-    std::memcpy(&probe, packet, sizeof probe);
-    answer(asker, probe);
+  try {
+    Packet packet;
+    const Received received = receive_packet(asker.fd.get(), packet);
+    if (received != Received::packet) return received == Received::nothing;
+    if (packet.type() == wire::Type::probe) {
+      answer(asker, packet.as<wire::ProbeMessage>());
+      return false;
+    }
+    if (packet.type() != wire::Type::park_ask) return false;
+    answer(asker, packet.as<ParkRequest>(), living);
+    return true;
+  } catch (const Error& error) {
+    // The upgrade's next start: it says that it cannot have what is here.
+    const wire::WireHeader ours{wire::Type::other_version, wire::kVersion};
+    if (error.error_number() == EPROTONOSUPPORT) {
+      send_packet(asker.fd.get(), &ours, sizeof ours, {}, 0);
+    }
+    log_.debug(error.what());
     return false;
   }
-  ParkRequest request;
-  if (size != sizeof request) return false;
-  std::memcpy(&request, packet, sizeof request);
-  if (request.version != kParkTalkVersion) return false;
-  answer(asker, request, living);
-  return true;
 }
 
-void ParkAnswers::answer(const Asker& asker, const wire::ParkProbe& probe) {
+void ParkAnswers::answer(const Asker& asker, const wire::ProbeMessage& probe) {
   const std::vector<Parks::Held> held = parks_.held();
   const bool any = std::any_of(held.begin(), held.end(), [&](const Parks::Held& one) {
     return one.entry.key.is_for(probe.mine, probe.match);
   });
-  const char byte = any ? 1 : 0;
-  send_packet(asker.fd.get(), &byte, sizeof byte, {}, 0);
+  const wire::FoundMessage found{{wire::Type::found, wire::kVersion}, any ? 1U : 0U};
+  send_packet(asker.fd.get(), &found, sizeof found, {}, 0);
 }
 
 void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t first,
@@ -124,7 +128,6 @@ void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t f
 
 void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living) {
   ParkReply reply;
-  reply.uid = geteuid();
   reply.pid = living;
   parks_.executable().copy(reply.executable, sizeof reply.executable - 1);
   std::vector<Parks::Held> wanted = parks_.held();
@@ -170,7 +173,7 @@ void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living)
       reply.status = EINVAL;
   }
   const std::size_t size = offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry);
-  send_packet(asker.fd.get(), &reply, size, fds);
+  send_packet(asker.fd.get(), &reply, size, fds, 0);
 }
 
 }  // namespace udpcr::keeper

@@ -41,7 +41,7 @@ class ParkAnswers {
   void forget(std::list<Asker>::iterator asker);
   // False: the connection is over.
   bool serve(Asker& asker, pid_t living);
-  void answer(const Asker& asker, const wire::ParkProbe& probe);
+  void answer(const Asker& asker, const wire::ProbeMessage& probe);
   void answer(Asker& asker, const ParkRequest& request, pid_t living);
   // The first that are asked for are in the reply.
   static void choose(const std::vector<Parks::Held>& wanted, std::uint32_t first, ParkReply& reply,

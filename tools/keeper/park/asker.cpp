@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "asker.hpp"
 
-#include <poll.h>
-
 #include <cerrno>
 #include <cinttypes>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "abstract_name.hpp"
 #include "keeper/alive.hpp"
@@ -45,6 +44,11 @@ std::vector<ParkAsker::Given> ParkAsker::ask_for_all(ParkRequest request, ParkRe
   return all;
 }
 
+void ParkAsker::ask_ahead() {
+  const ParkRequest request;
+  asked_ahead_ = send_packet(fd_.get(), &request, sizeof request, {}, 0);
+}
+
 ParkReply ParkAsker::ask(const ParkRequest& request) {
   std::vector<UniqueFd> fds;
   return exchange(request, fds);
@@ -56,22 +60,28 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
                      " does not tell of its parked sockets; only root and its own user may ask",
                  EACCES);
   };
-  if (!send_packet(fd_.get(), &request, sizeof request, {}, 0)) throw silent();
-  pollfd answer{fd_.get(), POLLIN, 0};
-  if (poll_alive(&answer, 1, patience_->left_ms) <= 0) {
-    patience_->left_ms = 0;
+  if (!std::exchange(asked_ahead_, false) &&
+      !send_packet(fd_.get(), &request, sizeof request, {}, 0)) {
     throw silent();
   }
-  ParkReply reply;
-  const ssize_t size = receive_with_fds(fd_.get(), &reply, sizeof reply, fds);
-  if (size == 0 || (size < 0 && errno == ECONNRESET)) {
+  Packet packet;
+  const Received received = await_packet(fd_.get(), packet, patience_->left_ms);
+  if (received == Received::nothing) patience_->left_ms = 0;
+  if (received == Received::nothing) throw silent();
+  if (received == Received::end) {
     throw Error("keeper " + std::to_string(keeper()) + " has ended", ESRCH);
   }
-  if (size < ssize_t(offsetof(ParkReply, entries)) || reply.version != kParkTalkVersion ||
-      reply.count > kParkBatch ||
-      std::size_t(size) != offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry)) {
+  ParkReply reply;
+  if (packet.type() != wire::Type::park_reply || packet.data.size() > sizeof reply ||
+      packet.data.size() < offsetof(ParkReply, entries)) {
     throw silent();
   }
+  std::memcpy(&reply, packet.data.data(), packet.data.size());
+  if (reply.count > kParkBatch ||
+      packet.data.size() != offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry)) {
+    throw silent();
+  }
+  fds = std::move(packet.fds);
   reply.executable[sizeof reply.executable - 1] = '\0';
   return reply;
 }

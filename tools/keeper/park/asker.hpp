@@ -29,6 +29,9 @@ class ParkAsker {
     ParkedEntry entry;
     UniqueFd fd;
   };
+  // Asks for the first batch of a list, whose answer ask_for_all() takes: so several
+  // keepers answer at once.
+  void ask_ahead();
   // All batches of list or take.  `reply`: the last.  Throws Error when the
   // keeper does not answer: only root and its own user may ask.
   std::vector<Given> ask_for_all(ParkRequest request, ParkReply& reply);
@@ -40,6 +43,7 @@ class ParkAsker {
 
   UniqueFd fd_;
   Patience* patience_;
+  bool asked_ahead_ = false;
 };
 
 }  // namespace udpcr::keeper

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "abstract_name.hpp"
 #include "take.hpp"
@@ -29,20 +30,16 @@ void list_of_module(std::vector<ParkedSocket>& all, std::vector<std::string>& co
   }
 }
 
-void list_of_keeper(const std::string& name, Patience& patience, std::vector<ParkedSocket>& all,
+void list_of_keeper(const std::string& name, ParkAsker& keeper, std::vector<ParkedSocket>& all,
                     std::vector<std::string>& complaints) {
-  UniqueFd connection = connect_to(AbstractName(name));
-  // Others' keepers are root's to see, and nobody else's.
-  if (!connection || (geteuid() != 0 && !is_ours(connection.get()))) return;
-  ParkAsker keeper(std::move(connection), patience);
   try {
     ParkReply reply;
     for (ParkAsker::Given& given : keeper.ask_for_all({}, reply)) {
       if (!is_udp_socket(given.fd.get())) continue;
       ParkedSocket socket;
-      socket.record = record_of_parked(given.fd.get(), given.entry.key);
+      socket.record = record_of_parked(given.fd.get(), ParkKey(given.entry.key));
       socket.record.uid = keeper.user();
-      socket.key = given.entry.key;
+      socket.key = ParkKey(given.entry.key);
       socket.executable = reply.executable;
       socket.alive = given.entry.alive != 0;
       if (!socket.alive) socket.since = given.entry.since;
@@ -81,9 +78,14 @@ std::vector<ParkedSocket> list_parked(std::vector<std::string>& complaints) {
   std::vector<ParkedSocket> all;
   list_of_module(all, complaints);
   Patience patience;
+  std::vector<std::pair<std::string, ParkAsker>> keepers;
   for (const std::string& name : listed_names(wire::kParkName)) {
-    list_of_keeper(name, patience, all, complaints);
+    UniqueFd connection = connect_to(AbstractName(name));
+    // Others' keepers are root's to see, and nobody else's.
+    if (!connection || (geteuid() != 0 && !is_ours(connection.get()))) continue;
+    keepers.emplace_back(name, ParkAsker(std::move(connection), patience)).second.ask_ahead();
   }
+  for (auto& [name, keeper] : keepers) list_of_keeper(name, keeper, all, complaints);
   return all;
 }
 

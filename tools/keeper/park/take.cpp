@@ -187,7 +187,8 @@ void ParkTake::take_from_keeper(Holder found, std::vector<TakenPark>& taken) {
                   " fds as parked that are no UDP sockets of this user: they are left alone");
       }
       for (ParkAsker::Given& one : given) {
-        taken.push_back({one.entry.key, read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
+        taken.push_back(
+            {ParkKey(one.entry.key), read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
       }
       if (!given.empty()) givers_.push_back(std::move(keeper));
     } catch (const Error& error) {

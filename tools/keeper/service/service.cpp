@@ -80,13 +80,18 @@ std::vector<Holder> keepers_of(int channel, std::uint64_t image) {
                  [&](int keeper) { return peer_of(keeper).uid == owner.uid; });
 }
 
-bool has_parked(int keeper, const wire::ParkProbe& probe) {
+bool has_parked(int keeper, const wire::ProbeMessage& probe) {
   if (!send_packet(keeper, &probe, sizeof probe, {}, 0)) return false;
-  pollfd answer{keeper, POLLIN, 0};
-  char yes = 0;
-  // One that is at work on a checkpoint answers later: then it may have some.
-  return poll(&answer, 1, kKeeperPatienceMs) == 0 ||
-         (recv(keeper, &yes, sizeof yes, MSG_DONTWAIT) == sizeof yes && yes != 0);
+  try {
+    Packet answer;
+    const Received received = await_packet(keeper, answer, kKeeperPatienceMs);
+    // One that is at work on a checkpoint answers later: then it may have some.
+    if (received == Received::nothing) return true;
+    return received == Received::packet && answer.type() == wire::Type::found &&
+           answer.as<wire::FoundMessage>().parked != 0;
+  } catch (const Error&) {
+    return true;  // of another release
+  }
 }
 
 void tell_found(int channel, bool parked) {
@@ -115,7 +120,7 @@ class Service {
   // False: it is done with.
   bool read(Waiting& waiting);
   // In a process of its own where somebody else has to be asked, who may be slow.
-  void answer_probe(int channel, const wire::ParkProbe& probe);
+  void answer_probe(int channel, const wire::ProbeMessage& probe);
   void begin_session(Waiting& waiting, Packet& start);
   [[noreturn]] void live_in_session(UniqueFd channel, Packet& start, int place);
   void reap();
@@ -197,7 +202,7 @@ bool Service::read(Waiting& waiting) {
     if (packet.type() == wire::Type::start) {
       begin_session(waiting, packet);
     } else if (packet.type() == wire::Type::probe) {
-      answer_probe(waiting.fd.get(), packet.as<wire::ProbeMessage>().probe);
+      answer_probe(waiting.fd.get(), packet.as<wire::ProbeMessage>());
     }
   } catch (const Error& error) {
     refuse(waiting.fd.get(), error.what());
@@ -205,7 +210,7 @@ bool Service::read(Waiting& waiting) {
   return false;
 }
 
-void Service::answer_probe(int channel, const wire::ParkProbe& probe) {
+void Service::answer_probe(int channel, const wire::ProbeMessage& probe) {
   const std::vector<Holder> keepers = keepers_of(channel, probe.mine.image);
   if (keepers.empty()) return tell_found(channel, false);
   const pid_t asker = asking_.size() < kMostAsking ? fork() : -1;
