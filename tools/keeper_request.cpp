@@ -4,8 +4,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <thread>
+
+#include "persist.hpp"
 
 namespace udpcr {
 namespace {
@@ -18,19 +23,32 @@ constexpr int kLeavePollMs = 20;
 // False: the keeper hung up.
 bool ask_once(pid_t pid, const std::string& request, int timeout_seconds, keeper::Report& report) {
   const UniqueFd control = keeper::connect_control(pid);
-  if (send(control.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
+  const auto send_request = [&] {
+    return send(control.get(), request.data(), request.size(), MSG_NOSIGNAL);
+  };
+  if (persist(send_request) < 0) {
     throw Error("the keeper of process " + std::to_string(pid) + " does not take the request: " +
                     std::strerror(errno) + "; only root and its own user may ask",
                 errno);
   }
-  pollfd answer{control.get(), POLLIN, 0};
-  if (poll(&answer, 1, timeout_seconds == 0 ? -1 : timeout_seconds * 1000) == 0) {
-    throw Error("process " + std::to_string(pid) + " has not been checkpointed after " +
-                    std::to_string(timeout_seconds) +
-                    " s; if it is stopped, continue it (kill -CONT), or wait longer with --timeout",
-                ETIMEDOUT);
+  using namespace std::chrono;
+  const auto deadline = steady_clock::now() + seconds(timeout_seconds);
+  for (;;) {
+    const keeper::Received received = keeper::Report::receive(control.get(), report);
+    if (received != keeper::Received::nothing) return received == keeper::Received::packet;
+    const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
+    if (timeout_seconds != 0 && left.count() <= 0) {
+      throw Error(
+          "process " + std::to_string(pid) + " has not been checkpointed after " +
+              std::to_string(timeout_seconds) +
+              " s; if it is stopped, continue it (kill -CONT), or wait longer with --timeout",
+          ETIMEDOUT);
+    }
+    // Where poll(2) or the look at the answer fails it is tried again.
+    pollfd answer{control.get(), POLLIN, 0};
+    const int result = poll(&answer, 1, timeout_seconds == 0 ? 1000 : int(left.count()));
+    if (result != 0) std::this_thread::sleep_for(1ms);
   }
-  return keeper::Report::receive(control.get(), report);
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
+#include "persist.hpp"
 #include "unknown_children.hpp"
 
 namespace udpcr::keeper {
@@ -48,8 +50,10 @@ void Gathering::signal_new_threads() {
       if (std::find(signalled_.begin(), signalled_.end(), thread) != signalled_.end()) continue;
       // A process that has sent its fds and has one thread waits already.
       if (process.sent_all && threads.size() == 1) continue;
-      signalled_.push_back(thread);
       const int error = signal_thread(process.pid, thread, signal_, page_.epoch());
+      // It is asked again in the next step, while there is time.
+      if (is_passing(error)) continue;
+      signalled_.push_back(thread);
       if (error != 0 && error != ESRCH && not_frozen_.empty()) {
         not_frozen_ = "process " + std::to_string(process.pid) +
                       " may not be signalled by the keeper (" + std::strerror(error) + ")";
@@ -62,7 +66,11 @@ void Gathering::signal_new_threads() {
 Gathering::State Gathering::step() {
   bool all_sent = true;
   pid_t missing = 0;
-  for (const Process& process : processes_) {
+  for (Process& process : processes_) {
+    if (!process.failure.empty()) {
+      failure_ = std::exchange(process.failure, {});
+      return State::failed;
+    }
     if (process.channel_ended || process.ended() || process.sent_all) continue;
     all_sent = false;
     missing = process.pid;

@@ -12,10 +12,12 @@
 #include <csignal>
 #include <cstring>
 #include <string_view>
+#include <thread>
 
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
+#include "persist.hpp"
 #include "start_packet.hpp"
 
 namespace udpcr::keeper {
@@ -28,6 +30,9 @@ constexpr int kGatheringPollMs = 1;
 // of its pid for as long as that one takes to notice.
 constexpr int kNamePollMs = 10;
 constexpr int kNameAttempts = 500;
+// poll(2) that fails for ten seconds on end.
+constexpr unsigned kMostFailedPolls = 1000;
+constexpr std::chrono::milliseconds kPollPause{10};
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
 
@@ -69,7 +74,14 @@ bool Keeper::add_process(UniqueFd channel) {
   process.pid = channel_owner(channel.get());
   process.channel = std::move(channel);
   if (process.pid <= 0) return false;
-  process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
+  process.pidfd =
+      UniqueFd(int(persist([&process] { return syscall(SYS_pidfd_open, process.pid, 0); })));
+  // An ended process has none; one that lives would be taken for it.
+  if (!process.pidfd && errno != ESRCH) {
+    throw Error("process " + std::to_string(process.pid) + " cannot be watched (pidfd_open): " +
+                    std::strerror(errno) + "; its sockets are not kept",
+                errno);
+  }
   process.control = listen_for_control(process.pid);
   processes_.push_back(std::move(process));
   return true;
@@ -118,6 +130,7 @@ int Keeper::patience() {
 
 void Keeper::run() {
   end_signal_ = receive_end_signal();
+  unsigned failed_polls = 0;
   for (;;) {
     if (processes_.empty()) {
       end_program();
@@ -129,8 +142,15 @@ void Keeper::run() {
     const std::vector<Source> all = sources();
     std::vector<pollfd> polled;
     for (const Source& source : all) polled.push_back({source.fd, POLLIN, 0});
-    if (poll(polled.data(), polled.size(), patience_ms) < 0 && errno != EINTR) {
-      throw Error("poll: " + std::string(std::strerror(errno)), errno);
+    if (poll(polled.data(), polled.size(), patience_ms) < 0) {
+      if (++failed_polls > kMostFailedPolls) {
+        throw Error("poll: " + std::string(std::strerror(errno)), errno);
+      }
+      // Nothing is known of the sources, but what is due is due.
+      for (pollfd& one : polled) one.revents = 0;
+      if (errno != EINTR) std::this_thread::sleep_for(kPollPause);
+    } else {
+      failed_polls = 0;
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (polled[i].revents != 0) serve(all[i]);
@@ -271,10 +291,16 @@ void Keeper::hello(Process& process, Packet& packet) {
   }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
-  ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
-  // Before the program binds anything: it may be killed right afterwards.
-  park_answers_.listen_if_expected();
-  held_.confirm_parked();
+  // The program waits for the answer, whatever happens.
+  try {
+    ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+    // Before the program binds anything: it may be killed right afterwards.
+    park_answers_.listen_if_expected();
+    held_.confirm_parked();
+  } catch (const Error& error) {
+    log_.error("nothing more is restored: " + std::string(error.what()));
+    if (settings_.on_error == OnError::abort) ready.abort = 1;
+  }
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -315,11 +341,21 @@ void Keeper::take_fds(Process& process, Packet& packet) {
     std::memcpy(&sent.entry, packet.data.data() + sizeof message + i * sizeof sent.entry,
                 sizeof sent.entry);
     sent.fd = std::move(packet.fds[i]);
-    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
+    try {
+      if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
+    } catch (const Error& error) {
+      process.failure = "fd " + std::to_string(sent.entry.fd) + " of process " +
+                        std::to_string(process.pid) + ": " + error.what();
+    }
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
   // One that was asked by a signal does not know how far its fds reach.
-  const std::uint32_t reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  std::uint32_t reach = 0;
+  try {
+    reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  } catch (const Error& error) {
+    process.failure = error.what();
+  }
   process.sent_all = message.last != 0 && message.scanned >= reach;
   if (message.last != 0 && !process.sent_all) page_->scan_to(reach);
   if (!gathering_) wanted_ = true;
@@ -335,18 +371,24 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};
   UniqueFd socket;
-  if (claim.header.type == wire::Type::claim) {
-    answer.status = held_.claim(claim.entry, process.pid, socket);
-    if (answer.status == 0 && claim.shared != 0 &&
-        shared_claims_.begin(process, claim, socket, processes_, settings_.signal)) {
-      return;
+  // The program waits for the answer, whatever happens.
+  try {
+    if (claim.header.type == wire::Type::claim) {
+      answer.status = held_.claim(claim.entry, process.pid, socket);
+      if (answer.status == 0 && claim.shared != 0 &&
+          shared_claims_.begin(process, claim, socket, processes_, settings_.signal)) {
+        return;
+      }
+    } else if (claim.header.type == wire::Type::release) {
+      answer.status = held_.release(claim.entry);
+    } else {
+      answer.status = packet.fds.size() == 1
+                          ? held_.take_back(claim.entry, std::move(packet.fds.front()))
+                          : EBADF;
     }
-  } else if (claim.header.type == wire::Type::release) {
-    answer.status = held_.release(claim.entry);
-  } else {
-    answer.status = packet.fds.size() == 1
-                        ? held_.take_back(claim.entry, std::move(packet.fds.front()))
-                        : EBADF;
+  } catch (const Error& error) {
+    log_.error("process " + std::to_string(process.pid) + ": " + error.what());
+    if (!socket) answer.status = error.error_number() != 0 ? error.error_number() : EIO;
   }
   const int fd = socket.get();
   send_packet(process.channel.get(), &answer, sizeof answer,
@@ -360,15 +402,16 @@ void Keeper::park(Process& process, Packet& packet) {
 }
 
 void Keeper::unpark(Process& process, const Packet& packet) {
-  if (packet.type() == wire::Type::unpark) {
-    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
-  } else {
-    const auto sweep = packet.as<wire::SweepMessage>();
-    if (sweep.executes != 0) {
+  try {
+    if (packet.type() == wire::Type::unpark) {
+      parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
+    } else if (const auto sweep = packet.as<wire::SweepMessage>(); sweep.executes != 0) {
       parks_.executes(process.pid);
     } else {
       parks_.sweep(process.pid, std::uint16_t(sweep.port));
     }
+  } catch (const Error& error) {
+    log_.error("process " + std::to_string(process.pid) + ": " + error.what());
   }
   wire::ClaimedMessage answer{};
   answer.header = {wire::Type::claimed, wire::kVersion};

@@ -61,6 +61,7 @@ class Keeper {
   void begin_checkpoint();
   bool may_write_image();
   void step_gathering();
+  void step();
   // Its sockets are kept open from here on, until undo_parks().
   void park_gathered();
   void undo_parks();
@@ -68,6 +69,11 @@ class Keeper {
   bool choose_settings();
   void start_worker();
   void end_worker();
+  void end_in_failure(const Report& report);
+  void worker_has_ended(int status);
+  // The status of waitpid(2); one that does not end by then is killed.
+  int reap_worker(std::chrono::milliseconds patience);
+  void kill_worker();
   void fail_checkpoint(const std::string& why);
   void answer_clients(const Report& report);
   [[nodiscard]] bool busy() const { return gathering_ || worker_channel_; }
@@ -110,6 +116,7 @@ class Keeper {
   Settings checkpoint_settings_{};
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
+  unsigned unread_reports_ = 0;              // attempts in a row
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
   Gathered gathered_;                        // while the worker reads: for putting things right
   std::vector<ReadingState> reading_states_;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "persist.hpp"
+
 namespace udpcr::keeper {
 
 void Packet::copy_front(void* target, std::size_t size) const {
@@ -62,7 +64,8 @@ Received receive_packet(int channel, Packet& packet) {
   const ssize_t size = receive(channel, packet.data.data(), packet.data.size(), packet.fds, flags);
   if (size < 0) {
     packet.data.clear();
-    return errno == EAGAIN ? Received::nothing : Received::end;
+    // Short of memory or fds is not the end: poll(2) tells of the packet again.
+    return is_passing(errno) ? Received::nothing : Received::end;
   }
   packet.data.resize(static_cast<std::size_t>(size));
   if (size == 0) return Received::end;
@@ -102,9 +105,14 @@ bool send_packet(int channel, const void* data, std::size_t size, std::span<cons
     rights->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
-  for (;;) {
+  constexpr int kShort = 50;  // attempts while there is no memory, 1 ms apart
+  for (int attempt = 0;;) {
     if (sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
     if (errno == EINTR) continue;
+    if ((errno == ENOMEM || errno == ENOBUFS) && ++attempt < kShort) {
+      poll(nullptr, 0, 1);
+      continue;
+    }
     if (errno != EAGAIN) return false;
     pollfd room{channel, POLLOUT, 0};
     if (poll(&room, 1, patience_ms) <= 0) return false;

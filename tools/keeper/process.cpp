@@ -6,17 +6,22 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <sstream>
 #include <string_view>
+#include <thread>
+
+#include "persist.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -34,9 +39,7 @@ bool Process::has_left() const {
 // It closes its fds on its way out, and is a zombie later.
 bool is_running(pid_t pid) {
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING of include/linux/sched.h, Linux 6.1
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+  const std::string text = read_text("/proc/" + std::to_string(pid) + "/stat");
   // Behind the name, which may hold anything: state, ppid, pgrp, session, tty,
   // tpgid, flags (proc_pid_stat(5)).
   const std::size_t end = text.rfind(')');
@@ -49,7 +52,31 @@ bool is_running(pid_t pid) {
   return (flags & kExiting) == 0;
 }
 
-bool Process::has_executed() const { return !ended() && is_running(pid) && !ended(); }
+bool Process::has_executed() const {
+  if (ended()) return false;
+  bool running = false;
+  try {
+    running = is_running(pid);
+  } catch (const Error&) {
+    // A process that has ended shows it soon.
+    return !ends_within(pidfd.get(), std::chrono::milliseconds(100));
+  }
+  return running && !ended();
+}
+
+bool ends_within(int pidfd, std::chrono::milliseconds patience) {
+  using namespace std::chrono;
+  if (pidfd < 0) return true;
+  const auto deadline = steady_clock::now() + patience;
+  for (;;) {
+    const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
+    pollfd exit{pidfd, POLLIN, 0};
+    const int result = poll(&exit, 1, int(std::max(left, 0ms).count()));
+    if (result == 1) return true;
+    if (left.count() <= 0) return false;
+    if (result < 0) std::this_thread::sleep_for(5ms);
+  }
+}
 
 pid_t channel_owner(int channel) {
   ucred owner{};
@@ -58,17 +85,42 @@ pid_t channel_owner(int channel) {
   return owner.pid;
 }
 
+namespace {
+
+using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+Folder open_folder(const std::string& path) {
+  Folder folder(opendir(path.c_str()), closedir);
+  for (int attempt = 0; !folder && is_passing(errno) && attempt < 4; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1 << attempt));
+    folder.reset(opendir(path.c_str()));
+  }
+  return folder;
+}
+
+}  // namespace
+
 std::vector<pid_t> threads_of(pid_t pid) {
   std::vector<pid_t> threads;
   const std::string path = "/proc/" + std::to_string(pid) + "/task";
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  const Folder folder = open_folder(path);
+  const auto tells_nothing = [](int error) {
+    return error != ENOENT && error != ESRCH && error != EACCES && error != EPERM;
+  };
+  const auto give_up = [&path](int error) {
+    throw Error("cannot read " + path + ": " + std::strerror(error), error);
+  };
+  if (!folder && tells_nothing(errno)) give_up(errno);
   if (!folder) return threads;
-  while (const dirent* entry = readdir(folder.get())) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr && errno != 0 && tells_nothing(errno)) give_up(errno);
+    if (entry == nullptr) return threads;
     pid_t thread = 0;
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, thread).ptr == end) threads.push_back(thread);
   }
-  return threads;
 }
 
 namespace {
@@ -77,14 +129,13 @@ namespace {
 // file, 0 when it has no such line.
 std::uint64_t status_number(const std::string& path, const char* name, int base,
                             std::uint64_t absent) {
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char text[4096];
-  const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : -1;
-  if (size <= 0) return absent;
-  text[size] = '\0';
+  const std::string text = read_text(path);
+  if (text.empty()) return absent;
   const std::string start = std::string("\n") + name + ":\t";
-  const char* const line = std::strstr(text, start.c_str());
-  return line == nullptr ? 0 : std::strtoull(line + start.size(), nullptr, base);
+  const std::size_t line = text.find(start);
+  return line == std::string::npos
+             ? 0
+             : std::strtoull(text.c_str() + line + start.size(), nullptr, base);
 }
 
 // All ones when the thread has ended.
@@ -98,15 +149,24 @@ std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
 
 std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  const Folder folder = open_folder(path);
   if (!folder && errno != ENOENT) return std::nullopt;
   std::set<std::uint64_t> inodes;
-  while (const dirent* entry = folder ? readdir(folder.get()) : nullptr) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = folder ? readdir(folder.get()) : nullptr;
+    if (entry == nullptr && errno != 0 && errno != ENOENT) return std::nullopt;
+    if (entry == nullptr) break;
+    if (entry->d_name[0] == '.') continue;
     constexpr std::string_view kSocket = "socket:[";
     char target[64];
-    const ssize_t size = readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target);
+    const ssize_t size = persist(
+        [&] { return readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target); });
+    // It has been closed meanwhile.
+    if (size < 0 && errno == ENOENT) continue;
+    if (size < 0) return std::nullopt;
     std::uint64_t inode = 0;
-    if (size < 0 || !std::string_view(target, std::size_t(size)).starts_with(kSocket)) continue;
+    if (!std::string_view(target, std::size_t(size)).starts_with(kSocket)) continue;
     std::from_chars(target + kSocket.size(), target + size, inode);
     inodes.insert(inode);
   }
@@ -116,9 +176,20 @@ std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
 bool has_port(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
+  const auto ask = [&] { return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size); };
+  if (persist(ask) != 0) {
+    throw Error("cannot read the address of a socket: " + std::string(std::strerror(errno)), errno);
+  }
   // The port has the same place in both families.
-  return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-         reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+  return reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+}
+
+std::uint64_t inode_of(int fd) {
+  struct stat status {};
+  if (persist([&] { return fstat(fd, &status); }) != 0) {
+    throw Error("cannot read the inode of a socket: " + std::string(std::strerror(errno)), errno);
+  }
+  return status.st_ino;
 }
 
 std::uint32_t fd_table_size(pid_t pid) {
@@ -126,7 +197,11 @@ std::uint32_t fd_table_size(pid_t pid) {
 }
 
 std::uint64_t permitted_capabilities(pid_t pid) {
-  return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
+  try {
+    return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
+  } catch (const Error&) {
+    return 0;
+  }
 }
 
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {

@@ -42,16 +42,19 @@ struct Report {
   Outcome outcome = Outcome::failed;
   std::string text;  // lines for the person who asked
 
-  void send(int channel) const;
-  // False when the worker died before it could tell.
-  static bool receive(int channel, Report& report);
+  // Tries for a second at most; false: it could not be sent.
+  bool send(int channel) const;
+  // `nothing`: not yet, or it could not be read just now; `end`: the worker has
+  // ended before it could tell.
+  static Received receive(int channel, Report& report);
 };
 
 // Runs in the forked process, makes its own engine (a netlink socket is not
 // shared), and returns when that may end.  Ends the page's
-// epoch in any case, then sends a Report over `channel`.
-void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel);
+// epoch in any case, then sends a Report over `channel`.  Returns the outcome,
+// which is the process's exit status, should the Report not have arrived.
+Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
+                   const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
+                   int channel);
 
 }  // namespace udpcr::keeper

@@ -4,9 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
+#include <sstream>
 
 #include "take.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -16,7 +17,7 @@ namespace {
 // proc_net(5)'s unix.
 std::vector<std::string> keeper_names() {
   std::vector<std::string> names;
-  std::ifstream table("/proc/net/unix");
+  std::istringstream table(read_text("/proc/net/unix"));
   const std::string mark = std::string(" @") + wire::kParkName;
   for (std::string line; std::getline(table, line);) {
     const std::size_t place = line.find(mark);
