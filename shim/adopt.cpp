@@ -13,6 +13,7 @@
 #include "joined_groups.h"
 #include "log.h"
 #include "own_fds.h"
+#include "owner.h"
 #include "park.h"
 #include "recorded_options.h"
 #include "replay.h"
@@ -128,6 +129,8 @@ class Fresh {
     const int file_flags = sys::fcntl(fd_, F_GETFL);
     const bool async = (file_flags & O_ASYNC) != 0 || (entry.flags & wire::kFdAsync) != 0;
     sys::fcntl(restored, F_SETFL, file_flags & ~O_ASYNC);
+    // Where processes share it, it is the one's that has asked for it.
+    if (as_here) set_owner(restored, fd_, entry.owner);
     copy_owner(restored);
     const bool exchanges = may_exchange(number);
     const uint64_t inode = inode_of(restored);

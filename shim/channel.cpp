@@ -13,6 +13,8 @@ namespace {
 
 // For one answer.  The keeper may be at work on another process's checkpoint.
 constexpr int kAnswerPatienceMs = 30'000;
+// For the question of a keeper that is asked to take a child in.
+constexpr int kJoinPatienceMs = 100;
 // Waits for room, for the receiver's RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
 constexpr int kRetryMs = 20;
 constexpr int kRetries = 500;
@@ -159,12 +161,25 @@ union Answer {
   wire::WireHeader header;
   wire::ClaimedMessage claimed;
   wire::ExchangeMessage exchange;
+  wire::IdentifyMessage identify;
 };
+
+void identify(wire::IdentifyMessage answer) {
+  answer.header.type = wire::Type::identified;
+  const iovec piece{&answer, sizeof answer};
+  send(&piece, 1, nullptr, 0);
+}
 
 constinit std::atomic<Exchange> exchange_now = nullptr;
 
-// False: it was none, and is the caller's.
+// Answers what the keeper asks of its own accord.  False: it was none of that, and
+// is the caller's.
 bool serve(const Answer& answer, ssize_t size, int socket) {
+  if (answer.header.type == wire::Type::identify &&
+      static_cast<size_t>(size) == sizeof answer.identify) {
+    identify(answer.identify);
+    return true;
+  }
   if (answer.header.type != wire::Type::exchange) return false;
   const Exchange exchange = exchange_now.load(std::memory_order_acquire);
   if (static_cast<size_t>(size) != sizeof answer.exchange || socket < 0 || exchange == nullptr) {
@@ -242,6 +257,42 @@ int ask(const wire::UnparkMessage& question) { return ask_for_nothing(question);
 
 int ask(const wire::SweepMessage& question) { return ask_for_nothing(question); }
 
+int ask(const wire::OthersMessage& question) { return ask_for_nothing(question); }
+
+namespace {
+
+// The keeper is to know who speaks at this end: the kernel tells it with each
+// message, and from Linux 6.5 on gives a pidfd (asm-generic/socket.h, SO_PASSPIDFD).
+// False: it gives none.
+bool tell_senders_at(int keepers_end) {
+  constexpr int kPassPidfd = 76;
+  const int on = 1;
+  sys::setsockopt(keepers_end, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  return sys::setsockopt(keepers_end, SOL_SOCKET, kPassPidfd, &on, sizeof on) == 0;
+}
+
+void say_that_it_is_shared(int error, const char* remedy) {
+  Line line;
+  line << "process " << sys::getpid()
+       << " has no channel of its own to the keeper: " << strerrordesc_np(error)
+       << "; it shares its parent's" << remedy;
+  log_line(LogLevel::warn, line);
+}
+
+// 0 or errno.  `ours`: the child's end.
+int join(int ours, int keepers_end) {
+  const wire::WireHeader joined{wire::Type::joined, wire::kVersion};
+  if (syscall(SYS_sendto, ours, &joined, sizeof joined, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0) <
+      0) {
+    return errno;
+  }
+  wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
+  const iovec piece{&forked, sizeof forked};
+  return send(&piece, 1, &keepers_end, 1);
+}
+
+}  // namespace
+
 void renew_after_fork() {
   int pair[2] = {-1, -1};
   const auto make_pair = [&pair] {
@@ -252,27 +303,18 @@ void renew_after_fork() {
     const own_fds::RaisedLimit raised(0);
     made = make_pair();
   }
-  if (!made) {
-    Line line;
-    line << "process " << sys::getpid()
-         << " has no channel of its own to the keeper: " << strerrordesc_np(errno)
-         << "; it shares its parent's: raise RLIMIT_NOFILE";
-    return log_line(LogLevel::warn, line);
-  }
-  wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
-  const iovec piece{&forked, sizeof forked};
-  const int unsent = send(&piece, 1, &pair[1], 1);
+  if (!made) return say_that_it_is_shared(errno, ": raise RLIMIT_NOFILE");
+  const bool with_pidfd = tell_senders_at(pair[1]);
+  const int unsent = join(pair[0], pair[1]);
   sys::close(pair[1]);
   if (unsent != 0) {
     sys::close(pair[0]);
     if (unsent == EPIPE || unsent == ECONNRESET) return;  // said when it matters
-    Line line;
-    line << "process " << sys::getpid()
-         << " has no channel of its own to the keeper: " << strerrordesc_np(unsent)
-         << "; it shares its parent's";
-    return log_line(LogLevel::warn, line);
+    return say_that_it_is_shared(unsent, "");
   }
   own_fds::replace(own_fds::Use::channel, pair[0]);
+  // A keeper that is at work asks later: then it is answered with the next question.
+  if (!with_pidfd && await_packet(milliseconds_now() + kJoinPatienceMs)) serve_exchange();
 }
 
 }  // namespace udpcr::channel

@@ -41,9 +41,10 @@ int64_t milliseconds_now();
 // `shared`: of ClaimMessage.
 int ask(wire::Type type, uint32_t entry, int& socket, uint64_t shared = 0);
 
-// unpark and sweep, the same.
+// unpark, sweep and others, the same.
 int ask(const wire::UnparkMessage& question);
 int ask(const wire::SweepMessage& question);
+int ask(const wire::OthersMessage& question);
 
 // A message of type exchange that has come, and its socket.  In one's turn.
 using Exchange = void (*)(const wire::ExchangeMessage& message, int socket);

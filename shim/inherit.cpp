@@ -5,6 +5,7 @@
 #include "fd_table.h"
 #include "log.h"
 #include "own_fds.h"
+#include "owner.h"
 #include "sys.h"
 
 namespace udpcr {
@@ -89,6 +90,7 @@ class Part {
     uint32_t flags = 0;
     // Several numbers may name one socket.
     if (examine_socket(fd, inode, flags)) fd_table.track(fd, inode, flags | kFdShared);
+    set_owner(fd, fd, message_.fds[index].owner);
     // The signal names the number at which it was asked for (F_SETSIG).
     if ((message_.fds[index].flags & wire::kFdAsync) != 0) {
       sys::fcntl(fd, F_SETFL, sys::fcntl(fd, F_GETFL) | O_ASYNC);

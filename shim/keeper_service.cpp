@@ -39,6 +39,7 @@ union Answer {
   wire::WireHeader header;
   wire::AcceptedMessage accepted;
   wire::FoundMessage found;
+  wire::IdentifyMessage identify;
 };
 
 // A packet of one of the types that a service answers with.  False with errno.
@@ -98,8 +99,8 @@ bool is_accepted(int channel, Line& why) {
       return false;
     }
     if (answer.header.type == wire::Type::identify) {
-      const wire::WireHeader identified{wire::Type::identified, wire::kVersion};
-      send(channel, &identified, sizeof identified);
+      answer.identify.header.type = wire::Type::identified;
+      send(channel, &answer.identify, sizeof answer.identify);
       continue;
     }
     if (answer.header.type == wire::Type::accepted && answer.accepted.refused == 0) return true;

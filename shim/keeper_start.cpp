@@ -187,6 +187,9 @@ KeeperStartError start_keeper(const char* tool, const Settings& settings,
   Fd ours(pair[0]);
   Fd theirs(pair[1]);
   if (!ours.move_high() || !theirs.move_high()) return failure("no fd for its channel");
+  // The kernel tells it who has sent the start message.
+  const int on = 1;
+  sys::setsockopt(theirs.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 
   const size_t size =
       2 * kStackSize + sizeof(Birth) + (count_entries(environment) + 1) * sizeof(char*);

@@ -42,7 +42,13 @@
 //                 process has it, when `claimed` answers
 //     sweep       sockets may have been closed unseen: all that no process has
 //                 are released when `claimed` answers (SweepMessage)
-//     identified  answer to identify (WireHeader)
+//     others      bind(2) has found its port taken: is another keeper of this image
+//                 about to close what an earlier run had? `claimed` answers
+//                 (OthersMessage)
+//     joined      by a child of fork, the first message on its own channel, before
+//                 `forked` passes the keeper's end (WireHeader): the kernel tells
+//                 with it who the child is
+//     identified  answer to identify (IdentifyMessage)
 //     made        answer to make (MadeMessage; fds: the socket)
 //     probe       to a keeper service, in the place of start: is anything parked
 //                 for this program? (ProbeMessage)
@@ -58,8 +64,10 @@
 //                 of it (ExchangeMessage; fds: the socket)
 //     claimed     answer to claim, release, give_back, unpark and sweep
 //                 (ClaimedMessage; fds: the socket)
-//     identify    by a keeper service: the kernel is to tell who answers
-//                 (WireHeader)
+//     identify    a random number that is to come back: the kernel tells who
+//                 answers (IdentifyMessage).  By a keeper service, before accepted;
+//                 by other keepers, where the kernel does not give a pidfd with
+//                 `joined` (before Linux 6.5)
 //     accepted    by a keeper service, in answer to start (AcceptedMessage)
 //     make        by a keeper service, before ready: a new socket is wanted, which
 //                 is the program's by its user, cgroup, label and network namespace
@@ -75,12 +83,13 @@
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <udpcr/image_header.h>
 
 #include "settings.h"
 
 namespace udpcr::wire {
 
-constexpr uint32_t kVersion = 4;
+constexpr uint32_t kVersion = 5;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;
@@ -118,11 +127,20 @@ enum class Type : uint32_t {
   made,
   probe,
   found,
+  others,
+  joined,
 };
 
 struct WireHeader {
   Type type;
   uint32_t version;  // kVersion
+};
+
+constexpr unsigned kNonceSize = 16;
+
+struct IdentifyMessage {
+  WireHeader header;
+  uint8_t nonce[kNonceSize];
 };
 
 // StartMessage::fds: what comes behind the page, in this order.
@@ -287,27 +305,62 @@ struct ReadyMessage {
   uint32_t names_size;  // bytes that follow; no NUL
 };
 
+// Whom a restored socket is to signal (fcntl(2), F_SETOWN_EX).  The program sets
+// it itself: the kernel notes the rights of whoever does, and signals with them.
+struct SocketOwner {
+  int32_t type;    // F_OWNER_*
+  int32_t pid;     // 0: nobody; kOwnerSelf: the process that gets the socket
+  int32_t signal;  // F_SETSIG; 0: SIGIO
+};
+constexpr int32_t kOwnerSelf = -1;
+
 struct InheritMessage {
   WireHeader header;
   uint32_t count;
   struct {
     int32_t fd;
     uint32_t flags;  // kFdCloexec, kFdAsync
+    SocketOwner owner;
   } fds[kFdsPerPart];
+};
+
+struct OthersMessage {
+  WireHeader header;
 };
 
 struct ClaimedMessage {
   WireHeader header;
-  int32_t status;  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT
+  // 0, or an errno: EALREADY taken, ETIME expired, ENOENT.  Of others: 0 none,
+  // EAGAIN ask again, EBUSY one does not tell.
+  int32_t status;
 };
 
 // A keeper that keeps sockets open for the next start of its program listens at
-// an abstract Unix socket (tools/keeper/park/talk.hpp) with this name, the hash
-// of the image's path in 16 hexadecimal digits, '/' and the first number that is
-// free. It answers a ParkProbe with one byte: whether it has any that the asker
-// may take.
+// an abstract Unix socket (tools/keeper/park/talk.hpp) with this name, a hash of
+// the image's path and of its user (park_hash) in 16 hexadecimal digits, '/' and the
+// first number below kFixedNames that is free; where others hold them all, a random
+// one, until one of these is free again.  It answers a ParkProbe with one byte:
+// whether it has any that the asker may take.
 constexpr char kParkName[] = "udpcr-park/";
-constexpr unsigned kParkNames = 32;
+constexpr unsigned kFixedNames = 8;
+
+// Whose names these are: others' do not stand in their way by accident.
+struct NameOwner {
+  uint64_t network = 0;         // SO_NETNS_COOKIE, where that is not the keeper's own; else 0
+  uint64_t user_namespace = 0;  // inode
+  uint64_t uid = 0;             // effective, of the program at its start
+};
+
+inline uint64_t park_hash(uint64_t image, const NameOwner& owner) {
+  return udpcr_identity_hash(image, &owner, sizeof owner);
+}
+
+// Every keeper listens at such a name too, and tells whoever connects with one byte
+// whether it still has sockets of a program that has ended, which it is about to
+// close (tools/keeper/presence.hpp).
+constexpr char kPresenceName[] = "udpcr-keeper/";
+constexpr char kPresenceEnding = 'e';
+constexpr char kPresenceStays = 's';
 
 // Who a parked socket is for, as the module keeps it beside the socket.
 struct ParkKey {
@@ -393,6 +446,8 @@ struct TableEntry {
   uint8_t peer_address[16];
   char device[16];
   uint64_t netns_cookie;  // SO_NETNS_COOKIE; 0: not known
+  SocketOwner owner;
+  uint32_t pad2;
 };
 
 struct Table {

@@ -75,9 +75,12 @@ def run(source, programs, scripts):
     for kernel, selection, seconds in FULL if scripts.full else DEFAULT:
         if built(source, kernel, scripts.tally):
             command = [machine, kernel, "--seconds", seconds, "--", cases, programs, *selection]
-            jobs.append((f"module/{kernel}", command, seconds + MARGIN))
-    dkms_installs(programs.parent, scripts.tally)
-    jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
-                 SELF_TEST_SECONDS))
+            jobs.append((f"module/{kernel}", command, seconds + MARGIN, True))
+    # A slice has every kernel, and a share of what is tried there.
+    if scripts.slice.has(0):
+        dkms_installs(programs.parent, scripts.tally)
+    if scripts.slice.has(1 % scripts.slice.count):
+        jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
+                     SELF_TEST_SECONDS, False))
     with ThreadPoolExecutor(MACHINES) as pool:
-        list(pool.map(lambda job: scripts.run(*job), jobs))
+        list(pool.map(lambda job: scripts.run(*job[:3], sharing=job[3]), jobs))

@@ -34,9 +34,11 @@ need_packages() {
     as_root=(sudo)
   fi
   echo "installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq &&
+  # Another installation may be at work on this machine.
+  local patience=DPkg::Lock::Timeout=600
+  "${as_root[@]}" apt-get -o "$patience" update -qq &&
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+      apt-get -o "$patience" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
     echo "apt-get could not install ${missing[*]}: see its message above" >&2
     return 1
   }

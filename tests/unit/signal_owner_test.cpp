@@ -26,18 +26,15 @@ Image image_of_two() {
 }
 
 struct Given {
-  f_owner_ex owner{};
+  wire::SocketOwner owner{};
   std::vector<Loss> losses;
 };
 
-// The owner that the claiming process, this one, finds on socket 0.
+// What the process that gets socket 0 is told.
 Given given(int type, pid_t pid, const char* boot_id = "boot") {
   Given given;
-  const FileOwner before{static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(pid), 0};
-  const SignalOwner owner(before, image_of_two(), 0, boot_id, given.losses);
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (const auto loss = owner.give(fd.get(), ::getpid())) given.losses.push_back(*loss);
-  REQUIRE(::fcntl(fd.get(), F_GETOWN_EX, &given.owner) == 0);
+  const FileOwner before{static_cast<std::uint32_t>(type), static_cast<std::uint32_t>(pid), 40};
+  given.owner = SignalOwner(before, image_of_two(), 0, boot_id, given.losses).told();
   return given;
 }
 
@@ -57,18 +54,13 @@ TEST_CASE("owner: nobody stays nobody", "[owner]") {
 }
 
 TEST_CASE("owner: a process that had the socket becomes the one that claims it", "[owner]") {
-  const int type = GENERATE(static_cast<int>(F_OWNER_PID), static_cast<int>(F_OWNER_TID));
+  const int type = GENERATE(static_cast<int>(F_OWNER_PID), static_cast<int>(F_OWNER_TID),
+                            static_cast<int>(F_OWNER_PGRP));
   const Given now = given(type, kOld);
   CHECK(now.losses.empty());
   CHECK(now.owner.type == type);
-  CHECK(now.owner.pid == ::getpid());
-}
-
-TEST_CASE("owner: the program's group, where the claiming process leads one", "[owner]") {
-  const bool leads = ::getpgid(0) == ::getpid();
-  const Given now = given(F_OWNER_PGRP, kOld);
-  CHECK((now.owner.pid == ::getpid()) == leads);
-  CHECK(now.losses.empty() == leads);
+  CHECK(now.owner.pid == wire::kOwnerSelf);
+  CHECK(now.owner.signal == 40);
 }
 
 TEST_CASE("owner: others are kept while they live", "[owner]") {
@@ -85,4 +77,28 @@ TEST_CASE("owner: others are kept while they live", "[owner]") {
 
 TEST_CASE("owner: a process of the program that had not the socket is named", "[owner]") {
   is_lost(given(F_OWNER_PID, kChild), "process " + std::to_string(kChild));
+}
+
+TEST_CASE("owner: whom another user has set outside of the program is not for the image",
+          "[owner]") {
+  if (::geteuid() != 0) return;  // tests/security/fd_owner is skipped then, by name
+  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const uid_t setter = GENERATE(uid_t{0}, uid_t{65534});
+  REQUIRE(::seteuid(setter) == 0);
+  const f_owner_ex who{F_OWNER_PID, ::getpid()};
+  const bool set = ::fcntl(fd.get(), F_SETOWN_EX, &who) == 0;
+  REQUIRE(::seteuid(0) == 0);
+  REQUIRE(set);
+  SocketState state;
+  state.record.owner = {F_OWNER_PID, static_cast<std::uint32_t>(::getpid()), 9};
+  SECTION("a process of the program") {
+    keeper::forget_foreign_owner(fd.get(), {kOld, ::getpid()}, state);
+    CHECK(state.losses.empty());
+    CHECK(state.record.owner.signal == 9);
+  }
+  SECTION("another process") {
+    keeper::forget_foreign_owner(fd.get(), {kOld}, state);
+    CHECK(state.losses.size() == (setter == 0 ? 0 : 1));
+    CHECK(state.record.owner.pid == (setter == 0 ? static_cast<std::uint32_t>(::getpid()) : 0));
+  }
 }

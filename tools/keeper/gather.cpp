@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "persist.hpp"
@@ -46,11 +47,15 @@ void Gathering::signal_new_threads() {
     // Without /proc: the one thread that we can name.
     if (threads.empty()) threads.push_back(process.pid);
     threads_ += threads.size();
+    std::optional<bool> may;
     for (const pid_t thread : threads) {
       if (std::find(signalled_.begin(), signalled_.end(), thread) != signalled_.end()) continue;
       // A process that has sent its fds and has one thread waits already.
       if (process.sent_all && threads.size() == 1) continue;
-      const int error = signal_thread(process.pid, thread, signal_, page_.epoch());
+      // It may yet show who it is.
+      if (process.unanswered) continue;
+      if (!may) may = process.may_be_signalled();
+      const int error = *may ? signal_thread(process, thread, signal_, page_.epoch()) : EPERM;
       // It is asked again in the next step, while there is time.
       if (is_passing(error)) continue;
       signalled_.push_back(thread);
@@ -72,6 +77,13 @@ Gathering::State Gathering::step() {
       return State::failed;
     }
     if (process.channel_ended || process.ended() || process.sent_all) continue;
+    if (process.unanswered && elapsed() > kBlockedPatience) {
+      if (not_frozen_.empty()) {
+        not_frozen_ = "process " + std::to_string(process.pid) +
+                      ", a child of the program, has not shown who it is";
+      }
+      continue;
+    }
     all_sent = false;
     missing = process.pid;
   }
@@ -109,7 +121,8 @@ Gathered Gathering::take() {
   gathered.not_frozen = not_frozen_;
   for (Process& process : processes_) {
     if (!process.sent_all) continue;
-    gathered.members.push_back({process.pid, process.pidfd.get(), std::move(process.sent)});
+    gathered.members.push_back(
+        {process.pid, process.pidfd.get(), process.may_be_signalled(), std::move(process.sent)});
     process.sent.clear();
     process.sent_all = false;
   }

@@ -57,6 +57,7 @@ void fill_entry(wire::TableEntry& entry, const RestoredSocket& socket) {
     std::memcpy(entry.peer_address, record.peer->bytes, sizeof entry.peer_address);
   }
   record.device.copy(entry.device, sizeof entry.device - 1);
+  entry.owner = socket.owner.told();
 }
 
 }  // namespace
@@ -142,6 +143,7 @@ void HeldSockets::take_parked(const Identity& program) {
 }
 
 bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
+  folder_.clean();
   try {
     folder_.await_completion(kCompletionPatienceMs);
     image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});
@@ -323,9 +325,10 @@ void HeldSockets::hand_over_inherited(int channel, pid_t process) {
     while (next < inherited_.size() && fds.size() < wire::kFdsPerPart) {
       const Inherited& one = inherited_[next++];
       const RestoredSocket& socket = entries_[one.entry];
-      message.fds[fds.size()] = {one.number, (one.cloexec ? wire::kFdCloexec : 0) |
-                                                 (is_async(socket.record) ? wire::kFdAsync : 0)};
-      give_owner(socket, process);
+      message.fds[fds.size()] = {
+          one.number,
+          (one.cloexec ? wire::kFdCloexec : 0) | (is_async(socket.record) ? wire::kFdAsync : 0),
+          socket.owner.told()};
       pass_park_to(process, socket);
       fds.push_back(socket.fd.get());
     }
@@ -339,17 +342,9 @@ void HeldSockets::hand_over_inherited(int channel, pid_t process) {
   close_all();
 }
 
-void HeldSockets::give_owner(const RestoredSocket& socket, pid_t process) {
-  if (const auto loss = socket.owner.give(socket.fd.get(), process)) {
-    log_.warn("not restored: " + to_string(socket.record.local) + ": " + loss->what + ": " +
-              loss->why + "; " + loss->remedy);
-  }
-}
-
 std::int32_t HeldSockets::claim(std::uint32_t entry, pid_t process, UniqueFd& socket) {
   if (entry >= entries_.size()) return ENOENT;
   if (!entries_[entry].fd) return EALREADY;
-  give_owner(entries_[entry], process);
   pass_park_to(process, entries_[entry]);
   socket = std::move(entries_[entry].fd);
   set_state(entry, wire::EntryState::taken);

@@ -92,7 +92,6 @@ class HeldSockets {
   [[nodiscard]] std::string fate_of_queue(const RestoredSocket& socket) const;
   void choose_inherited(const Image& image);
   bool number_as_activated(const Identity& program);
-  void give_owner(const RestoredSocket& socket, pid_t process);
   void make_table();
   void set_state(std::size_t entry, wire::EntryState state);
   void first_one_adopted();

@@ -13,6 +13,7 @@
 #include "held.hpp"
 #include "keeper/park/answers.hpp"
 #include "keeper/park/parks.hpp"
+#include "presence.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
 
@@ -24,8 +25,8 @@ class Keeper {
   // service, whose paths, network and user may be others than the program's were
   // it not for what it is given.
   enum class Origin : std::uint8_t { own, service };
-  // `start` is the first packet of `channel`.  Throws Error.
-  Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin = Origin::own);
+  // `start` is the first packet of `channel`, with its sender.  Throws Error.
+  Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin = Origin::own);
 
   // Of a session: see Parks.
   void share_parks(Parks::Share share) { parks_.share_with(std::move(share)); }
@@ -42,7 +43,11 @@ class Keeper {
     bool restarts = false;
   };
 
-  bool add_process(UniqueFd channel);
+  void add_process(Process process);
+  // A child of `parent`, which has passed its channel on.  Throws Error.
+  void take_in(const Process& parent, Packet& packet);
+  // A message of the process is refused.
+  void refuse(Process& process, const std::string& why);
   // True: a name is still another keeper's.
   bool await_control_names();
   void read_channel(Process& process);
@@ -51,6 +56,11 @@ class Keeper {
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, Packet& packet);
+  void tell_of_others(const Process& process);
+  // To another start: see Presence.
+  void tell_of_us() const;
+  // Before a start takes anything: bounded, and logged.
+  void await_others();
   void park(Process& process, Packet& packet);
   void unpark(Process& process, const Packet& packet);
   void read_client(Client& client);
@@ -85,6 +95,7 @@ class Keeper {
     Client* client = nullptr;
     bool of_parks = false;
     bool of_signal = false;
+    bool of_presence = false;
   };
   std::vector<Source> sources();
   // A process of the program that lives; 0: none.
@@ -93,6 +104,9 @@ class Keeper {
   void end_program();
   int patience();
 
+  // Goes when all sockets are closed.
+  Presence presence_;
+  bool others_given_up_ = false;
   Origin origin_;
   Settings settings_{};
   ImageFolder folder_;
@@ -110,7 +124,8 @@ class Keeper {
 
   UniqueFd end_signal_;  // SIGTERM
   bool told_to_end_ = false;
-  bool wanted_ = false;  // a checkpoint was asked for while another went on
+  bool told_of_many_ = false;  // processes
+  bool wanted_ = false;        // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;
   bool restart_ = false;  // what it is gathered for
   Settings checkpoint_settings_{};

@@ -192,6 +192,7 @@ void Keeper::start_worker() {
     held_.forget();
     parks_.forget_all();
     park_answers_.close();
+    presence_.become_worker();
     for (Process& process : processes_) process.control.reset();
     _exit(int(run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_,
                          folder_, *page_, log_, told_, theirs.get())));

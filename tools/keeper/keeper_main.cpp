@@ -26,6 +26,7 @@ int keeper_main(int argc, char** argv) {
   try {
     enter_keeper_life(channel);
     UniqueFd owned(channel);
+    tell_senders(channel, true);
     pollfd first{channel, POLLIN, 0};
     Packet start;
     const Received received =

@@ -23,22 +23,46 @@ wire::Type Packet::type() const { return as<wire::WireHeader>().type; }
 
 namespace {
 
-void take_fds(const msghdr& message, std::vector<UniqueFd>& fds) {
+// Of asm-generic/socket.h, Linux 6.5.
+constexpr int kScmPidfd = 4;
+
+constexpr std::size_t kControlSize =
+    CMSG_SPACE(sizeof(int) * wire::kMaxFds) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int));
+
+void take_fds(const cmsghdr* control, std::vector<UniqueFd>& fds) {
+  const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (std::size_t i = 0; i < count; ++i) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+    fds.emplace_back(fd);
+  }
+}
+
+void take_control(const msghdr& message, std::vector<UniqueFd>& fds, Sender& sender) {
   for (const cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
        control = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(control))) {
-    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
+    if (control->cmsg_level != SOL_SOCKET) continue;
+    if (control->cmsg_type == SCM_RIGHTS) {
+      take_fds(control, fds);
+    } else if (control->cmsg_type == SCM_CREDENTIALS) {
+      ucred credentials{};
+      std::memcpy(&credentials, CMSG_DATA(control), sizeof credentials);
+      sender.pid = credentials.pid;
+      sender.uid = credentials.uid;
+      sender.gid = credentials.gid;
+    } else if (control->cmsg_type == kScmPidfd) {
       int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
-      fds.emplace_back(fd);
+      std::memcpy(&fd, CMSG_DATA(control), sizeof fd);
+      // Negative: it has ended.
+      if (fd >= 0) sender.pidfd = UniqueFd(fd);
     }
   }
 }
 
 // As recvmsg(2); `flags`: those of the message.
-ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds, int& flags) {
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds,
+                Sender& sender, int& flags) {
+  alignas(cmsghdr) unsigned char control[kControlSize];
   iovec part{data, size};
   msghdr message{};
   message.msg_iov = &part;
@@ -50,7 +74,8 @@ ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>
     received = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     // ECONNRESET: it has not read all of ours; what it sent before comes yet.
   } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (received >= 0) take_fds(message, fds);
+  sender = {};
+  if (received >= 0) take_control(message, fds, sender);
   flags = message.msg_flags;
   return received;
 }
@@ -61,7 +86,8 @@ Received receive_packet(int channel, Packet& packet) {
   packet.data.resize(wire::kMaxPacket);
   packet.fds.clear();
   int flags = 0;
-  const ssize_t size = receive(channel, packet.data.data(), packet.data.size(), packet.fds, flags);
+  const ssize_t size =
+      receive(channel, packet.data.data(), packet.data.size(), packet.fds, packet.sender, flags);
   if (size < 0) {
     packet.data.clear();
     // Short of memory or fds is not the end: poll(2) tells of the packet again.
@@ -86,7 +112,8 @@ Received receive_packet(int channel, Packet& packet) {
 
 ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds) {
   int flags = 0;
-  return receive(channel, data, size, fds, flags);
+  Sender sender;
+  return receive(channel, data, size, fds, sender, flags);
 }
 
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,

@@ -7,6 +7,7 @@
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
+#include "proof.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
@@ -14,6 +15,7 @@ namespace udpcr::keeper {
 struct Packet {
   Bytes data;
   std::vector<UniqueFd> fds;
+  Sender sender;  // where tell_senders() is on
 
   [[nodiscard]] wire::Type type() const;
 

@@ -36,20 +36,33 @@ bool Process::has_left() const {
   return channel_ended || (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0);
 }
 
+namespace {
+
+// Number `number` of proc_pid_stat(5), from 3 on: those behind the name, which may
+// hold anything.  Empty: there is no such process.
+std::string stat_field(pid_t pid, int number) {
+  const std::string text = read_text("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t end = text.rfind(')');
+  if (end == std::string::npos) return {};
+  std::istringstream fields(text.substr(end + 1));
+  std::string field;
+  for (int i = 2; i < number; ++i) fields >> field;
+  return field;
+}
+
+}  // namespace
+
 // It closes its fds on its way out, and is a zombie later.
 bool is_running(pid_t pid) {
   constexpr unsigned long kExiting = 0x4;  // PF_EXITING of include/linux/sched.h, Linux 6.1
-  const std::string text = read_text("/proc/" + std::to_string(pid) + "/stat");
-  // Behind the name, which may hold anything: state, ppid, pgrp, session, tty,
-  // tpgid, flags (proc_pid_stat(5)).
-  const std::size_t end = text.rfind(')');
-  if (end == std::string::npos) return false;
-  std::istringstream fields(text.substr(end + 1));
-  std::string field;
-  for (int i = 0; i < 6; ++i) fields >> field;
-  unsigned long flags = kExiting;
-  fields >> flags;
-  return (flags & kExiting) == 0;
+  constexpr int kFlags = 9;
+  const std::string flags = stat_field(pid, kFlags);
+  return !flags.empty() && (std::strtoul(flags.c_str(), nullptr, 10) & kExiting) == 0;
+}
+
+pid_t parent_of(pid_t pid) {
+  constexpr int kParent = 4;
+  return pid_t(std::atoi(stat_field(pid, kParent).c_str()));
 }
 
 bool Process::has_executed() const {
@@ -78,11 +91,79 @@ bool ends_within(int pidfd, std::chrono::milliseconds patience) {
   }
 }
 
-pid_t channel_owner(int channel) {
-  ucred owner{};
-  socklen_t size = sizeof owner;
-  if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0) return 0;
-  return owner.pid;
+bool Process::may_be_signalled() const {
+  if (unanswered || ended()) return false;
+  if (uid == 0) return true;
+  const Rights now = Rights::of(pid);
+  // Without /proc the kernel decides, by our own user.
+  return now.known ? now.real == uid || now.saved == uid : geteuid() != 0;
+}
+
+namespace {
+
+Process process_of(UniqueFd channel, Sender& sender, bool with_pidfd) {
+  Process process;
+  process.pid = sender.pid;
+  process.uid = sender.uid;
+  process.pidfd = with_pidfd || sender.pidfd ? std::move(sender.pidfd) : pidfd_of(sender.pid);
+  // An ended process has none; one that lives would be taken for it.
+  if (!process.pidfd && is_running(process.pid)) {
+    throw Error(
+        "process " + std::to_string(process.pid) +
+        " cannot be watched (no pidfd: RLIMIT_NOFILE, or no memory); its sockets are not kept");
+  }
+  process.channel = std::move(channel);
+  return process;
+}
+
+}  // namespace
+
+Process first_process(UniqueFd channel, Packet& start) {
+  const bool with_pidfd = tell_senders(channel.get(), false);
+  if (start.sender.pid <= 0) {
+    throw Error(
+        "the keeper is not told which process has started it: install shim and tool from the same "
+        "release");
+  }
+  Process process = process_of(std::move(channel), start.sender, with_pidfd);
+  // Nobody but who has started us has the other end: as long as that is open, the
+  // number is its.
+  if (!process.pidfd || process.has_left()) {
+    throw Error("the program has ended before its keeper ran");
+  }
+  return process;
+}
+
+Process child_process(UniqueFd channel) {
+  if (!is_nameless_pair(channel.get())) {
+    throw Error("what is passed as a child's channel is no end of a socket pair");
+  }
+  const bool with_pidfd = tell_senders(channel.get(), true);
+  Packet first;
+  if (receive_packet(channel.get(), first) != Received::packet ||
+      first.type() != wire::Type::joined || first.sender.pid <= 0) {
+    throw Error("a channel is passed at which no child has said who it is");
+  }
+  Process process = process_of(std::move(channel), first.sender, with_pidfd);
+  if (with_pidfd || !process.pidfd) {
+    tell_senders(process.channel.get(), false);
+    return process;
+  }
+  process.unanswered.emplace();
+  const wire::IdentifyMessage question = process.unanswered->question();
+  send_packet(process.channel.get(), &question, sizeof question, {}, 0);
+  return process;
+}
+
+void settle(Process& process, const Packet& packet) {
+  if (!process.unanswered || packet.sender.pid != process.pid ||
+      !process.unanswered->is_answered_by(packet.as<wire::IdentifyMessage>()) || process.ended()) {
+    throw Error(
+        "it does not show that it is who has joined; it is not taken for one of the "
+        "program's processes");
+  }
+  process.unanswered.reset();
+  tell_senders(process.channel.get(), false);
 }
 
 namespace {
@@ -196,14 +277,6 @@ std::uint32_t fd_table_size(pid_t pid) {
   return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));
 }
 
-std::uint64_t permitted_capabilities(pid_t pid) {
-  try {
-    return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
-  } catch (const Error&) {
-    return 0;
-  }
-}
-
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;
   for (const pid_t thread : threads) {
@@ -212,7 +285,8 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
   return count;
 }
 
-int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch, std::uint32_t magic) {
+int signal_thread(const Process& process, pid_t thread, int signal, std::uint32_t epoch,
+                  std::uint32_t magic) {
   siginfo_t info{};
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
@@ -220,7 +294,8 @@ int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch, std:
   info.si_uid = getuid();
   const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
   std::memcpy(&info.si_value, &value, sizeof value);
-  return syscall(SYS_rt_tgsigqueueinfo, pid, thread, signal, &info) == 0 ? 0 : errno;
+  if (process.ended()) return ESRCH;
+  return syscall(SYS_rt_tgsigqueueinfo, process.pid, thread, signal, &info) == 0 ? 0 : errno;
 }
 
 }  // namespace udpcr::keeper

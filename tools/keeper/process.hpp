@@ -26,9 +26,13 @@ struct SentFd {
 
 struct Process {
   pid_t pid = 0;
-  UniqueFd pidfd;    // empty when the process had ended before we could look
-  UniqueFd channel;  // ours
-  UniqueFd control;  // listens for `udpcr checkpoint PID`
+  uid_t uid = uid_t(-1);  // its real user when it joined
+  UniqueFd pidfd;         // empty when the process had ended before we could look
+  // Until it is answered nothing is done to that process: before Linux 6.5.
+  std::optional<Challenge> unanswered;
+  UniqueFd channel;     // ours
+  unsigned faults = 0;  // messages that were refused
+  UniqueFd control;     // listens for `udpcr checkpoint PID`
   int control_attempts = 0;
   // What it sent while something else was awaited.
   std::deque<Packet> early;
@@ -40,6 +44,9 @@ struct Process {
   std::string failure;  // why what it sent cannot be used; empty: it can
 
   [[nodiscard]] bool ended() const;
+  // Whether it may be signalled: it is proven to be of the tree, and who it was when
+  // it joined could signal it now, whatever the keeper may.
+  [[nodiscard]] bool may_be_signalled() const;
   // Its end of the channel is closed: it has ended or become another program,
   // which our signal would kill.
   [[nodiscard]] bool has_left() const;
@@ -47,8 +54,14 @@ struct Process {
   [[nodiscard]] bool has_executed() const;
 };
 
-// The pid of whoever made the other end of `channel`; 0 when unknown.
-pid_t channel_owner(int channel);
+// The program, whose first message `start` is.  Throws Error when it has ended, or
+// is not to be seen from here.
+Process first_process(UniqueFd channel, Packet& start);
+// A child of fork: `channel` is the keeper's end of its own, as its parent has passed
+// it on, with its first message.  Throws Error unless it proves itself.
+Process child_process(UniqueFd channel);
+// The answer to its challenge.  Throws Error when it is none.
+void settle(Process& process, const Packet& packet);
 
 // Thread ids of a process; empty when it is gone or /proc is not there.  Throws
 // Error when they could not be read.
@@ -56,6 +69,8 @@ std::vector<pid_t> threads_of(pid_t pid);
 
 // False: it has ended or is on its way out, or is not known.  Throws Error.
 bool is_running(pid_t pid);
+// 0: there is no such process.
+pid_t parent_of(pid_t pid);
 
 // The inodes of the sockets that a process has open; empty: we may not or could
 // not look.
@@ -75,16 +90,13 @@ bool ends_within(int pidfd, std::chrono::milliseconds patience);
 // Error when it could not be read.
 std::uint32_t fd_table_size(pid_t pid);
 
-// CapPrm of /proc/PID/status; 0 when it cannot be read.
-std::uint64_t permitted_capabilities(pid_t pid);
-
 // How many of `threads` do not block `signal`: such a thread is either not yet
 // in its handler or has left it.
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal);
 
-// Queues the checkpoint signal, marked as the keeper's, to a thread.
-// 0 or an errno.
-int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch,
+// Queues the checkpoint signal, marked as the keeper's, to a thread of the process.
+// 0 or an errno: EPERM where it may not be signalled.
+int signal_thread(const Process& process, pid_t thread, int signal, std::uint32_t epoch,
                   std::uint32_t magic = wire::kSignalMagic);
 
 }  // namespace udpcr::keeper

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstring>
 
 namespace udpcr::keeper {
 
@@ -30,7 +29,7 @@ bool lives(int type, pid_t pid) {
 
 SignalOwner::SignalOwner(const FileOwner& owner, const Image& image, std::size_t socket,
                          const std::string& boot_id, std::vector<Loss>& losses)
-    : type_(static_cast<int>(owner.type)) {
+    : type_(static_cast<int>(owner.type)), signal_(static_cast<int>(owner.signal)) {
   const auto pid = static_cast<pid_t>(owner.pid);
   if (pid <= 0) return;
   const auto process =
@@ -53,20 +52,29 @@ SignalOwner::SignalOwner(const FileOwner& owner, const Image& image, std::size_t
   }
 }
 
-std::optional<Loss> SignalOwner::give(int fd, pid_t claimant) const {
-  if (!claimant_ && pid_ == 0) return std::nullopt;
-  const pid_t pid = claimant_ ? claimant : pid_;
-  // It was a group that a process of the program led.
-  if (claimant_ && type_ == F_OWNER_PGRP && getpgid(claimant) != claimant) {
-    return Loss{"owner",
-                "the program's own process group was signalled, and process " +
-                    std::to_string(claimant) + " leads none",
-                kRemedy};
-  }
-  const f_owner_ex owner{static_cast<__pid_type>(type_), pid};
-  if (fcntl(fd, F_SETOWN_EX, &owner) == 0) return std::nullopt;
-  return Loss{"owner", named(type_, pid) + " cannot be signalled: " + std::strerror(errno),
-              kRemedy};
+wire::SocketOwner SignalOwner::told() const {
+  if (!claimant_ && pid_ == 0) return {};
+  return {type_, claimant_ ? wire::kOwnerSelf : pid_, signal_};
+}
+
+void forget_foreign_owner(int fd, const std::vector<pid_t>& members, SocketState& state) {
+  FileOwner& owner = state.record.owner;
+  const auto pid = static_cast<pid_t>(owner.pid);
+  if (pid <= 0 || std::find(members.begin(), members.end(), pid) != members.end()) return;
+  // include/uapi/linux/fcntl.h; real and effective user of whoever set it.  It
+  // fails where the kernel is built without CONFIG_CHECKPOINT_RESTORE.
+  constexpr int kGetOwnerUids = 17;
+  uid_t users[2] = {};
+  const bool known = fcntl(fd, kGetOwnerUids, users) == 0;
+  if (known && (users[1] == 0 || users[1] == geteuid())) return;
+  if (!known && geteuid() != 0) return;
+  state.losses.push_back({"owner",
+                          named(static_cast<int>(owner.type), pid) + " is signalled, as " +
+                              (known ? "user " + std::to_string(users[1]) : "an unknown user") +
+                              " has asked, whose rights are not those of user " +
+                              std::to_string(geteuid()),
+                          kRemedy});
+  owner = {};
 }
 
 }  // namespace udpcr::keeper

@@ -26,6 +26,7 @@
 #include "options.hpp"
 #include "origin.hpp"
 #include "persist.hpp"
+#include "signal_owner.hpp"
 #include "unseen.hpp"
 
 namespace udpcr::keeper {
@@ -214,6 +215,7 @@ class Work {
       throw Error("fd " + std::to_string(sent.entry.fd) + ": " + error.what(),
                   error.error_number());
     }
+    forget_foreign_owner(sent.fd.get(), member_pids(), state);
     if (read_by_module(state)) {
       told_.name_losses(state);
     } else {
@@ -235,6 +237,12 @@ class Work {
     return place->second;
   }
 
+  [[nodiscard]] std::vector<pid_t> member_pids() const {
+    std::vector<pid_t> pids;
+    for (const Gathered::Member& member : gathered_.members) pids.push_back(member.pid);
+    return pids;
+  }
+
   // Of what a program sets it tells more than the program could.
   [[nodiscard]] bool read_by_module(const SocketState& state) const {
     return engine_->name() == "module" &&
@@ -253,20 +261,17 @@ class Work {
     for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
     ImageFile second(folder_.fd(), folder_.name(), folder_.path());
     second.reserve(first.size() + std::min(reserve, kLargestReserve));
-    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
-    // The next start waits until the image is complete.
-    lock_ = folder_.lock_for_completion();
+    // Locked from the beginning: the next start waits until it is complete.
+    lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
     if (settings_.after == After::stop) {
       for (const Gathered::Member& member : gathered_.members) {
         // One that runs on would read what is taken out of its sockets.
-        if (kill(member.pid, SIGSTOP) != 0 && errno != ESRCH) {
-          const int error = errno;
-          for (const Gathered::Member& one : gathered_.members) kill(one.pid, SIGCONT);
-          throw Error("process " + std::to_string(member.pid) +
-                          " cannot be stopped: " + std::strerror(error),
-                      error);
+        if (signal(member, SIGSTOP) || ends_within(member.pidfd, std::chrono::milliseconds(0))) {
+          continue;
         }
+        for (const Gathered::Member& one : gathered_.members) signal(one, SIGCONT);
+        throw Error("process " + std::to_string(member.pid) + " cannot be stopped");
       }
       take_rest(QueueEnd::stays_open, second);
       release(wire::Verdict::resume);
@@ -280,7 +285,9 @@ class Work {
   void take_rest(QueueEnd end, ImageFile& file) {
     const std::size_t added = append_rest(end);
     try {
-      if (added != 0) write_again(file);
+      // The earlier one stays locked until this one, which is locked too, stands
+      // in its place.
+      if (added != 0) lock_ = write_again(file);
     } catch (const Error& error) {
       engine_->settle_rest(false);
       throw Error(
@@ -293,13 +300,13 @@ class Work {
 
   // The program cannot go on any more, so a second way is tried: a file that
   // has nothing of the first.
-  void write_again(ImageFile& file) {
+  UniqueFd write_again(ImageFile& file) {
     const Bytes whole = serialize_image(image_);
     try {
-      file.write(whole);
+      return file.write(whole);
     } catch (const Error& error) {
       log_.debug(error.what());
-      ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(whole);
+      return ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(whole);
     }
   }
 
@@ -333,11 +340,17 @@ class Work {
     return rest.count();
   }
 
+  // Whether it could be sent.
+  static bool signal(const Gathered::Member& member, int number) {
+    return member.signalable &&
+           syscall(SYS_pidfd_send_signal, member.pidfd, number, nullptr, 0) == 0;
+  }
+
   void await_end() {
     for (const Gathered::Member& member : gathered_.members) {
       if (ends_within(member.pidfd, kExitPatience)) continue;
       log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
-      syscall(SYS_pidfd_send_signal, member.pidfd, SIGKILL, nullptr, 0);
+      signal(member, SIGKILL);
       if (!ends_within(member.pidfd, kExitPatience)) {
         log_.error("process " + std::to_string(member.pid) +
                    " does not end; what it reads from here on may come a second time: end it");

@@ -23,7 +23,8 @@ namespace udpcr::keeper {
 struct Gathered {
   struct Member {
     pid_t pid = 0;
-    int pidfd = -1;  // not owned
+    int pidfd = -1;           // not owned
+    bool signalable = false;  // Process::may_be_signalled()
     std::vector<SentFd> fds;
   };
   std::vector<Member> members;  // the root of the tree first

@@ -3,7 +3,6 @@
 
 #include <poll.h>
 
-#include <udpcr/image_header.h>
 #include <cerrno>
 #include <cinttypes>
 #include <cstddef>
@@ -15,27 +14,15 @@
 
 namespace udpcr::keeper {
 
-namespace {
-
-// The keeper may be reading the sockets of a checkpoint.
-constexpr int kPatienceMs = 5000;
-
-}  // namespace
-
-std::string park_name(std::uint64_t image, unsigned number, std::uint64_t place) {
+std::string park_stem(std::uint64_t image, const wire::NameOwner& owner) {
   char name[64];
-  if (place != 0) image = udpcr_identity_hash(image, &place, sizeof place);
-  std::snprintf(name, sizeof name, "%s%016" PRIx64 "/%u", wire::kParkName, image, number);
+  std::snprintf(name, sizeof name, "%s%016" PRIx64, wire::kParkName, wire::park_hash(image, owner));
   return name;
 }
 
-std::optional<ParkAsker> ParkAsker::at(const std::string& name) {
-  UniqueFd fd = connect_to(AbstractName(name));
-  if (!fd) return {};
-  return ParkAsker(std::move(fd));
-}
-
 pid_t ParkAsker::keeper() const { return peer_of(fd_.get()).pid; }
+
+uid_t ParkAsker::user() const { return peer_of(fd_.get()).uid; }
 
 std::vector<ParkAsker::Given> ParkAsker::ask_for_all(ParkRequest request, ParkReply& reply) {
   std::vector<Given> all;
@@ -68,9 +55,12 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
                      " does not tell of its parked sockets; only root and its own user may ask",
                  EACCES);
   };
-  if (!send_packet(fd_.get(), &request, sizeof request, {}, kPatienceMs)) throw silent();
+  if (!send_packet(fd_.get(), &request, sizeof request, {}, 0)) throw silent();
   pollfd answer{fd_.get(), POLLIN, 0};
-  if (poll(&answer, 1, kPatienceMs) <= 0) throw silent();
+  if (poll(&answer, 1, patience_->left_ms) <= 0) {
+    patience_->left_ms = 0;
+    throw silent();
+  }
   ParkReply reply;
   const ssize_t size = receive_with_fds(fd_.get(), &reply, sizeof reply, fds);
   if (size == 0 || (size < 0 && errno == ECONNRESET)) {

@@ -55,8 +55,7 @@ struct ParkReply {
   ParkedEntry entries[kParkBatch];
 };
 
-// The abstract name of the `number`th keeper that has some.  `place`: see
-// name_place().
-std::string park_name(std::uint64_t image, unsigned number, std::uint64_t place);
+// The stem of the abstract names of keepers that have some (abstract_name.hpp).
+std::string park_stem(std::uint64_t image, const wire::NameOwner& owner);
 
 }  // namespace udpcr::keeper

@@ -3,12 +3,15 @@
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "keeper/privileges.hpp"
+#include "keeper/proof.hpp"
 
 namespace udpcr::keeper {
 
@@ -18,17 +21,10 @@ enum class Ask : std::uint32_t { socket, may_ask };
 
 // The session's end.
 UniqueFd outpost;
-std::uint64_t place_of_session = 0;
+std::optional<wire::NameOwner> owner_of_session;
 
 UniqueFd socket_here() {
   return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
-
-bool may_ask_here(int connection) {
-  ucred peer{0, uid_t(-1), gid_t(-1)};
-  socklen_t size = sizeof peer;
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == 0 || peer.uid == geteuid();
 }
 
 // One number and at most one fd.
@@ -83,7 +79,7 @@ void live_in_outpost(int channel) {
     if (Ask(word.number) == Ask::socket) {
       const UniqueFd made = socket_here();
       if (!say(channel, made ? 0 : std::uint32_t(errno), made.get())) return;
-    } else if (!say(channel, may_ask_here(word.fd.get()) ? 1 : 0, -1)) {
+    } else if (!say(channel, proven_peer(word.fd.get(), Role::asks, true) != 0 ? 1 : 0, -1)) {
       return;
     }
   }
@@ -103,15 +99,24 @@ UniqueFd name_socket() {
 }
 
 bool may_ask(int connection) {
-  if (!outpost) return may_ask_here(connection);
+  // Of the program's user namespace, or of the service's.
+  if (proven_peer(connection, Role::asks, true) != 0) return true;
+  if (!outpost) return false;
   Word answer;
   return say(outpost.get(), std::uint32_t(Ask::may_ask), connection) &&
          hear(outpost.get(), answer) && answer.number == 1;
 }
 
-std::uint64_t name_place() { return place_of_session; }
+wire::NameOwner name_owner() {
+  if (owner_of_session) return *owner_of_session;
+  struct stat users {};
+  stat("/proc/self/ns/user", &users);
+  return {0, users.st_ino, geteuid()};
+}
 
-void leave_outpost(uid_t uid, std::uint64_t place) {
+void set_name_owner(const wire::NameOwner& owner) { owner_of_session = owner; }
+
+void leave_outpost(uid_t uid) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     throw Error("socketpair: " + std::string(std::strerror(errno)), errno);
@@ -135,7 +140,6 @@ void leave_outpost(uid_t uid, std::uint64_t place) {
     _exit(0);
   }
   outpost = std::move(ours);
-  place_of_session = place;
 }
 
 }  // namespace udpcr::keeper

@@ -12,6 +12,8 @@ namespace {
 
 // The program does nothing else meanwhile.
 constexpr std::chrono::seconds kPatience{5};
+// What it says all the same.
+constexpr std::size_t kMostEarly = 64;
 
 UniqueFd refuse(int error_number) {
   errno = error_number;
@@ -42,6 +44,7 @@ UniqueFd socket_of_program(Process& process, int family, int protocol) {
     if (received == Received::end) return refuse(EPIPE);
     if (received == Received::nothing) continue;
     if (packet.type() == wire::Type::made) return take_made(packet);
+    if (process.early.size() == kMostEarly) return refuse(EMSGSIZE);
     process.early.push_back(std::move(packet));
   }
 }
