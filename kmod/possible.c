@@ -134,11 +134,7 @@ static int check_addresses(const struct udpcr_datagram *d,
 			   struct netlink_ext_ack *extack)
 {
 	bool v4 = d->family == AF_INET;
-	int error;
 
-	error = check_source(d->family, &d->src, "UDPCR_A_SRC_ADDR", extack);
-	if (error)
-		return error;
 	if (!v4 && ipv6_addr_v4mapped(&d->dst)) {
 		udpcr_say(extack, "UDPCR_A_DST_ADDR %pI6c is of IPv4: 4 bytes",
 			  &d->dst);
@@ -199,7 +195,12 @@ int udpcr_possible_received(const struct udpcr_datagram *d,
 	/* The length field of IPv6 leaves its own header out. */
 	unsigned int total = (d->family == AF_INET ? sizeof(struct iphdr) : 0) +
 			     d->options_len + sizeof(struct udphdr) + d->len;
+	int error;
 
+	/* Of an ICMP error it is where that came in, which may be a group. */
+	error = check_source(d->family, &d->src, "UDPCR_A_SRC_ADDR", extack);
+	if (error)
+		return error;
 	if (total > U16_MAX) {
 		udpcr_say(extack, "a payload of %u bytes makes a packet of %u: %u at most",
 			  d->len, total, U16_MAX);

@@ -18,19 +18,40 @@ constexpr int kJoinPatienceMs = 100;
 // Waits for room, for the receiver's RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
 constexpr int kRetryMs = 20;
 constexpr int kRetries = 500;
+constexpr int kRetryPatienceMs = kRetryMs * kRetries;
 
 constinit std::atomic<wire::SharedPage*> shared_page = nullptr;
+
+uint32_t epoch_now() { return __atomic_load_n(&page()->epoch, __ATOMIC_SEQ_CST); }
 
 bool may_retry(int error) {
   return error == EAGAIN || error == EINTR || error == ETOOMANYREFS || error == ENOBUFS ||
          error == ENOMEM;
 }
 
-void wait_before_retry(int error) {
-  pollfd room{fd(), POLLOUT, 0};
-  // Room is not what the others lack: for those it is a pause.
-  sys::poll(&room, error == EAGAIN ? 1 : 0, error == EINTR ? 0 : kRetryMs);
-}
+// The turns of a sender that finds no room.
+class Retries {
+ public:
+  // False: no more of them.
+  bool wait(int error) {
+    if (error == EINTR) return true;
+    if (error == EAGAIN) {
+      pollfd room{fd(), POLLOUT, 0};
+      return sys::poll(&room, 1, wire::kSliceMs) != 0 || patience_.go_on();
+    }
+    // Room is not what the others lack: for those it is a pause.
+    if (sys::poll(nullptr, 0, kRetryMs) != 0) return true;
+    return ++pauses_ % (wire::kSliceMs / kRetryMs) != 0 || patience_.go_on();
+  }
+  [[nodiscard]] bool has_given_up() const { return patience_.has_given_up(); }
+
+ private:
+  Patience patience_{kRetryPatienceMs};
+  int pauses_ = 0;
+};
+
+// `progress` that a knock is to change; it is not repeated before that.
+constinit std::atomic<uint64_t> knocked_at = ~uint64_t{0};
 
 }  // namespace
 
@@ -63,6 +84,90 @@ bool has_ended() {
   return sys::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
+bool is_given_up() {
+  const wire::SharedPage* const shared = page();
+  return shared != nullptr && __atomic_load_n(&shared->given_up, __ATOMIC_ACQUIRE) != 0;
+}
+
+// A program that was told to end is not told otherwise by one that was not asked.
+GivingUp give_up(uint32_t epoch) {
+  wire::SharedPage& shared = *page();
+  if (!wire::tells_to_exit(epoch)) {
+    const uint32_t next = wire::epoch_after(epoch, wire::Verdict::resume);
+    if (!__atomic_compare_exchange_n(&shared.epoch, &epoch, next, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
+      return GivingUp::moved;
+    }
+  }
+  const bool is_first = __atomic_exchange_n(&shared.given_up, 1U, __ATOMIC_SEQ_CST) == 0;
+  syscall(SYS_futex, &shared.epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  // Should it only have been asleep, it is to let go of all that it holds.
+  knocked_at.store(~uint64_t{0}, std::memory_order_relaxed);
+  knock();
+  return is_first ? GivingUp::first : GivingUp::done;
+}
+
+void say_that_it_is_given_up() {
+  Line line;
+  line << "the keeper (process " << page()->keeper_pid
+       << ") has shown no sign of life for a second: it is given up, and nothing is checkpointed, "
+          "restored or parked any more; the program goes on; if the keeper is stopped, end it "
+          "(kill -KILL), for it may hold ports, and restart the program to have one again";
+  log_line(LogLevel::error, line);
+}
+
+void knock() {
+  const uint32_t now = __atomic_load_n(&page()->progress, __ATOMIC_RELAXED);
+  uint64_t before = knocked_at.load(std::memory_order_relaxed);
+  if (before == now || !knocked_at.compare_exchange_strong(before, now)) return;
+  wire::WireHeader header{wire::Type::knock, wire::kVersion};
+  iovec piece{&header, sizeof header};
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  // No room: then there is enough in the channel that it will wake up for.
+  sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+namespace {
+
+// What is in the channel is of no use to anyone, and a socket in it has a port; what
+// the keeper sends from here on it gets back.
+void empty_channel() {
+  syscall(SYS_shutdown, fd(), SHUT_RDWR);
+  char packet[1];
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+  for (;;) {
+    iovec piece{packet, sizeof packet};
+    msghdr message = {};
+    message.msg_iov = &piece;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return;
+    for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+         part = CMSG_NXTHDR(&message, part)) {
+      if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+      const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+      for (size_t i = 0; i < count; ++i) {
+        int one = -1;
+        memcpy(&one, CMSG_DATA(part) + i * sizeof one, sizeof one);
+        sys::close(one);
+      }
+    }
+  }
+}
+
+// By a thread that asks.  False: the keeper has moved.
+bool give_up_aloud() {
+  const GivingUp result = give_up(epoch_now());
+  if (result == GivingUp::moved) return false;
+  if (result == GivingUp::first) say_that_it_is_given_up();
+  return true;
+}
+
+}  // namespace
+
 int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
   // One sender of fds at a time in the handler, and elsewhere one fd: the
   // large buffer is the handler's.
@@ -81,11 +186,16 @@ int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
     rights->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
     memcpy(CMSG_DATA(rights), fds, sizeof(int) * fd_count);
   }
-  for (int attempt = 0;; ++attempt) {
+  Retries retries;
+  for (;;) {
+    if (is_given_up()) return ESHUTDOWN;
     if (sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
     const int error = errno;
-    if (!may_retry(error) || attempt == kRetries) return error;
-    wait_before_retry(error);
+    if (!may_retry(error)) return error;
+    if (retries.wait(error)) continue;
+    if (!retries.has_given_up()) return error;
+    if (give_up_aloud()) return ESHUTDOWN;
+    retries = {};
   }
 }
 
@@ -98,16 +208,21 @@ int64_t milliseconds_now() {
 namespace {
 
 // False with errno.
-bool await_packet(int64_t deadline_ms) {
+bool await_packet(Patience& patience) {
   for (;;) {
-    const int64_t left = deadline_ms - milliseconds_now();
-    if (left <= 0) {
+    pollfd packet{fd(), POLLIN, 0};
+    const int ready = sys::poll(&packet, 1, wire::kSliceMs);
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready == 0 && !patience.go_on()) {
       errno = ETIMEDOUT;
+      if (!patience.has_given_up()) return false;
+      if (!give_up_aloud()) patience = Patience(kAnswerPatienceMs);
+    }
+    if (ready == 0 && is_given_up()) {
+      empty_channel();
+      errno = ESHUTDOWN;
       return false;
     }
-    pollfd packet{fd(), POLLIN, 0};
-    const int ready = sys::poll(&packet, 1, static_cast<int>(left));
-    if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
     if ((packet.revents & POLLIN) != 0) return true;
     errno = EPIPE;
@@ -118,7 +233,7 @@ bool await_packet(int64_t deadline_ms) {
 }  // namespace
 
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
-                int64_t deadline_ms) {
+                Patience& patience) {
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
   arrived = {0, false};
   iovec piece{packet, size};
@@ -129,7 +244,7 @@ ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& ar
   message.msg_controllen = sizeof control;
   ssize_t received = 0;
   do {
-    if (!await_packet(deadline_ms)) return -1;
+    if (!await_packet(patience)) return -1;
     received = sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   } while (received < 0 && (errno == EAGAIN || errno == EINTR));
   if (received < 0) return -1;
@@ -203,8 +318,8 @@ void serve_exchange() {
   Answer answer{};
   Arrived arrived{};
   int socket = -1;
-  const ssize_t size =
-      receive(&answer, sizeof answer, &socket, 1, arrived, milliseconds_now() + kRetryMs);
+  Patience patience(wire::kSliceMs);
+  const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, patience);
   if (size < 0 || serve(answer, size, socket)) return;
   if (arrived.fd_count > 0) sys::close(socket);
 }
@@ -218,11 +333,11 @@ int ask(const void* question, size_t question_size, wire::Type type, int& socket
   const int unsent = send(&piece, 1, &socket, type == wire::Type::give_back ? 1 : 0);
   socket = -1;
   if (unsent != 0) return unsent;
-  const int64_t deadline_ms = milliseconds_now() + kAnswerPatienceMs;
+  Patience patience(kAnswerPatienceMs);
   for (;;) {
     Answer answer{};
     Arrived arrived{};
-    const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, deadline_ms);
+    const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, patience);
     if (size < 0) return errno;
     if (serve(answer, size, socket)) {
       socket = -1;
@@ -294,6 +409,7 @@ int join(int ours, int keepers_end) {
 }  // namespace
 
 void renew_after_fork() {
+  if (is_given_up()) return;
   int pair[2] = {-1, -1};
   const auto make_pair = [&pair] {
     return syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0;
@@ -309,12 +425,14 @@ void renew_after_fork() {
   sys::close(pair[1]);
   if (unsent != 0) {
     sys::close(pair[0]);
-    if (unsent == EPIPE || unsent == ECONNRESET) return;  // said when it matters
+    // Has been said, or is when it matters.
+    if (unsent == EPIPE || unsent == ECONNRESET || unsent == ESHUTDOWN) return;
     return say_that_it_is_shared(unsent, "");
   }
   own_fds::replace(own_fds::Use::channel, pair[0]);
   // A keeper that is at work asks later: then it is answered with the next question.
-  if (!with_pidfd && await_packet(milliseconds_now() + kJoinPatienceMs)) serve_exchange();
+  Patience patience(kJoinPatienceMs);
+  if (!with_pidfd && await_packet(patience)) serve_exchange();
 }
 
 }  // namespace udpcr::channel

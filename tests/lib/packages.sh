@@ -6,7 +6,7 @@
 build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
                 libnl-genl-3-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
-test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
+test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml strace)
 # What tests/programs/NAME needs, beside test_packages: see fetch_program.sh.
 declare -A program_packages=(
   [avahi]="avahi-daemon" [chronyd]="chrony" [java]="openjdk-17-jre-headless libecj-java"

@@ -69,6 +69,10 @@ void Gathering::signal_new_threads() {
 }
 
 Gathering::State Gathering::step() {
+  if (page_.has_moved()) {
+    failure_ = "the program waited no longer, and goes on; try again";
+    return State::failed;
+  }
   bool all_sent = true;
   pid_t missing = 0;
   for (Process& process : processes_) {

@@ -17,6 +17,7 @@
 #include <thread>
 #include <utility>
 
+#include "alive.hpp"
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
@@ -26,6 +27,8 @@ namespace udpcr::keeper {
 
 namespace {
 
+// While the worker is at work: who waits for it is shown that we live.
+constexpr int kWatchingPollMs = wire::kSliceMs / 2;
 // While threads are being brought to a stop, how often we look.
 constexpr int kGatheringPollMs = 1;
 // A program that executes itself leaves its keeper behind, and the control name
@@ -148,8 +151,9 @@ int Keeper::patience() {
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
   const int better_name = park_answers_.improve_name();
+  const int worker = worker_channel_ ? kWatchingPollMs : -1;
   int soonest = -1;
-  for (const int due : {held, claims, parks, names, better_name}) {
+  for (const int due : {held, claims, parks, names, better_name, worker}) {
     if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
   }
   return soonest;
@@ -159,9 +163,17 @@ void Keeper::run() {
   end_signal_ = receive_end_signal();
   unsigned failed_polls = 0;
   for (;;) {
+    show_life();
+    if (page_->is_given_up()) return abandon();
+    if (worker_channel_) watch_worker();
     if (processes_.empty()) {
       end_program();
-      if (told_to_end_) parks_.give_up();
+      if (told_to_end_) {
+        parks_.give_up(
+            "the program has ended and its keeper is told to (SIGTERM), as a service manager does "
+            "that stops all of a unit; the kernel module, FileDescriptorStoreMax= or a keeper "
+            "service (UDPCR_KEEPER) would keep it");
+      }
       parks_.expire();
       if (!parks_.holds()) return;
     }
@@ -224,6 +236,25 @@ void Keeper::end_program() {
   clients_.clear();
 }
 
+// Whatever closes it makes from now on are not told, so that nothing may be kept for
+// it: neither its sockets nor what it has not taken.
+void Keeper::abandon() {
+  const std::string line =
+      "the program goes on without this keeper, which did not run for a second; it ends";
+  log_.info(line);
+  if (worker_channel_ && watch_->overrule()) {
+    kill(worker_, SIGKILL);
+    await_worker();
+    for (const ReadingState& state : reading_states_) state.restore();
+  }
+  answer_clients({Outcome::failed, "checkpoint failed: " + line + "\n"});
+  held_.close_all();
+  const bool lives = std::any_of(processes_.begin(), processes_.end(),
+                                 [](const Process& process) { return !process.ended(); });
+  if (lives) return parks_.drop_all();
+  parks_.give_up("its program had given up the keeper, which did not run, and has ended since");
+}
+
 void Keeper::forget_ended() {
   processes_.remove_if([](const Process& process) { return process.channel_ended; });
 }
@@ -242,6 +273,8 @@ Received next_packet(Process& process, Packet& packet) {
 void Keeper::read_channel(Process& process) {
   while (!process.channel_ended) {
     Packet packet;
+    show_life();
+    if (page_->is_given_up()) return;
     try {
       const Received received = next_packet(process, packet);
       if (received == Received::nothing) return;
@@ -275,6 +308,8 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::release:
     case wire::Type::give_back:
       return answer_claim(process, packet);
+    case wire::Type::knock:
+      return;  // having been read it has been answered
     case wire::Type::others:
       return tell_of_others(process);
     case wire::Type::exchanged:
@@ -432,7 +467,7 @@ void Keeper::await_others() {
     }
     if (!told) log_.info(who + " is not done yet: the start waits for it");
     told = true;
-    if (others == Presence::Others::ending) poll(nullptr, 0, kNamePollMs);
+    if (others == Presence::Others::ending) poll_alive(nullptr, 0, kNamePollMs);
   }
 }
 

@@ -16,6 +16,7 @@
 #include "presence.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -81,9 +82,9 @@ class Keeper {
   void end_worker();
   void end_in_failure(const Report& report);
   void worker_has_ended(int status);
-  // The status of waitpid(2); one that does not end by then is killed.
-  int reap_worker(std::chrono::milliseconds patience);
-  void kill_worker();
+  void watch_worker();
+  // Its exit status, as of waitpid(2); one that does not end by itself is killed.
+  int await_worker();
   void fail_checkpoint(const std::string& why);
   void answer_clients(const Report& report);
   [[nodiscard]] bool busy() const { return gathering_ || worker_channel_; }
@@ -102,6 +103,8 @@ class Keeper {
   [[nodiscard]] pid_t living() const;
   void serve(const Source& source);
   void end_program();
+  // The program has given this keeper up: it lets go of all that it holds.
+  void abandon();
   int patience();
 
   // Goes when all sockets are closed.
@@ -132,6 +135,7 @@ class Keeper {
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
   unsigned unread_reports_ = 0;              // attempts in a row
+  std::unique_ptr<Watch> watch_;             // of the worker
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
   Gathered gathered_;                        // while the worker reads: for putting things right
   std::vector<ReadingState> reading_states_;

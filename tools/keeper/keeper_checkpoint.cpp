@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -13,20 +14,14 @@
 #include <cstring>
 #include <thread>
 
+#include "alive.hpp"
 #include "keeper.hpp"
 
 namespace udpcr::keeper {
 
-namespace {
-
-// A worker that has told all, or has hung up, ends at once unless the machine
-// is very busy or its disk does not answer.
-constexpr std::chrono::milliseconds kWorkerPatience{5000};
-
-}  // namespace
-
 void Keeper::begin_checkpoint() {
   wanted_ = false;
+  page_->begin();
   // One that has executed another program since has another keeper: it is asked
   // again when we hang up.
   clients_.remove_if([this](const Client& client) { return client.asked && !is_here(client.pid); });
@@ -36,33 +31,16 @@ void Keeper::begin_checkpoint() {
     if (client.served && client.restarts) restart_ = true;
   }
   // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
-  if (worker_ != 0) kill_worker();
+  if (worker_ != 0) {
+    kill(worker_, SIGKILL);
+    await_worker();
+  }
   if (!may_write_image()) return;
   try {
     gathering_.emplace(processes_, settings_.signal, *page_, log_);
   } catch (const Error& error) {
     fail_checkpoint(error.what());
   }
-}
-
-// 0 or the status of waitpid(2).
-int Keeper::reap_worker(std::chrono::milliseconds patience) {
-  constexpr std::chrono::milliseconds kPause{2};
-  int status = 0;
-  for (auto waited = patience.zero(); waitpid(worker_, &status, WNOHANG) != worker_;
-       waited += kPause) {
-    if (waited == patience) kill(worker_, SIGKILL);
-    // One that is stuck in the kernel is left to whoever is its parent next.
-    if (waited > patience + std::chrono::seconds(1)) break;
-    std::this_thread::sleep_for(kPause);
-  }
-  worker_ = 0;
-  return status;
-}
-
-void Keeper::kill_worker() {
-  kill(worker_, SIGKILL);
-  reap_worker(std::chrono::milliseconds(0));
 }
 
 bool Keeper::may_write_image() {
@@ -145,11 +123,14 @@ void Keeper::undo_parks() {
 void Keeper::fail_checkpoint(const std::string& why) {
   gathering_.reset();
   undo_parks();
-  told_.forget();
-  for (Process& process : processes_) {
-    process.sent.clear();
-    process.sent_all = false;
-    process.failure.clear();
+  // Not what has come for the next one.
+  if (!page_->has_moved()) {
+    told_.forget();
+    for (Process& process : processes_) {
+      process.sent.clear();
+      process.sent_all = false;
+      process.failure.clear();
+    }
   }
   for (const ReadingState& state : reading_states_) {
     if (const int error = state.restore(); error != 0) {
@@ -182,6 +163,11 @@ void Keeper::start_worker() {
   }
   UniqueFd ours(pair[0]);
   UniqueFd theirs(pair[1]);
+  try {
+    watch_ = std::make_unique<Watch>();
+  } catch (const Error& error) {
+    return fail_checkpoint(error.what());
+  }
   worker_ = fork();
   if (worker_ < 0) {
     worker_ = 0;
@@ -195,7 +181,7 @@ void Keeper::start_worker() {
     presence_.become_worker();
     for (Process& process : processes_) process.control.reset();
     _exit(int(run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_,
-                         folder_, *page_, log_, told_, theirs.get())));
+                         folder_, *page_, log_, told_, theirs.get(), *watch_)));
   }
   unread_reports_ = 0;
   told_.forget();
@@ -217,16 +203,19 @@ void Keeper::end_worker() {
   }
   if (received == Received::end) {
     worker_channel_.reset();
-    return worker_has_ended(reap_worker(kWorkerPatience));
+    return worker_has_ended(await_worker());
   }
   if (report.outcome == Outcome::failed) return end_in_failure(report);
   reading_states_.clear();
   gathered_ = {};
-  if (report.outcome == Outcome::captured) return page_->release(wire::Verdict::resume);
+  if (report.outcome == Outcome::captured) {
+    page_->release(wire::Verdict::resume);
+    return;
+  }
   newly_parked_.clear();
   // Tells the worker that we hold none of the sockets any more.
   worker_channel_.reset();
-  if (checkpoint_settings_.after != After::stop) reap_worker(kWorkerPatience);
+  if (checkpoint_settings_.after != After::stop) await_worker();
   log_.borrow({});
   answer_clients(report);
 }
@@ -240,7 +229,7 @@ void Keeper::end_in_failure(const Report& report) {
   if (living() != 0) undo_parks();
   newly_parked_.clear();
   worker_channel_.reset();
-  reap_worker(kWorkerPatience);
+  await_worker();
   log_.borrow({});
   answer_clients(report);
 }
@@ -267,15 +256,39 @@ void Keeper::worker_has_ended(int status) {
   log_.warn(line);
   log_.borrow({});
   answer_clients({Outcome(WEXITSTATUS(status)), line + "\n"});
-}
-
-void Keeper::answer_clients(const Report& report) {
-  for (Client& client : clients_) {
-    if (!client.served) continue;
-    report.send(client.fd.get());
-    client.fd.reset();
+  void Keeper::watch_worker() {
+    const std::string why = watch_->judge(worker_);
+    if (why.empty() || !watch_->overrule()) return;
+    kill(worker_, SIGKILL);
+    await_worker();
+    worker_channel_.reset();
+    fail_checkpoint(why + "; the sockets are as they were, and the program goes on");
   }
-  clients_.remove_if([](const Client& client) { return !client.fd; });
-}
+
+  // One that waits for a disk does so even if it is killed; it does nothing afterwards.
+  int Keeper::await_worker() {
+    constexpr int kTurnMs = 10;
+    constexpr int kTurns = 100;
+    const UniqueFd process(int(syscall(SYS_pidfd_open, worker_, 0)));
+    int status = 0;
+    pid_t ended = 0;
+    for (int turn = 0; turn < 2 * kTurns && ended == 0; ++turn) {
+      if (turn == kTurns) kill(worker_, SIGKILL);
+      pollfd end{process.get(), POLLIN, 0};
+      poll_alive(&end, 1, kTurnMs);
+      ended = waitpid(worker_, &status, WNOHANG);
+    }
+    worker_ = 0;
+    return status;
+  }
+
+  void Keeper::answer_clients(const Report& report) {
+    for (Client& client : clients_) {
+      if (!client.served) continue;
+      report.send(client.fd.get());
+      client.fd.reset();
+    }
+    clients_.remove_if([](const Client& client) { return !client.fd; });
+  }
 
 }  // namespace udpcr::keeper

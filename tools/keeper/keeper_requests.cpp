@@ -35,8 +35,10 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
     if (!socket) answer.status = error.error_number() != 0 ? error.error_number() : EIO;
   }
   const int fd = socket.get();
-  send_packet(process.channel.get(), &answer, sizeof answer,
-              std::span<const int>(&fd, socket ? 1 : 0));
+  const bool taken = send_packet(process.channel.get(), &answer, sizeof answer,
+                                 std::span<const int>(&fd, socket ? 1 : 0));
+  // Nobody waits for it: it is held again, and closed with the others.
+  if (!taken && socket) held_.take_back(claim.entry, std::move(socket));
 }
 
 void Keeper::park(Process& process, Packet& packet) {

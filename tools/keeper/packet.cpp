@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "alive.hpp"
 #include "persist.hpp"
 
 namespace udpcr::keeper {
@@ -142,7 +143,7 @@ bool send_packet(int channel, const void* data, std::size_t size, std::span<cons
     }
     if (errno != EAGAIN) return false;
     pollfd room{channel, POLLOUT, 0};
-    if (poll(&room, 1, patience_ms) <= 0) return false;
+    if (poll_alive(&room, 1, patience_ms) <= 0) return false;
   }
 }
 

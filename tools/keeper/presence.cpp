@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "alive.hpp"
+
 #include "keeper/packet.hpp"
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/process.hpp"
@@ -82,7 +84,7 @@ Presence::Others Presence::look(const void* context, void (*on_asked)(const void
     std::vector<pollfd> polled;
     for (const Asked& one : all) polled.push_back({one.fd.get(), POLLIN, 0});
     if (listener_) polled.push_back({listener_.get(), POLLIN, 0});
-    if (poll(polled.data(), polled.size(), int(left.count())) <= 0) continue;
+    if (poll_alive(polled.data(), polled.size(), int(left.count())) <= 0) continue;
     if (listener_ && polled.back().revents != 0) on_asked(context);
     for (std::size_t i = all.size(); i-- > 0;) {
       if (polled[i].revents == 0) continue;

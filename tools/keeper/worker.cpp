@@ -18,6 +18,7 @@
 #include <set>
 #include <thread>
 
+#include "alive.hpp"
 #include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "interface_indices.hpp"
@@ -48,14 +49,15 @@ constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
+       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told, Watch& watch)
       : gathered_(gathered),
         identity_(identity),
         settings_(settings),
         folder_(folder),
         page_(page),
         log_(log),
-        told_(told) {
+        told_(told),
+        watch_(watch) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -66,6 +68,7 @@ class Work {
     engine_ = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     describe_machine(image_, engine_->name());
     capture();
+    still_waits();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
       const std::string line =
@@ -77,6 +80,7 @@ class Work {
       // What it closes from now on is closed: the keeper lets it go on when it
       // holds none of its sockets either.
       close_sockets();
+      watch_.enter(Watch::Phase::writing_freely);
       if (!Report{Outcome::captured, {}}.send(channel)) {
         throw Error("the keeper cannot be told that the sockets are read: " +
                         std::string(std::strerror(errno)),
@@ -106,9 +110,11 @@ class Work {
     for (Gathered::Member& member : gathered_.members) member.fds.clear();
   }
 
-  void release(wire::Verdict verdict) {
-    if (!released_) page_.release(verdict);
+  // False: the program has gone on before.
+  bool release(wire::Verdict verdict) {
+    if (released_) return true;
     released_ = true;
+    return page_.release(verdict);
   }
 
  private:
@@ -250,8 +256,14 @@ class Work {
                         [](const Loss& loss) { return loss.what == "kernel module"; });
   }
 
+  // It has given the keeper up: what was read is no state of its sockets.
+  void still_waits() const {
+    if (page_.has_moved()) throw Error("the program waited no longer, and goes on");
+  }
+
   // Everything that can fail comes before the program is told to end.
   void hand_over() {
+    watch_.enter(Watch::Phase::writing);
     if (!gathered_.not_frozen.empty()) {
       throw Error("handover not possible, the program goes on: " + gathered_.not_frozen +
                   "; UDPCR_AFTER=continue makes an image all the same");
@@ -264,26 +276,44 @@ class Work {
     // Locked from the beginning: the next start waits until it is complete.
     lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
+    // From here on either the program or the keeper has the queues, and both know who.
+    // Where the keeper was quicker it is about to end this process.
+    while (!watch_.decide()) pause();
     if (settings_.after == After::stop) {
-      for (const Gathered::Member& member : gathered_.members) {
-        // One that runs on would read what is taken out of its sockets.
-        if (signal(member, SIGSTOP) || ends_within(member.pidfd, std::chrono::milliseconds(0))) {
-          continue;
-        }
-        for (const Gathered::Member& one : gathered_.members) signal(one, SIGCONT);
-        throw Error("process " + std::to_string(member.pid) + " cannot be stopped");
-      }
-      take_rest(QueueEnd::stays_open, second);
-      release(wire::Verdict::resume);
+      stop_program(second);
     } else {
-      release(wire::Verdict::exit_);
+      if (!release(wire::Verdict::exit_)) throw Error(kGoesOn);
       await_end();
       take_rest(QueueEnd::refuses, second);
     }
   }
 
+  void stop_program(ImageFile& file) {
+    for (const Gathered::Member& member : gathered_.members) {
+      // One that runs on would read what is taken out of its sockets.
+      if (signal(member, SIGSTOP) || ends_within(member.pidfd, std::chrono::milliseconds(0))) {
+        continue;
+      }
+      for (const Gathered::Member& one : gathered_.members) signal(one, SIGCONT);
+      throw Error("process " + std::to_string(member.pid) + " cannot be stopped");
+    }
+    try {
+      take_rest(QueueEnd::stays_open, file);
+    } catch (...) {
+      if (page_.is_given_up()) {
+        for (const Gathered::Member& member : gathered_.members) signal(member, SIGCONT);
+      }
+      throw;
+    }
+  }
+
   void take_rest(QueueEnd end, ImageFile& file) {
     const std::size_t added = append_rest(end);
+    // Of a program that is stopped; one that reads again has its queues put back.
+    if (!release(wire::Verdict::resume)) {
+      engine_->settle_rest(false);
+      throw Error(kGoesOn);
+    }
     try {
       // The earlier one stays locked until this one, which is locked too, stands
       // in its place.
@@ -370,6 +400,10 @@ class Work {
     return {losses.empty() ? Outcome::kept : Outcome::kept_in_part, std::move(text)};
   }
 
+  static constexpr char kGoesOn[] =
+      "the program waited no longer, and goes on; the image that stands has its sockets as they "
+      "were a moment ago, as one of UDPCR_AFTER=continue does";
+
   Gathered& gathered_;
   const Identity& identity_;
   const Settings& settings_;
@@ -378,6 +412,7 @@ class Work {
   Page& page_;
   Log& log_;
   const ToldOptions& told_;
+  Watch& watch_;
   Image image_;
   std::map<std::uint64_t, std::uint32_t> origins_;  // wire::kFd* by inode
   std::vector<Captured> sockets_;                   // beside Image::sockets
@@ -439,8 +474,12 @@ void await_end_of_keeper(int channel) {
 
 Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                    const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told_options,
-                   int channel) {
-  Work work(gathered, identity, settings, folder, page, log, told_options);
+                   int channel, Watch& watch) {
+  // Signs of life are those of the keeper's loop.
+  show_life_to(Viewer::program, nullptr);
+  show_life_to(Viewer::worker, nullptr);
+  watch.guard(page, log);
+  Work work(gathered, identity, settings, folder, page, log, told_options, watch);
   Report report;
   try {
     report = work.run(channel);
@@ -452,6 +491,7 @@ Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& 
     report = failure(error.what(), log);
   }
   work.release(wire::Verdict::resume);
+  watch.enter(Watch::Phase::done);
   const bool told = report.send(channel);
   if (report.outcome != Outcome::failed && settings.after == After::stop) {
     try {

@@ -16,6 +16,7 @@
 #include "page.hpp"
 #include "process.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -56,6 +57,6 @@ struct Report {
 // which is the process's exit status, should the Report not have arrived.
 Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                    const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                   int channel);
+                   int channel, Watch& watch);
 
 }  // namespace udpcr::keeper

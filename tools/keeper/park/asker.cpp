@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "abstract_name.hpp"
+#include "keeper/alive.hpp"
 #include "keeper/packet.hpp"
 
 namespace udpcr::keeper {
@@ -57,7 +58,7 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
   };
   if (!send_packet(fd_.get(), &request, sizeof request, {}, 0)) throw silent();
   pollfd answer{fd_.get(), POLLIN, 0};
-  if (poll(&answer, 1, patience_->left_ms) <= 0) {
+  if (poll_alive(&answer, 1, patience_->left_ms) <= 0) {
     patience_->left_ms = 0;
     throw silent();
   }

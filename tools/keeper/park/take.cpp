@@ -12,6 +12,7 @@
 
 #include "abstract_name.hpp"
 #include "fresh_socket.hpp"
+#include "keeper/alive.hpp"
 #include "keeper/origin.hpp"
 #include "keeper/process.hpp"
 #include "keeper/service/outpost.hpp"
@@ -39,7 +40,7 @@ bool lives(pid_t pid) { return pid > 0 && is_running(pid); }
 
 bool ParkTake::wait(int& waited_ms, int patience_ms) {
   if (waited_ms >= patience_ms) return false;
-  poll(nullptr, 0, kPollMs);
+  poll_alive(nullptr, 0, kPollMs);
   waited_ms += kPollMs;
   return true;
 }

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <chrono>
 
+#include "keeper/alive.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -38,7 +40,8 @@ UniqueFd socket_of_program(Process& process, int family, int protocol) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
         deadline - std::chrono::steady_clock::now());
     pollfd answer{channel, POLLIN, 0};
-    if (left.count() <= 0 || poll(&answer, 1, int(left.count())) == 0) return refuse(ETIMEDOUT);
+    if (left.count() <= 0 || poll_alive(&answer, 1, int(left.count())) == 0)
+      return refuse(ETIMEDOUT);
     Packet packet;
     const Received received = receive_packet(channel, packet);
     if (received == Received::end) return refuse(EPIPE);
