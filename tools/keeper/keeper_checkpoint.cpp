@@ -256,39 +256,41 @@ void Keeper::worker_has_ended(int status) {
   log_.warn(line);
   log_.borrow({});
   answer_clients({Outcome(WEXITSTATUS(status)), line + "\n"});
-  void Keeper::watch_worker() {
-    const std::string why = watch_->judge(worker_);
-    if (why.empty() || !watch_->overrule()) return;
-    kill(worker_, SIGKILL);
-    await_worker();
-    worker_channel_.reset();
-    fail_checkpoint(why + "; the sockets are as they were, and the program goes on");
-  }
+}
 
-  // One that waits for a disk does so even if it is killed; it does nothing afterwards.
-  int Keeper::await_worker() {
-    constexpr int kTurnMs = 10;
-    constexpr int kTurns = 100;
-    const UniqueFd process(int(syscall(SYS_pidfd_open, worker_, 0)));
-    int status = 0;
-    pid_t ended = 0;
-    for (int turn = 0; turn < 2 * kTurns && ended == 0; ++turn) {
-      if (turn == kTurns) kill(worker_, SIGKILL);
-      pollfd end{process.get(), POLLIN, 0};
-      poll_alive(&end, 1, kTurnMs);
-      ended = waitpid(worker_, &status, WNOHANG);
-    }
-    worker_ = 0;
-    return status;
-  }
+void Keeper::watch_worker() {
+  const std::string why = watch_->judge(worker_);
+  if (why.empty() || !watch_->overrule()) return;
+  kill(worker_, SIGKILL);
+  await_worker();
+  worker_channel_.reset();
+  fail_checkpoint(why + "; the sockets are as they were, and the program goes on");
+}
 
-  void Keeper::answer_clients(const Report& report) {
-    for (Client& client : clients_) {
-      if (!client.served) continue;
-      report.send(client.fd.get());
-      client.fd.reset();
-    }
-    clients_.remove_if([](const Client& client) { return !client.fd; });
+// One that waits for a disk does so even if it is killed; it does nothing afterwards.
+int Keeper::await_worker() {
+  constexpr int kTurnMs = 10;
+  constexpr int kTurns = 100;
+  const UniqueFd process(int(syscall(SYS_pidfd_open, worker_, 0)));
+  int status = 0;
+  pid_t ended = 0;
+  for (int turn = 0; turn < 2 * kTurns && ended == 0; ++turn) {
+    if (turn == kTurns) kill(worker_, SIGKILL);
+    pollfd end{process.get(), POLLIN, 0};
+    poll_alive(&end, 1, kTurnMs);
+    ended = waitpid(worker_, &status, WNOHANG);
   }
+  worker_ = 0;
+  return status;
+}
+
+void Keeper::answer_clients(const Report& report) {
+  for (Client& client : clients_) {
+    if (!client.served) continue;
+    report.send(client.fd.get());
+    client.fd.reset();
+  }
+  clients_.remove_if([](const Client& client) { return !client.fd; });
+}
 
 }  // namespace udpcr::keeper

@@ -3,6 +3,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include <algorithm>
