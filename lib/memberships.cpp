@@ -11,16 +11,27 @@
 #include <cstring>
 #include <sstream>
 
+#include "errors.hpp"
+#include "persist.hpp"
+
 namespace udpcr {
 namespace {
 
 // Reads the file again; false: it says what it said before.
 bool reread(UniqueFd& file, const char* path, std::string& text) {
-  if (!file) file = UniqueFd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!file) {
+    file = UniqueFd(persist([path] { return ::open(path, O_RDONLY | O_CLOEXEC); }));
+    // A kernel without multicast, or a sandbox without /proc.
+    if (!file && errno == ENOENT) return false;
+    if (!file) fail(std::string("read ") + path, errno, "");
+  }
   std::string now;
   char chunk[8192];
-  ssize_t got = 0;
-  while ((got = ::pread(file.get(), chunk, sizeof chunk, static_cast<off_t>(now.size()))) > 0) {
+  for (;;) {
+    const ssize_t got = persist(
+        [&] { return ::pread(file.get(), chunk, sizeof chunk, static_cast<off_t>(now.size())); });
+    if (got < 0) fail(std::string("read ") + path, errno, "");
+    if (got == 0) break;
     now.append(chunk, static_cast<std::size_t>(got));
   }
   if (now == text) return false;
@@ -103,7 +114,11 @@ bool read_filter(int fd, Membership& member) {
     filter.gf_numsrc = static_cast<std::uint32_t>(room);
     std::memcpy(buffer.data(), &filter, sizeof filter);
     auto size = static_cast<socklen_t>(GROUP_FILTER_SIZE(room));
-    if (::getsockopt(fd, level, MCAST_MSFILTER, buffer.data(), &size) != 0) return false;
+    const auto ask = [&] { return ::getsockopt(fd, level, MCAST_MSFILTER, buffer.data(), &size); };
+    if (persist(ask) != 0) {
+      if (errno == EADDRNOTAVAIL || errno == ENODEV || errno == EINVAL) return false;
+      fail("read whether fd " + std::to_string(fd) + " is a " + describe(member), errno, "");
+    }
     std::memcpy(&filter, buffer.data(), sizeof filter);
     if (filter.gf_numsrc <= room) break;
   }

@@ -11,10 +11,11 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <memory>
+#include <sstream>
 
 #include "control.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -32,7 +33,11 @@ bool sockets_of(pid_t pid, std::vector<int>& fds) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
                                                    closedir);
   if (!folder) return false;
-  while (const dirent* entry = readdir(folder.get())) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr && errno != 0) return false;
+    if (entry == nullptr) break;
     int fd = 0;
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
@@ -53,9 +58,7 @@ UniqueFd take_fd(int pidfd, int fd) {
 
 // Of a process that is neither ended nor another program by now.
 bool is_copy(pid_t pid) {
-  std::ifstream file(proc_of(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+  const std::string text = read_text(proc_of(pid) + "/stat");
   const std::size_t name_end = text.rfind(") ");
   if (name_end == std::string::npos) return false;
   char state = 0;
@@ -75,8 +78,8 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
   for (const Process& process : processes) {
     if (process.ended()) continue;
     for (const pid_t thread : threads_of(process.pid)) {
-      std::ifstream children(proc_of(process.pid) + "/task/" + std::to_string(thread) +
-                             "/children");
+      std::istringstream children(
+          read_text(proc_of(process.pid) + "/task/" + std::to_string(thread) + "/children"));
       for (pid_t child = 0; children >> child;) {
         const auto is_child = [child](const Process& other) { return other.pid == child; };
         if (child == getppid() || std::any_of(processes.begin(), processes.end(), is_child)) {
@@ -98,7 +101,11 @@ bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {
     const UniqueFd pidfd(int(syscall(SYS_pidfd_open, child, 0)));
     const auto may_be_udp = [&](int fd) {
       const UniqueFd taken = take_fd(pidfd.get(), fd);
-      return !taken || is_udp_socket(taken.get());
+      try {
+        return !taken || is_udp_socket(taken.get());
+      } catch (const Error&) {
+        return true;
+      }
     };
     if (std::none_of(fds.begin(), fds.end(), may_be_udp)) return false;
   }
