@@ -91,6 +91,7 @@ void HeldSockets::take_stored(Packet& packet) {
     throw Error("a message of stored sockets does not hold what it states");
   }
   for (std::size_t i = 0; i < message.count; ++i) {
+    show_life();
     const auto key = ParkKey::from(
         ByteView(packet.data).subspan(sizeof message + i * wire::kParkKeySize, wire::kParkKeySize));
     const int fd = packet.fds[i].get();

@@ -154,6 +154,7 @@ void Keeper::start_worker() {
   park_gathered();
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
+      show_life();
       reading_states_.emplace_back(sent.fd.get());
     }
   }

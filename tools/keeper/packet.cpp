@@ -136,7 +136,8 @@ Received await_packet(int channel, Packet& packet, int patience_ms) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd arrival{channel, POLLIN, 0};
-    const int ready = poll_alive(&arrival, 1, patience_ms < 0 ? -1 : int(std::max<long>(left, 0)));
+    const int ready = patience_ms < 0 ? poll(&arrival, 1, -1)
+                                      : poll_alive(&arrival, 1, int(std::max<long>(left, 0)));
     if (ready < 0 && is_passing(errno)) {
       if (errno != EINTR) poll(nullptr, 0, 1);
       continue;

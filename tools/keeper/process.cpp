@@ -127,10 +127,9 @@ Process first_process(UniqueFd channel, Packet& start) {
   }
   Process process = process_of(std::move(channel), start.sender, with_pidfd);
   // Nobody but who has started us has the other end: as long as that is open, the
-  // number is its.
-  if (!process.pidfd || process.has_left()) {
-    throw Error("the program has ended before its keeper ran");
-  }
+  // number is its.  One that has ended, as a daemon's parent does, is never signalled;
+  // its children join by its channel.
+  if (!with_pidfd && process.has_left()) process.pidfd.reset();
   return process;
 }
 

@@ -55,8 +55,8 @@ struct Process {
   [[nodiscard]] bool has_executed() const;
 };
 
-// The program, whose first message `start` is.  Throws Error when it has ended, or
-// is not to be seen from here.
+// The program, whose first message `start` is; it may have ended.  Throws Error when
+// it is not to be seen from here.
 Process first_process(UniqueFd channel, Packet& start);
 // A child of fork: `channel` is the keeper's end of its own, as its parent has passed
 // it on, with its first message.  Throws Error unless it proves itself.

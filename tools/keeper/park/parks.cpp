@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ctime>
 
+#include "keeper/alive.hpp"
 #include "keeper/privileges.hpp"
 
 namespace udpcr::keeper {
@@ -56,6 +57,7 @@ void Parks::refuse(const Park& park, const std::string& who, const std::string& 
 }
 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
+  show_life();
   struct stat status {};
   if (fstat(socket.get(), &status) != 0 || !is_udp_socket(socket.get())) {
     throw Error("what is to be parked is no UDP socket");
