@@ -38,7 +38,8 @@ static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
   X(accept)                                                                                        \
   X(accept4)                                                                                       \
   X(access)                                                                                        \
-  X(bind) X(brk) X(capget) X(capset) X(chdir) X(clock_nanosleep) X(clone) X(clone3) X(close) X(    \
+  X(bind)                                                                                          \
+  X(brk) X(capget) X(capset) X(chdir) X(clock_nanosleep) X(clone) X(clone3) X(close) X(            \
       close_range) X(connect) X(copy_file_range) X(dup) X(dup2) X(dup3) X(epoll_create1)           \
       X(epoll_ctl) X(epoll_wait) X(execve) X(execveat) X(faccessat) X(faccessat2) X(fallocate) X(  \
           fchdir) X(fchmod) X(fchmodat) X(fchown) X(fchownat) X(fcntl) X(fdatasync) X(fgetxattr)   \
