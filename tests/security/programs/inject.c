@@ -34,6 +34,7 @@ enum role { KEEPER, WORKER, SERVICE, SESSION, TOOL, SHIM, ROLES, UNKNOWN };
 static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
                                               "session", "tool",   "shim"};
 
+// clang-format off
 #define CALLS(X)                                                                                   \
   X(accept)                                                                                        \
   X(accept4)                                                                                       \
@@ -72,6 +73,7 @@ static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
                                                                               X(wait4) X(waitid)   \
                                                                                   X(write)         \
                                                                                       X(writev)
+// clang-format on
 
 // Not every architecture has every call.
 static const struct {
