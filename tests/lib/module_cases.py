@@ -43,6 +43,18 @@ def run(name, command, folder):
     return done and status == 0
 
 
+def run_scripts(scripts):
+    """Script tests, each in its own namespaces, as far as TEST_SLICE means them."""
+    all_well = True
+    for script, sharing in chosen(scripts, Slice.of_environment()):
+        if not sharing:
+            os.environ.pop("TEST_SLICE", None)
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            all_well &= run(script.name, [*ISOLATED, folder, script], folder)
+    return all_well
+
+
 def main():
     programs, *selection = sys.argv[1:]
     programs = Path(programs)
@@ -60,12 +72,7 @@ def main():
     scripts = [script for script in scripts
                if not (selection and script.name in SLOW)
                and (script.name not in FULL_ONLY or os.environ.get("TEST_FULL"))]
-    for script, sharing in chosen(scripts, Slice.of_environment()):
-        if not sharing:
-            os.environ.pop("TEST_SLICE", None)
-        with tempfile.TemporaryDirectory() as folder:
-            os.chmod(folder, 0o755)
-            all_well &= run(script.name, [*ISOLATED, folder, script], folder)
+    all_well &= run_scripts(scripts)
     print("done")
     return 0 if all_well else 1
 

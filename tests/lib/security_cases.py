@@ -10,24 +10,16 @@ TEST_SLICE which of the scripts, or of their turns, are meant, and FEWER how man
 
 import os
 import sys
-import tempfile
 
-from module_cases import ISOLATED, TESTS, run
+from module_cases import TESTS, run_scripts
 from security_part import FEWER, in_machine
-from slices import Slice, chosen
 
 
 def main():
     os.environ.update(TEST_BUILD=sys.argv[1], TEST_MACHINE=sys.argv[2])
     full = bool(os.environ.get("TEST_FULL"))
     os.environ.update({name: str(counts[full]) for name, counts in FEWER.items()})
-    all_well = True
-    for script, sharing in chosen(in_machine(TESTS / "security", full), Slice.of_environment()):
-        if not sharing:
-            os.environ.pop("TEST_SLICE", None)
-        with tempfile.TemporaryDirectory() as folder:
-            os.chmod(folder, 0o755)
-            all_well &= run(script.name, [*ISOLATED, folder, script], folder)
+    all_well = run_scripts(in_machine(TESTS / "security", full))
     print("done")
     return 0 if all_well else 1
 
