@@ -13,6 +13,8 @@
 #include <cstring>
 #include <udpcr/image.hpp>
 
+#include "rights.hpp"
+
 namespace udpcr {
 namespace {
 
@@ -87,7 +89,7 @@ UniqueFd create_temporary(int folder, std::string& name) noexcept(false) {
     char text[64];
     std::snprintf(text, sizeof text, ".udpcr-%d-%016llx.tmp", static_cast<int>(getpid()),
                   static_cast<unsigned long long>(random));
-    UniqueFd fd(openat(folder, text, O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600));
+    UniqueFd fd(rights().open_file(folder, text, O_CREAT | O_EXCL | O_RDWR));
     if (fd) {
       name = text;
       return fd;
@@ -123,7 +125,7 @@ ImageFile::~ImageFile() { discard(); }
 
 void ImageFile::discard() noexcept {
   reserved_.reset();
-  if (!temporary_.empty()) unlinkat(folder_, temporary_.c_str(), 0);
+  if (!temporary_.empty()) rights().unlink_file(folder_, temporary_.c_str());
   temporary_.clear();
 }
 
@@ -160,7 +162,7 @@ void ImageFile::write(ByteView content) {
   if (const int error = write_all(fd, content); error != 0) fail("write", error);
   if (ftruncate(fd, static_cast<off_t>(content.size())) != 0) fail("cut to its length", errno);
   if (fsync(fd) != 0) fail("sync", errno);
-  if (renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0) {
+  if (rights().rename_file(folder_, temporary_.c_str(), name_.c_str()) != 0) {
     fail("put in place", errno);
   }
   temporary_.clear();

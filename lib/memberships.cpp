@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "memberships.hpp"
 
-#include <fcntl.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
@@ -11,12 +10,14 @@
 #include <cstring>
 #include <sstream>
 
+#include "rights.hpp"
+
 namespace udpcr {
 namespace {
 
 // Reads the file again; false: it says what it said before.
-bool reread(UniqueFd& file, const char* path, std::string& text) {
-  if (!file) file = UniqueFd(::open(path, O_RDONLY | O_CLOEXEC));
+bool reread(UniqueFd& file, const char* name, std::string& text) {
+  if (!file) file = UniqueFd(rights().open_proc_net(name));
   std::string now;
   char chunk[8192];
   ssize_t got = 0;
@@ -136,12 +137,12 @@ std::vector<Membership> Memberships::of(int fd, int family, std::vector<Loss>& l
       if (read_filter(fd, member)) found.push_back(std::move(member));
     }
   };
-  if (reread(ipv4_.file, "/proc/net/igmp", ipv4_.text)) ipv4_.groups = parse_igmp(ipv4_.text);
+  if (reread(ipv4_.file, "igmp", ipv4_.text)) ipv4_.groups = parse_igmp(ipv4_.text);
   look(ipv4_);
   if (family != AF_INET6) return found;
-  if (reread(ipv6_.file, "/proc/net/igmp6", ipv6_.text)) ipv6_.groups = parse_ipv6(ipv6_.text);
+  if (reread(ipv6_.file, "igmp6", ipv6_.text)) ipv6_.groups = parse_ipv6(ipv6_.text);
   look(ipv6_);
-  if (reread(anycast_.file, "/proc/net/anycast6", anycast_.text)) {
+  if (reread(anycast_.file, "anycast6", anycast_.text)) {
     anycast_.groups = parse_ipv6(anycast_.text);
   }
   for (Membership& member : anycast_.groups) {

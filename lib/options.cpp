@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "kernel_numbers.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
@@ -204,11 +205,11 @@ std::optional<int> read_number(int fd, int level, int name) noexcept {
 
 int write_option(int fd, int level, int name, ByteView value) noexcept {
   const auto size = static_cast<socklen_t>(value.size());
-  return ::setsockopt(fd, level, name, value.data(), size) == 0 ? 0 : errno;
+  return rights().setsockopt(fd, level, name, value.data(), size) == 0 ? 0 : errno;
 }
 
 int write_number(int fd, int level, int name, int value) noexcept {
-  return ::setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : errno;
+  return rights().setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : errno;
 }
 
 int put_back(int fd, const OptionRow& row, ByteView value) noexcept {

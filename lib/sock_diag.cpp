@@ -10,6 +10,9 @@
 
 #include <cstring>
 
+#include "rights.hpp"
+#include "route.hpp"
+
 namespace udpcr {
 namespace {
 
@@ -74,7 +77,7 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
     std::memcpy(request.query.id.idiag_src, record.peer->bytes, 16);
   }
   request.query.id.idiag_if =
-      record.device.empty() ? record.local.scope : ::if_nametoindex(record.device.c_str());
+      record.device.empty() ? record.local.scope : interface_index(record.device);
   std::optional<DiagFacts> found = ask(&request, sizeof request, record);
   if (found) return found;
   // Another of the sockets that share the port: all of them, by the local port,
@@ -88,7 +91,7 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
 std::optional<DiagFacts> SockDiag::ask(const void* request, std::size_t size,
                                        const SocketRecord& record) {
   if (!netlink_) {
-    netlink_ = UniqueFd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+    netlink_ = UniqueFd(rights().socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG));
   }
   if (!netlink_ || ::send(netlink_.get(), request, size, 0) < 0) return std::nullopt;
   const bool dump = (static_cast<const nlmsghdr*>(request)->nlmsg_flags & NLM_F_DUMP) != 0;

@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "keeper/monitor/client.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -35,6 +37,9 @@ void ImageFolder::open_folder() const {
     return;
   }
   fd_ = UniqueFd(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // It may be another user's.
+  monitor::Client* const others = monitor::client();
+  if (!fd_ && errno == EACCES && others != nullptr) fd_ = others->folder();
 }
 
 int ImageFolder::fd() const {
@@ -51,7 +56,7 @@ int ImageFolder::fd() const {
 }
 
 UniqueFd ImageFolder::lock_for_completion() const {
-  UniqueFd file(openat(fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  UniqueFd file(rights().open_file(fd(), name_.c_str(), O_RDONLY));
   if (!file || flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     throw Error("image " + path_ + " cannot be locked: " + std::strerror(errno) +
                     "; is another keeper writing it? Give each program its own UDPCR_IMAGE",
@@ -62,8 +67,7 @@ UniqueFd ImageFolder::lock_for_completion() const {
 
 void ImageFolder::await_completion(int patience_ms) const {
   for (int waited = 0;; waited += kLockPollMs) {
-    const UniqueFd file(
-        openat(fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const UniqueFd file(rights().open_file(fd(), name_.c_str(), O_RDONLY | O_NONBLOCK));
     struct stat opened {};
     struct stat named {};
     if (!file || flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
@@ -85,7 +89,7 @@ void ImageFolder::await_completion(int patience_ms) const {
 
 void ImageFolder::set_aside() const {
   const std::string aside = name_ + ".restored";
-  if (renameat(fd(), name_.c_str(), fd(), aside.c_str()) != 0) {
+  if (rights().rename_file(fd(), name_.c_str(), aside.c_str()) != 0) {
     throw Error("image " + path_ + " cannot be renamed to " + aside + ": " + std::strerror(errno) +
                     "; remove it by hand, or the next start restores it once more",
                 errno);

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "keeper/monitor/client.hpp"
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
@@ -60,6 +61,9 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
   } else if (settings_.log_file[0] != '\0') {
     log_.open_file(settings_.log_file);
   }
+  if (monitor::Client* const others = monitor::client()) {
+    others->setup(folder_.folder(), folder_.name(), settings_.signal);
+  }
   page_ = std::make_unique<Page>(start.fds.front());
   if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
 }
@@ -70,6 +74,9 @@ bool Keeper::add_process(UniqueFd channel) {
   process.channel = std::move(channel);
   if (process.pid <= 0) return false;
   process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
+  if (monitor::Client* const others = monitor::client()) {
+    others->join(process.pid, process.pidfd.get(), process.channel.get());
+  }
   process.control = listen_for_control(process.pid);
   processes_.push_back(std::move(process));
   return true;

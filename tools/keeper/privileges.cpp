@@ -14,21 +14,28 @@
 #include <cstring>
 #include <udpcr/udpcr.hpp>
 
+#include "keeper/monitor/client.hpp"
+#include "keeper/monitor/confine.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
 
-// NET_ADMIN: SO_RCVBUFFORCE, SO_MARK.  NET_RAW: datagrams with their true
-// source.  NET_BIND_SERVICE: ports below 1024.  KILL: programs that have
-// changed their user.  CHOWN: sockets that belonged to another user.
-// DAC_OVERRIDE: the image's folder may belong to another user than root.
-constexpr unsigned kKept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-                              CAP_KILL,      CAP_CHOWN,   CAP_DAC_OVERRIDE};
+// What a monitor needs.  NET_ADMIN: SO_RCVBUFFORCE, SO_MARK.  NET_RAW: datagrams with
+// their true source.  NET_BIND_SERVICE: ports below 1024.  KILL, SETUID: signals to
+// programs that have changed their user, with that user's rights.  CHOWN: sockets that
+// belonged to another user.  DAC_OVERRIDE: the image's folder may belong to another
+// user than root.  SYS_ADMIN: sockets of other network namespaces (setns(2)).
+// SYS_PTRACE: which sockets the program has still open (/proc/PID/fd).
+constexpr unsigned kNeeded[] = {CAP_NET_ADMIN,    CAP_NET_RAW,   CAP_NET_BIND_SERVICE,
+                                CAP_KILL,         CAP_SETUID,    CAP_CHOWN,
+                                CAP_DAC_OVERRIDE, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
-// In force only at times.  SYS_ADMIN: while another network namespace is entered
-// or left (setns(2)), for sockets that live there.  SYS_PTRACE: while it looks
-// in /proc/PID/fd which sockets the program has still open.
-constexpr unsigned kRaised[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+constexpr std::uint64_t needed() {
+  std::uint64_t all = 0;
+  for (const unsigned capability : kNeeded) all |= std::uint64_t{1} << capability;
+  return all;
+}
 
 struct Capabilities {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -46,61 +53,31 @@ struct Capabilities {
   }
 };
 
-constexpr __u32 bit(unsigned capability) { return 1U << capability % 32; }
+}  // namespace
 
-void drop_capabilities(std::uint64_t most) {
+std::uint64_t own_capabilities() {
+  const Capabilities all;
+  return std::uint64_t{all.data[1].permitted} << 32 | all.data[0].permitted;
+}
+
+void keep_capabilities(std::uint64_t most) {
+  // With CAP_SETPCAP only, and no_new_privs says the same.
+  for (unsigned capability = 0; capability <= CAP_LAST_CAP; ++capability) {
+    if ((most >> capability & 1) == 0) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+  }
   Capabilities all;
-  __u32 kept[2] = {};
-  __u32 raised[2] = {};
-  for (const unsigned capability : kKept) kept[capability / 32] |= bit(capability);
-  for (const unsigned capability : kRaised) raised[capability / 32] |= bit(capability);
   for (unsigned i = 0; i < 2; ++i) {
-    all.data[i].permitted &= (kept[i] | raised[i]) & __u32(most >> 32 * i);
-    all.data[i].effective = all.data[i].permitted & kept[i];
+    all.data[i].permitted &= __u32(most >> 32 * i);
+    all.data[i].effective = all.data[i].permitted;
     all.data[i].inheritable = 0;
   }
   all.set();
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
-}  // namespace
+namespace {
 
-Raised::Raised(unsigned capability) {
-  Capabilities now;
-  for (unsigned i = 0; i < 2; ++i) before_[i] = now.data[i].effective;
-  now.data[capability / 32].effective |= now.data[capability / 32].permitted & bit(capability);
-  now.set();
-}
-
-Raised::~Raised() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  if (syscall(SYS_capget, &header, data) != 0) return;
-  for (unsigned i = 0; i < 2; ++i) data[i].effective = before_[i];
-  syscall(SYS_capset, &header, data);
-}
-
-void enter_keeper_life(int& channel, std::uint64_t most) {
-  if (channel <= STDERR_FILENO) {
-    channel = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    if (channel < 0) throw Error("the keeper's channel cannot be moved", errno);
-  }
-  fcntl(channel, F_SETFD, FD_CLOEXEC);
-  if (channel > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, unsigned(channel) - 1, 0);
-  close_range(unsigned(channel) + 1, ~0U, 0);
-
-  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-  if (null >= 0) {
-    dup2(null, STDIN_FILENO);
-    dup2(null, STDOUT_FILENO);
-    if (fcntl(STDERR_FILENO, F_GETFD) < 0) dup2(null, STDERR_FILENO);
-    if (null > STDERR_FILENO) close(null);
-  }
-
-  enter_session_life(most);
-}
-
-void enter_session_life(std::uint64_t most) {
+void settle() {
   // No folder is kept busy by us; every path that we were given is absolute.
   if (chdir("/") != 0) throw Error("chdir: " + std::string(std::strerror(errno)), errno);
 
@@ -121,7 +98,36 @@ void enter_session_life(std::uint64_t most) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     throw Error("prctl: " + std::string(std::strerror(errno)), errno);
   }
-  drop_capabilities(most);
+}
+
+}  // namespace
+
+void enter_keeper_life(int& channel, std::uint64_t most) {
+  if (channel <= STDERR_FILENO) {
+    channel = fcntl(channel, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (channel < 0) throw Error("the keeper's channel cannot be moved", errno);
+  }
+  fcntl(channel, F_SETFD, FD_CLOEXEC);
+  if (channel > STDERR_FILENO + 1) close_range(STDERR_FILENO + 1, unsigned(channel) - 1, 0);
+  close_range(unsigned(channel) + 1, ~0U, 0);
+
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null >= 0) {
+    dup2(null, STDIN_FILENO);
+    dup2(null, STDOUT_FILENO);
+    if (fcntl(STDERR_FILENO, F_GETFD) < 0) dup2(null, STDERR_FILENO);
+    if (null > STDERR_FILENO) close(null);
+  }
+
+  settle();
+  monitor::separate(most & needed());
+  monitor::confine_keeper();
+}
+
+void enter_session_life(std::uint64_t most) {
+  settle();
+  keep_capabilities(most & needed());
+  monitor::confine_keeper();
 }
 
 }  // namespace udpcr::keeper

@@ -18,6 +18,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "keeper/monitor/client.hpp"
+
 namespace udpcr::keeper {
 
 bool Process::ended() const {
@@ -129,6 +131,34 @@ std::uint64_t permitted_capabilities(pid_t pid) {
   return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
 }
 
+namespace {
+
+// Empty: there is no monitor, or none any more, and we have our own rights alone.
+std::optional<int> signal_by_monitor(pid_t pid, pid_t thread, int signal, std::uint64_t value) {
+  monitor::Client* const others = monitor::client();
+  if (others == nullptr || !others->serves()) return std::nullopt;
+  const int error = others->signal(pid, thread, signal, value);
+  if (!others->serves()) return std::nullopt;
+  return error;
+}
+
+}  // namespace
+
+int signal_process(pid_t pid, int pidfd, int signal) {
+  if (const auto error = signal_by_monitor(pid, 0, signal, 0)) return *error;
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? 0 : errno;
+}
+
+std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid) {
+  auto found = open_sockets(pid);
+  monitor::Client* const others = monitor::client();
+  return found || others == nullptr ? found : others->sockets(pid);
+}
+
+pid_t parent_of(pid_t pid) {
+  return pid_t(status_number("/proc/" + std::to_string(pid) + "/status", "PPid", 10, 0));
+}
+
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;
   for (const pid_t thread : threads) {
@@ -138,12 +168,13 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
 }
 
 int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch, std::uint32_t magic) {
+  const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
+  if (const auto error = signal_by_monitor(pid, thread, signal, value)) return *error;
   siginfo_t info{};
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
-  const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
   std::memcpy(&info.si_value, &value, sizeof value);
   return syscall(SYS_rt_tgsigqueueinfo, pid, thread, signal, &info) == 0 ? 0 : errno;
 }

@@ -56,6 +56,12 @@ bool is_running(pid_t pid);
 // The inodes of the sockets that a process has open; empty: we may not look.
 std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid);
 
+// The same, of a process of the program; what we may not see the monitor does.
+std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid);
+
+// 0: it has ended, or /proc does not tell.
+pid_t parent_of(pid_t pid);
+
 // Of a UDP socket: it is bound, or has sent.
 bool has_port(int fd);
 
@@ -73,5 +79,8 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
 // 0 or an errno.
 int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch,
                   std::uint32_t magic = wire::kSignalMagic);
+
+// Signals a process of the program.  0 or an errno.
+int signal_process(pid_t pid, int pidfd, int signal);
 
 }  // namespace udpcr::keeper

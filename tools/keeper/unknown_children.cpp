@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "control.hpp"
+#include "keeper/monitor/client.hpp"
 
 namespace udpcr::keeper {
 
@@ -91,17 +92,28 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
   return unknown;
 }
 
-bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {
+bool look_for_udp(pid_t child, int pidfd, bool& has_udp) {
   std::vector<int> fds;
-  const bool readable = sockets_of(child, fds);
-  if (readable) {
+  if (!sockets_of(child, fds)) return false;
+  has_udp = std::any_of(fds.begin(), fds.end(), [pidfd](int fd) {
+    const UniqueFd taken = take_fd(pidfd, fd);
+    return !taken || is_udp_socket(taken.get());
+  });
+  return true;
+}
+
+bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {
+  bool has_udp = false;
+  bool readable = false;
+  if (monitor::Client* const others = monitor::client()) {
+    const int seen = others->child(child, parent_of(child)).value_or(0);
+    readable = (seen & monitor::kChildReadable) != 0;
+    has_udp = (seen & monitor::kChildHasUdp) != 0;
+  } else {
     const UniqueFd pidfd(int(syscall(SYS_pidfd_open, child, 0)));
-    const auto may_be_udp = [&](int fd) {
-      const UniqueFd taken = take_fd(pidfd.get(), fd);
-      return !taken || is_udp_socket(taken.get());
-    };
-    if (std::none_of(fds.begin(), fds.end(), may_be_udp)) return false;
+    readable = look_for_udp(child, pidfd.get(), has_udp);
   }
+  if (readable && !has_udp) return false;
   losses.push_back({"process",
                     "process " + std::to_string(child) +
                         " is a child made by a system call that udpcr did not see: it was not "

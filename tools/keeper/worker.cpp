@@ -262,7 +262,9 @@ class Work {
     lock_ = folder_.lock_for_completion();
 
     if (settings_.after == After::stop) {
-      for (const Gathered::Member& member : gathered_.members) kill(member.pid, SIGSTOP);
+      for (const Gathered::Member& member : gathered_.members) {
+        signal_process(member.pid, member.pidfd, SIGSTOP);
+      }
       take_rest(QueueEnd::stays_open, second);
       release(wire::Verdict::resume);
     } else {
@@ -303,7 +305,7 @@ class Work {
       pollfd exit{member.pidfd, POLLIN, 0};
       if (member.pidfd < 0 || poll(&exit, 1, kExitPatienceMs) == 1) continue;
       log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
-      syscall(SYS_pidfd_send_signal, member.pidfd, SIGKILL, nullptr, 0);
+      signal_process(member.pid, member.pidfd, SIGKILL);
       if (poll(&exit, 1, kExitPatienceMs) != 1) {
         log_.error("process " + std::to_string(member.pid) +
                    " does not end; what it reads from here on may come a second time: end it");
