@@ -8,6 +8,7 @@
 #include "datagram.h"
 #include "error.h"
 #include "ip_options.h"
+#include "possible.h"
 
 /* The rest of the linear part of a page holds struct skb_shared_info. */
 #define UDPCR_LINEAR SKB_MAX_ORDER(0, 0)
@@ -186,6 +187,8 @@ int udpcr_datagram_parse(struct sock *sk, struct nlattr **attrs,
 	d->dport = attrs[UDPCR_A_DST_PORT] ?
 		   nla_get_be16(attrs[UDPCR_A_DST_PORT]) :
 		   inet_sk(sk)->inet_sport;
+	d->has |= (attrs[UDPCR_A_SRC_ADDR] ? UDPCR_HAS_SRC : 0) |
+		  (attrs[UDPCR_A_DST_ADDR] ? UDPCR_HAS_DST : 0);
 	d->scope = get_u32(attrs[UDPCR_A_SRC_SCOPE]);
 	d->ifindex = get_u32(attrs[UDPCR_A_IFINDEX]);
 	d->mark = get_u32(attrs[UDPCR_A_MARK]);
@@ -195,6 +198,10 @@ int udpcr_datagram_parse(struct sock *sk, struct nlattr **attrs,
 	d->ttl = get_u8(attrs[UDPCR_A_TTL], IPDEFTTL);
 	if (attrs[UDPCR_A_GSO_SIZE])
 		d->gso_size = nla_get_u16(attrs[UDPCR_A_GSO_SIZE]);
+	if (attrs[UDPCR_A_SPEC_DST] && d->family != AF_INET) {
+		udpcr_say(extack, "UDPCR_A_SPEC_DST is of IPv4");
+		return -EINVAL;
+	}
 	if (attrs[UDPCR_A_SPEC_DST])
 		d->spec_dst = nla_get_in_addr(attrs[UDPCR_A_SPEC_DST]);
 	else if (d->family == AF_INET && d->ifindex &&
@@ -202,7 +209,8 @@ int udpcr_datagram_parse(struct sock *sk, struct nlattr **attrs,
 		 !ipv4_is_lbcast(d->dst.s6_addr32[0]))
 		d->spec_dst = d->dst.s6_addr32[0];
 	parse_rest(attrs, d);
-	return udpcr_ip_options_check(d, extack);
+	return udpcr_possible_datagram(d, extack) ?:
+	       udpcr_ip_options_check(d, extack);
 }
 
 static void write_ipv4(struct sk_buff *skb, const struct udpcr_datagram *d)
@@ -213,8 +221,8 @@ static void write_ipv4(struct sk_buff *skb, const struct udpcr_datagram *d)
 	ip->version = 4;
 	ip->ihl = (sizeof(*ip) + d->options_len) / 4;
 	ip->tos = d->tos;
-	ip->tot_len = htons(min_t(u32, sizeof(*ip) + d->options_len +
-				  sizeof(struct udphdr) + d->len, U16_MAX));
+	ip->tot_len = htons(sizeof(*ip) + d->options_len +
+			    sizeof(struct udphdr) + d->len);
 	ip->ttl = d->ttl;
 	ip->protocol = IPPROTO_UDP;
 	ip->saddr = d->src.s6_addr32[0];
@@ -231,8 +239,8 @@ static void write_ipv6(struct sk_buff *skb, const struct udpcr_datagram *d)
 	struct ipv6hdr *ip = ipv6_hdr(skb);
 
 	ip6_flow_hdr(ip, d->tos, htonl(d->flow_label));
-	ip->payload_len = htons(min_t(u32, d->options_len + d->len +
-				      sizeof(struct udphdr), U16_MAX));
+	ip->payload_len = htons(d->options_len + sizeof(struct udphdr) +
+				d->len);
 	ip->nexthdr = IPPROTO_UDP;
 	ip->hop_limit = d->ttl;
 	ip->saddr = d->src;
@@ -316,7 +324,8 @@ struct sk_buff *udpcr_datagram_build(struct sock *sk, struct nlattr **attrs,
 			  "UDPCR_A_ERRMSG is of the error queue: this list is for another");
 		return ERR_PTR(-EINVAL);
 	}
-	error = udpcr_datagram_parse(sk, attrs, &d, extack);
+	error = udpcr_datagram_parse(sk, attrs, &d, extack) ?:
+		udpcr_possible_received(&d, extack);
 	if (error)
 		return ERR_PTR(error);
 	headers = sizeof(struct udphdr) + d.options_len +

@@ -12,6 +12,7 @@
 
 #include "compat.h"
 #include "dump.h"
+#include "filter.h"
 #include "held.h"
 #include "list.h"
 #include "lookup.h"
@@ -70,11 +71,13 @@ static void *going_on(struct netlink_callback *cb)
  * @sockets: each referenced
  * @count: their number
  * @at: the next one
+ * @groups: of those told so far
  */
 struct socket_dump {
 	struct sock **sockets;
 	unsigned int count;
 	unsigned int at;
+	struct udpcr_groups groups;
 };
 
 static struct socket_dump *new_socket_dump(struct netlink_callback *cb,
@@ -99,6 +102,7 @@ static struct socket_dump *new_socket_dump(struct netlink_callback *cb,
 	dump = kzalloc(sizeof(*dump), GFP_KERNEL);
 	if (!dump)
 		return ERR_PTR(-ENOMEM);
+	udpcr_groups_init(&dump->groups);
 	error = udpcr_collect_bound(net, &dump->sockets, &dump->count);
 	if (error) {
 		kfree(dump);
@@ -116,7 +120,8 @@ int udpcr_socket_start(struct netlink_callback *cb)
 }
 
 static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
-		      struct sock *sk, struct file *file, bool memberships)
+		      struct sock *sk, struct file *file, bool memberships,
+		      struct udpcr_groups *groups)
 {
 	unsigned int before = skb->len;
 	void *head;
@@ -127,7 +132,7 @@ static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
 	if (!head)
 		return -EMSGSIZE;
 	error = udpcr_record_put(skb, sk, file, udpcr_reader_of(cb->skb),
-				 memberships, udpcr_list_count(sk));
+				 memberships, udpcr_list_count(sk), groups);
 	if (error)
 		skb_trim(skb, before);
 	else
@@ -137,7 +142,7 @@ static int put_record(struct sk_buff *skb, struct netlink_callback *cb,
 
 /* 0 too when there is nothing to be told of @sk, -EMSGSIZE when @skb is full. */
 static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
-		       struct sock *sk)
+		       struct sock *sk, struct udpcr_groups *groups)
 {
 	bool alone = !skb->len;
 	struct udpcr_look look;
@@ -148,9 +153,9 @@ static int tell_socket(struct sk_buff *skb, struct netlink_callback *cb,
 	/* A kernel's own, or closed since the dump began. */
 	if (!file)
 		return 0;
-	error = put_record(skb, cb, sk, file, true);
+	error = put_record(skb, cb, sk, file, true, groups);
 	if (error == -EMSGSIZE && alone)
-		error = put_record(skb, cb, sk, file, false);
+		error = put_record(skb, cb, sk, file, false, groups);
 	udpcr_look_end(&look);
 	return error;
 }
@@ -162,7 +167,8 @@ int udpcr_socket_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	if (IS_ERR(dump))
 		return PTR_ERR(dump);
 	while (dump->at < dump->count) {
-		int error = tell_socket(skb, cb, dump->sockets[dump->at]);
+		int error = tell_socket(skb, cb, dump->sockets[dump->at],
+					&dump->groups);
 
 		if (error == -EMSGSIZE && skb->len)
 			break;
@@ -182,6 +188,7 @@ int udpcr_socket_done(struct netlink_callback *cb)
 	while (dump->count)
 		sock_put(dump->sockets[--dump->count]);
 	kvfree(dump->sockets);
+	udpcr_groups_destroy(&dump->groups);
 	kfree(dump);
 	return 0;
 }
@@ -191,21 +198,28 @@ int udpcr_socket_done(struct netlink_callback *cb)
  * @parked: each referenced
  * @count: their number
  * @at: the next one
+ * @groups: of those told so far
  */
 struct parked_dump {
 	struct udpcr_parked **parked;
 	unsigned int count;
 	unsigned int at;
+	struct udpcr_groups groups;
 };
 
-static struct parked_dump *new_parked_dump(struct netlink_callback *cb)
+static struct parked_dump *new_parked_dump(struct netlink_callback *cb,
+					   struct netlink_ext_ack *extack)
 {
+	struct nlattr **attrs = udpcr_dump_attrs(cb);
 	struct parked_dump *dump = kzalloc(sizeof(*dump), GFP_KERNEL);
 	int error;
 
 	if (!dump)
 		return ERR_PTR(-ENOMEM);
-	error = udpcr_park_collect(cb->skb, &dump->parked, &dump->count);
+	udpcr_groups_init(&dump->groups);
+	error = udpcr_park_collect(cb->skb,
+				   attrs && attrs[UDPCR_A_ALL_NETNS],
+				   &dump->parked, &dump->count, extack);
 	if (error) {
 		kfree(dump);
 		return ERR_PTR(error);
@@ -217,11 +231,11 @@ int udpcr_parked_start(struct netlink_callback *cb)
 {
 	struct netlink_ext_ack late = {};
 
-	return started(cb, &late, new_parked_dump(cb));
+	return started(cb, &late, new_parked_dump(cb, cb->extack ?: &late));
 }
 
 static int tell_parked(struct sk_buff *skb, struct netlink_callback *cb,
-		       struct udpcr_parked *parked)
+		       struct udpcr_parked *parked, struct udpcr_groups *groups)
 {
 	unsigned int before = skb->len;
 	void *head;
@@ -231,7 +245,7 @@ static int tell_parked(struct sk_buff *skb, struct netlink_callback *cb,
 			   &udpcr_family, NLM_F_MULTI, UDPCR_CMD_PARKED);
 	if (!head)
 		return -EMSGSIZE;
-	error = udpcr_park_tell(skb, parked, udpcr_reader_of(cb->skb));
+	error = udpcr_park_tell(skb, parked, udpcr_reader_of(cb->skb), groups);
 	if (error)
 		skb_trim(skb, before);
 	else
@@ -246,7 +260,8 @@ int udpcr_parked_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	if (IS_ERR(dump))
 		return PTR_ERR(dump);
 	for (; dump->at < dump->count; dump->at++) {
-		int error = tell_parked(skb, cb, dump->parked[dump->at]);
+		int error = tell_parked(skb, cb, dump->parked[dump->at],
+					&dump->groups);
 
 		/* One that has been claimed since is passed over. */
 		if (error == -EMSGSIZE && skb->len)
@@ -267,6 +282,7 @@ int udpcr_parked_done(struct netlink_callback *cb)
 	while (dump->count)
 		udpcr_parked_put(dump->parked[--dump->count]);
 	kvfree(dump->parked);
+	udpcr_groups_destroy(&dump->groups);
 	kfree(dump);
 	return 0;
 }

@@ -18,12 +18,14 @@
 #include "compat.h"
 #include "datagram.h"
 #include "error.h"
+#include "possible.h"
 
 /* The errno becomes SO_ERROR when the message before it is read
- * (net/core/skbuff.c, sock_dequeue_err_skb).
+ * (net/core/skbuff.c, sock_dequeue_err_skb): possible.c looks at its value, and
+ * at the others'.
  */
 const struct nla_policy udpcr_errmsg_policy[UDPCR_ERRMSG_MAX + 1] = {
-	[UDPCR_ERRMSG_ERRNO] = NLA_POLICY_MAX(NLA_U32, MAX_ERRNO),
+	[UDPCR_ERRMSG_ERRNO] = { .type = NLA_U32 },
 	[UDPCR_ERRMSG_ORIGIN] = { .type = NLA_U8 },
 	[UDPCR_ERRMSG_TYPE] = { .type = NLA_U8 },
 	[UDPCR_ERRMSG_CODE] = { .type = NLA_U8 },
@@ -54,6 +56,11 @@ static bool was_sent(const struct sk_buff *skb)
 	       skb_transport_header_was_set(skb) &&
 	       skb_transport_offset(skb) + (int)sizeof(struct udphdr) <=
 	       (int)skb_headlen(skb);
+}
+
+static bool is_in_head(const struct sk_buff *skb, const u8 *at, size_t size)
+{
+	return at >= skb->head && at + size <= skb_end_pointer(skb);
 }
 
 static void read_header(struct udpcr_datagram *d, const struct sk_buff *skb,
@@ -96,8 +103,12 @@ void udpcr_error_read(struct udpcr_datagram *d, const struct sk_buff *skb)
 		d->sport = udp_hdr(skb)->source;
 		d->dport = udp_hdr(skb)->dest;
 	}
-	/* As recvmsg(2) tells it (net/ipv4/ip_sockglue.c, ip_recv_error). */
-	if (is_icmp(origin) || origin == SO_EE_ORIGIN_LOCAL || error->port) {
+	/* As recvmsg(2) tells it (net/ipv4/ip_sockglue.c, ip_recv_error). Who
+	 * reports a missed SO_TXTIME leaves there what a queueing discipline
+	 * noted, which is not a place in the packet (net/sched/sch_etf.c).
+	 */
+	if ((is_icmp(origin) || origin == SO_EE_ORIGIN_LOCAL || error->port) &&
+	    is_in_head(skb, address, d->family == AF_INET ? 4 : 16)) {
 		d->has |= UDPCR_HAS_DST;
 		d->dport = error->port;
 		memcpy(&d->dst, address, d->family == AF_INET ? 4 : 16);
@@ -181,7 +192,7 @@ static int parse_error(struct nlattr *nest, u16 family,
 	}
 	if (wanted)
 		memcpy(offender, nla_data(attrs[UDPCR_ERRMSG_OFFENDER]), wanted);
-	return 0;
+	return udpcr_possible_offender(family, offender, extack);
 }
 
 /* The header that told it, and the one of the datagram it is about. */
@@ -242,13 +253,10 @@ struct sk_buff *udpcr_error_build(struct sock *sk, struct nlattr **attrs,
 	}
 	failed = udpcr_datagram_parse(sk, attrs, &d, extack) ?:
 		 parse_error(attrs[UDPCR_A_ERRMSG], d.family, &error, &offender,
-			     extack);
+			     extack) ?:
+		 udpcr_possible_report(&d, &error, attrs, extack);
 	if (failed)
 		return ERR_PTR(failed);
-	if (d.options_len) {
-		udpcr_say(extack, "UDPCR_A_IP_OPTIONS is not of the error queue");
-		return ERR_PTR(-EINVAL);
-	}
 	if (!attrs[UDPCR_A_DST_PORT])
 		d.dport = 0;
 	header = d.family == AF_INET ? sizeof(struct iphdr) :

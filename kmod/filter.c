@@ -85,26 +85,46 @@ int udpcr_group_put(struct sk_buff *msg, const struct sock *sk)
 	return err;
 }
 
+/* Groups with fewer members are looked through each time. */
+#define UDPCR_LARGE_GROUP 16
+
+/* Members that somebody has open, 2 for more. Those that nobody has are in the
+ * park alone.
+ */
+static unsigned int count_open(const struct sock_reuseport *group,
+			       unsigned int count)
+{
+	unsigned int open = 0, i;
+
+	for (i = 0; i < count && open < 2; i++)
+		open += !udpcr_is_parked_alone(READ_ONCE(group->socks[i]));
+	return open;
+}
+
 /**
  * udpcr_group_is_read() - whether somebody has another member of a group open
  * @sk: the socket, in a group or not
- *
- * Those that nobody has are in the park alone.
+ * @groups: what a dump knows of large groups, so that each is looked through
+ *	    once; its address may be another group's later, of which the dump
+ *	    then tells what it knew of the first. Or NULL
  */
-bool udpcr_group_is_read(const struct sock *sk)
+bool udpcr_group_is_read(const struct sock *sk, struct udpcr_groups *groups)
 {
 	const struct sock_reuseport *group;
-	unsigned int count, i;
-	bool is_read = false;
+	unsigned long address;
+	unsigned int count, open = 0;
+	void *known = NULL;
 
 	rcu_read_lock();
 	group = rcu_dereference(sk->sk_reuseport_cb);
+	address = (unsigned long)group;
 	count = group ? READ_ONCE(group->num_socks) : 0;
-	for (i = 0; i < count && !is_read; i++) {
-		const struct sock *member = READ_ONCE(group->socks[i]);
-
-		is_read = member != sk && !udpcr_is_parked_alone(member);
-	}
+	if (groups && count >= UDPCR_LARGE_GROUP)
+		known = xa_load(&groups->open, address);
+	open = known ? xa_to_value(known) : count_open(group, count);
 	rcu_read_unlock();
-	return is_read;
+	/* Without memory for it the group is looked through again. */
+	if (groups && count >= UDPCR_LARGE_GROUP && !known)
+		xa_store(&groups->open, address, xa_mk_value(open), GFP_KERNEL);
+	return open > (udpcr_is_parked_alone(sk) ? 0 : 1);
 }

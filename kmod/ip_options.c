@@ -61,13 +61,36 @@ static unsigned int extension_len(u8 type, const u8 *header, unsigned int at)
 	}
 }
 
+/* As ip6_parse_tlv() cuts it into options on arrival (net/ipv6/exthdrs.c), or
+ * a routing header whose route is at its end. Returns the byte that is wrong,
+ * or 0.
+ */
+static unsigned int wrong_in_header(u8 type, const u8 *header, unsigned int len)
+{
+	unsigned int at = sizeof(struct ipv6_opt_hdr);
+
+	if (type == NEXTHDR_ROUTING)
+		return header[3] ? 3 : 0;
+	if (type == NEXTHDR_FRAGMENT)
+		return 0;
+	while (at < len) {
+		unsigned int size = header[at] == IPV6_TLV_PAD1 ? 1 :
+				    at + 1 < len ? header[at + 1] + 2 : len;
+
+		if (size > len - at)
+			return at;
+		at += size;
+	}
+	return 0;
+}
+
 /* As net/ipv6/exthdrs.c does on arrival; @cb may be NULL. */
 static int walk_extensions(const struct udpcr_datagram *d,
 			   struct inet6_skb_parm *cb, u8 *udp,
 			   struct netlink_ext_ack *extack)
 {
 	struct inet6_skb_parm found = {};
-	unsigned int at = 0, len;
+	unsigned int at = 0, len, wrong;
 	u8 type = d->next_header;
 
 	found.nhoff = offsetof(struct ipv6hdr, nexthdr);
@@ -81,6 +104,13 @@ static int walk_extensions(const struct udpcr_datagram *d,
 			udpcr_say(extack,
 				  "UDPCR_A_IP_OPTIONS: no extension header %u at byte %u",
 				  type, at);
+			return -EINVAL;
+		}
+		wrong = wrong_in_header(type, header, len);
+		if (wrong) {
+			udpcr_say(extack,
+				  "UDPCR_A_IP_OPTIONS: header %u is wrong at byte %u",
+				  type, at + wrong);
 			return -EINVAL;
 		}
 		switch (type) {

@@ -225,7 +225,9 @@ static bool charge(struct udpcr_list *list, struct sk_buff *skb)
 int udpcr_list_add(struct udpcr_list *list, struct sk_buff *skb,
 		   struct netlink_ext_ack *extack)
 {
-	unsigned int most = 2 * (unsigned int)READ_ONCE(list->sk->sk_rcvbuf);
+	/* sk_rmem_alloc is an int. */
+	unsigned int most = min(2 * (unsigned int)READ_ONCE(list->sk->sk_rcvbuf),
+				(unsigned int)INT_MAX - SZ_1M);
 	unsigned int size = skb->truesize;
 	unsigned int now;
 

@@ -16,6 +16,7 @@
  * user.c      what a user holds, reads and parks, and how much it may
  * cork.c      the corked datagram
  * datagram.c  between a datagram and its message, both ways
+ * possible.c  what UDP itself could have put there
  */
 #include <linux/genetlink.h>
 #include <linux/module.h>
@@ -50,4 +51,3 @@ module_exit(udpcr_exit);
 
 MODULE_DESCRIPTION("Checkpoint and restore of UDP sockets");
 MODULE_LICENSE("GPL");
-MODULE_ALIAS_GENL_FAMILY("udpcr");

@@ -89,7 +89,7 @@ static const struct nla_policy datagram_policy[UDPCR_A_MAX + 1] = {
 static const struct nla_policy set_policy[UDPCR_A_MAX + 1] = {
 	UDPCR_TARGET,
 	[UDPCR_A_DROPS] = { .type = NLA_U32 },
-	[UDPCR_A_ERROR] = NLA_POLICY_MAX(NLA_U32, MAX_ERRNO),
+	[UDPCR_A_ERROR] = { .type = NLA_U32 },
 	[UDPCR_A_TSKEY] = { .type = NLA_U32 },
 	[UDPCR_A_SOCK_FLAGS] = NLA_POLICY_MASK(NLA_U32, UDPCR_SOCK_BOUND_ADDR |
 							UDPCR_SOCK_BOUND_PORT),
@@ -112,7 +112,9 @@ static const struct nla_policy unpark_policy[UDPCR_A_MAX + 1] = {
 	[UDPCR_A_COOKIE] = { .type = NLA_U64 },
 };
 
-static const struct nla_policy parked_policy[UDPCR_A_MAX + 1] = {};
+static const struct nla_policy parked_policy[UDPCR_A_MAX + 1] = {
+	[UDPCR_A_ALL_NETNS] = { .type = NLA_FLAG },
+};
 
 static int need(struct nlattr **attrs, int type, const char *name,
 		struct netlink_ext_ack *extack)
@@ -162,7 +164,7 @@ static int socket_doit(struct sk_buff *request, struct genl_info *info)
 			break;
 		error = udpcr_record_put(msg, target.sk, target.file,
 					 udpcr_reader_of(request), true,
-					 udpcr_list_count(target.sk));
+					 udpcr_list_count(target.sk), NULL);
 		if (!error)
 			break;
 		nlmsg_free(msg);

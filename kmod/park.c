@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include "compat.h"
@@ -15,14 +16,50 @@
 #include "record.h"
 #include "user.h"
 
-/* The sender speaks for @uid. */
-static bool is_sender(struct sk_buff *request, kuid_t uid)
+/* As ptrace(2) judges who may have another's memory, and with it his fds
+ * (kernel/ptrace.c, security/commoncap.c): the same user of the same user
+ * namespace, with all that the other was permitted. A number alone is shared by
+ * the host's root and by roots of containers, whose rights were taken away.
+ */
+static bool has_rights(const struct cred *cred, const struct udpcr_parked *parked)
 {
-	struct sock *netlink = NETLINK_CB(request).sk;
+	return uid_eq(cred->fsuid, parked->uid) &&
+	       cred->user_ns == parked->user_ns &&
+	       cap_issubset(parked->rights, cred->cap_permitted);
+}
 
-	/* The netlink socket's opener too, as for all requests (lookup.c). */
-	return uid_eq(uid, current_fsuid()) &&
-	       uid_eq(uid, netlink->sk_socket->file->f_cred->fsuid);
+/**
+ * struct sender - who asks
+ * @task: sends the request
+ * @opener: has made the netlink socket; counts too, as for all requests
+ *	    (lookup.c)
+ */
+struct sender {
+	const struct cred *task;
+	const struct cred *opener;
+};
+
+static struct sender sender_of(struct sk_buff *request)
+{
+	return (struct sender) {
+		.task = current_cred(),
+		.opener = NETLINK_CB(request).sk->sk_socket->file->f_cred,
+	};
+}
+
+static bool is_senders(const struct udpcr_parked *parked, const void *data)
+{
+	const struct sender *sender = data;
+
+	return has_rights(sender->task, parked) &&
+	       has_rights(sender->opener, parked);
+}
+
+static bool is_own(struct sk_buff *request, const struct udpcr_parked *parked)
+{
+	struct sender sender = sender_of(request);
+
+	return is_senders(parked, &sender);
 }
 
 static bool is_admin(struct sk_buff *request)
@@ -59,7 +96,7 @@ static int renew(struct udpcr_parked *parked, struct sk_buff *request,
 		 struct nlattr **attrs, struct netlink_ext_ack *extack)
 {
 	if (!has_key(parked, attrs[UDPCR_A_KEY]) ||
-	    !(is_sender(request, parked->uid) || is_admin(request))) {
+	    !(is_own(request, parked) || is_admin(request))) {
 		udpcr_say(extack,
 			  "socket %llu is parked already, under another key or by another user",
 			  parked->ino);
@@ -90,6 +127,8 @@ static struct udpcr_parked *new_parked(const struct udpcr_target *target,
 	refcount_set(&parked->refs, 1);
 	parked->ino = nla_get_u64(attrs[UDPCR_A_INO]);
 	parked->uid = current_fsuid();
+	parked->user_ns = get_user_ns(current_user_ns());
+	parked->rights = current_cred()->cap_permitted;
 	parked->buffer = READ_ONCE(target->sk->sk_rcvbuf);
 	parked->seconds = seconds_of(attrs[UDPCR_A_SECONDS]);
 	if (attrs[UDPCR_A_KEY]) {
@@ -108,6 +147,7 @@ static struct udpcr_parked *new_parked(const struct udpcr_target *target,
 	sock_hold(parked->sk);
 	return parked;
 free:
+	put_user_ns(parked->user_ns);
 	kfree(parked);
 put_module:
 	module_put(THIS_MODULE);
@@ -181,35 +221,34 @@ static struct udpcr_parked *get_named(struct sk_buff *request, u64 ino,
 
 static int check_claim(struct sk_buff *request,
 		       const struct udpcr_parked *parked,
-		       const struct nlattr *key, struct netlink_ext_ack *extack)
+		       struct netlink_ext_ack *extack)
 {
-	if (!is_sender(request, parked->uid) && !is_admin(request)) {
+	if (is_own(request, parked) || is_admin(request))
+		return 0;
+	if (uid_eq(parked->uid, current_fsuid()))
+		udpcr_say(extack,
+			  "socket %llu was parked with rights you lack: that needs CAP_NET_ADMIN",
+			  parked->ino);
+	else
 		udpcr_say(extack,
 			  "socket %llu was parked by user %u: that needs CAP_NET_ADMIN",
 			  parked->ino,
 			  from_kuid_munged(current_user_ns(), parked->uid));
-		return -EPERM;
-	}
-	if (key && !has_key(parked, key)) {
-		udpcr_say(extack, "socket %llu is parked under another key",
-			  parked->ino);
-		return -EKEYREJECTED;
-	}
-	return 0;
+	return -EPERM;
 }
 
 /**
  * udpcr_park_take() - takes a parked socket out, for the request's sender
  * @request: the request; its sender is the current task
  * @attrs: its attributes: UDPCR_A_INO, UDPCR_A_COOKIE, UDPCR_A_KEY
- * @last: not while somebody else has it open
+ * @claim: only with its key, and not while somebody else has it open
  * @extack: gets a sentence on failure
  *
  * Return: to be given to udpcr_parked_end() or udpcr_park_return(), or an error
  * pointer.
  */
 struct udpcr_parked *udpcr_park_take(struct sk_buff *request,
-				     struct nlattr **attrs, bool last,
+				     struct nlattr **attrs, bool claim,
 				     struct netlink_ext_ack *extack)
 {
 	u64 ino = nla_get_u64(attrs[UDPCR_A_INO]);
@@ -220,10 +259,14 @@ struct udpcr_parked *udpcr_park_take(struct sk_buff *request,
 	parked = get_named(request, ino, attrs[UDPCR_A_COOKIE], extack);
 	if (IS_ERR(parked))
 		return parked;
-	error = check_claim(request, parked, attrs[UDPCR_A_KEY], extack);
+	error = check_claim(request, parked, extack);
+	if (!error && claim && !has_key(parked, attrs[UDPCR_A_KEY])) {
+		udpcr_say(extack, "socket %llu is parked under another key", ino);
+		error = -EKEYREJECTED;
+	}
 	if (error)
 		goto put;
-	error = udpcr_parked_take_out(parked, last ? &others : NULL);
+	error = udpcr_parked_take_out(parked, claim ? &others : NULL);
 	if (error == -ENOENT)
 		udpcr_say(extack, "socket %llu has just been claimed by another",
 			  ino);
@@ -249,25 +292,31 @@ void udpcr_park_return(struct udpcr_parked *parked)
 /**
  * udpcr_park_collect() - all that the sender of a request may claim
  * @request: the request; its sender is the current task
+ * @everywhere: what is parked in all network namespaces instead
  * @found: gets an array of referenced ones in the order in which they were
  *	   parked, to be given to kvfree(); NULL when there is none
  * @count: gets their number
+ * @extack: gets a sentence on failure
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -EPERM or -ENOMEM.
  */
-int udpcr_park_collect(struct sk_buff *request, struct udpcr_parked ***found,
-		       unsigned int *count)
+int udpcr_park_collect(struct sk_buff *request, bool everywhere,
+		       struct udpcr_parked ***found, unsigned int *count,
+		       struct netlink_ext_ack *extack)
 {
 	struct net *net = sock_net(NETLINK_CB(request).sk);
-	kuid_t uid = current_fsuid();
+	struct sender sender = sender_of(request);
 
-	*found = NULL;
-	*count = 0;
-	if (is_admin(request))
-		return udpcr_parked_collect(net, NULL, found, count);
-	if (is_sender(request, uid))
-		return udpcr_parked_collect(net, &uid, found, count);
-	return 0;
+	if (everywhere) {
+		if (netlink_capable(request, CAP_NET_ADMIN))
+			return udpcr_parked_collect(NULL, NULL, NULL, found,
+						    count);
+		udpcr_say(extack,
+			  "UDPCR_A_ALL_NETNS: that needs CAP_NET_ADMIN in the initial user namespace");
+		return -EPERM;
+	}
+	return udpcr_parked_collect(net, is_admin(request) ? NULL : is_senders,
+				    &sender, found, count);
 }
 
 /**
@@ -275,12 +324,14 @@ int udpcr_park_collect(struct sk_buff *request, struct udpcr_parked ***found,
  * @msg: where to
  * @parked: referenced
  * @reader: the user namespace in which UDPCR_A_UID is given
+ * @groups: what the dump knows of SO_REUSEPORT groups
  *
  * Return: 0, -EMSGSIZE, or -ENOENT when it is no longer parked.
  */
 int udpcr_park_tell(struct sk_buff *msg, struct udpcr_parked *parked,
-		    struct user_namespace *reader)
+		    struct user_namespace *reader, struct udpcr_groups *groups)
 {
+	const struct net *net = sock_net(parked->sk);
 	u32 seconds;
 	u64 since;
 
@@ -290,8 +341,12 @@ int udpcr_park_tell(struct sk_buff *msg, struct udpcr_parked *parked,
 			from_kuid_munged(reader, parked->uid)) ||
 	    nla_put(msg, UDPCR_A_KEY, parked->key_len, parked->key) ||
 	    nla_put_u32(msg, UDPCR_A_SECONDS, seconds) ||
+	    nla_put_u64_64bit(msg, UDPCR_A_NETNS_INO, net->ns.inum,
+			      UDPCR_A_PAD) ||
+	    nla_put_u64_64bit(msg, UDPCR_A_NETNS_COOKIE, net->net_cookie,
+			      UDPCR_A_PAD) ||
 	    (since &&
 	     nla_put_u64_64bit(msg, UDPCR_A_SINCE, since, UDPCR_A_PAD)))
 		return -EMSGSIZE;
-	return udpcr_summary_put(msg, parked->sk, parked->ino);
+	return udpcr_summary_put(msg, parked->sk, parked->ino, groups);
 }

@@ -15,7 +15,9 @@
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
+#include <linux/user_namespace.h>
 #include <linux/workqueue.h>
+#include <net/net_namespace.h>
 
 #include "compat.h"
 #include "look.h"
@@ -29,9 +31,15 @@ static unsigned int max_park_seconds = 86400;
 module_param(max_park_seconds, uint, 0644);
 MODULE_PARM_DESC(max_park_seconds, "Most seconds that a socket stays parked which nobody has open");
 
+/* A namespace that nobody is in any more is kept, and nobody sees it. */
+static unsigned int max_park_seconds_netns = 300;
+module_param(max_park_seconds_netns, uint, 0644);
+MODULE_PARM_DESC(max_park_seconds_netns, "The same outside of the initial network namespace");
+
 static DEFINE_SPINLOCK(parked_lock);
-static DEFINE_HASHTABLE(parked_by_ino, 10);
-static DEFINE_HASHTABLE(parked_by_sock, 10);
+/* As many as one user may park. */
+static DEFINE_HASHTABLE(parked_by_ino, 13);
+static DEFINE_HASHTABLE(parked_by_sock, 13);
 static LIST_HEAD(all_parked);
 static unsigned int parked_count;
 /* Where the sweep goes on; under parked_lock. */
@@ -80,14 +88,32 @@ static void notice(struct udpcr_parked *parked, u64 now)
 }
 
 /**
- * udpcr_parked_most() - the most seconds, lowered for what is parked already too
- *
- * Else nobody could get rid of a park in a network namespace that nobody can
- * reach any more.
+ * udpcr_parked_most() - the most seconds that may be asked for
  */
 u32 udpcr_parked_most(void)
 {
 	return READ_ONCE(max_park_seconds);
+}
+
+/**
+ * udpcr_parked_most_in() - the most seconds that a park lasts
+ * @net: the socket's network namespace
+ *
+ * Lowered it holds for what is parked already too: else nobody could get rid of
+ * a park in a network namespace that nobody can reach any more.
+ */
+u32 udpcr_parked_most_in(const struct net *net)
+{
+	u32 most = READ_ONCE(max_park_seconds);
+
+	return net_eq(net, &init_net) ?
+	       most : min(most, READ_ONCE(max_park_seconds_netns));
+}
+
+static u32 seconds_of(const struct udpcr_parked *parked)
+	__must_hold(&parked_lock)
+{
+	return min(parked->seconds, udpcr_parked_most_in(sock_net(parked->sk)));
 }
 
 /**
@@ -150,6 +176,7 @@ void udpcr_parked_put(struct udpcr_parked *parked)
 	if (!refcount_dec_and_test(&parked->refs))
 		return;
 	sock_put(parked->sk);
+	put_user_ns(parked->user_ns);
 	kfree(parked);
 }
 
@@ -172,10 +199,8 @@ void udpcr_parked_end(struct udpcr_parked *parked)
 static bool is_over(const struct udpcr_parked *parked, u64 now)
 	__must_hold(&parked_lock)
 {
-	u32 seconds = min(parked->seconds, udpcr_parked_most());
-
 	return parked->since &&
-	       now - parked->since >= (u64)seconds * NSEC_PER_SEC;
+	       now - parked->since >= (u64)seconds_of(parked) * NSEC_PER_SEC;
 }
 
 /* Ends those whose time is over. Returns whether there are more to look at. */
@@ -270,7 +295,10 @@ struct udpcr_parked *udpcr_parked_named(const struct net *net, u64 ino,
 }
 
 static bool fill(struct udpcr_parked **found, unsigned int room,
-		 unsigned int *count, const struct net *net, const kuid_t *uid)
+		 unsigned int *count, const struct net *net,
+		 bool (*wanted)(const struct udpcr_parked *parked,
+				const void *data),
+		 const void *data)
 {
 	struct udpcr_parked *parked;
 	bool whole = true;
@@ -278,8 +306,8 @@ static bool fill(struct udpcr_parked **found, unsigned int room,
 	*count = 0;
 	spin_lock(&parked_lock);
 	list_for_each_entry(parked, &all_parked, in_order) {
-		if (!net_eq(sock_net(parked->sk), net) ||
-		    (uid && !uid_eq(parked->uid, *uid)))
+		if ((net && !net_eq(sock_net(parked->sk), net)) ||
+		    (wanted && !wanted(parked, data)))
 			continue;
 		whole = *count < room;
 		if (!whole)
@@ -292,17 +320,21 @@ static bool fill(struct udpcr_parked **found, unsigned int room,
 }
 
 /**
- * udpcr_parked_collect() - the parked sockets of a network namespace
- * @net: the namespace
- * @uid: of these only what this user has parked; NULL: all
+ * udpcr_parked_collect() - parked sockets
+ * @net: their network namespace; NULL: all
+ * @wanted: of these only those that it says; with a lock held; NULL: all
+ * @data: for @wanted
  * @found: gets an array of referenced ones in the order in which they were
  *	   parked, to be given to kvfree()
  * @count: gets their number
  *
  * Return: 0 or -ENOMEM.
  */
-int udpcr_parked_collect(const struct net *net, const kuid_t *uid,
-			 struct udpcr_parked ***found, unsigned int *count)
+int udpcr_parked_collect(const struct net *net,
+			 bool (*wanted)(const struct udpcr_parked *parked,
+					const void *data),
+			 const void *data, struct udpcr_parked ***found,
+			 unsigned int *count)
 {
 	unsigned int room;
 
@@ -312,7 +344,7 @@ int udpcr_parked_collect(const struct net *net, const kuid_t *uid,
 		*found = kvmalloc_array(room, sizeof(**found), GFP_KERNEL);
 		if (!*found)
 			return -ENOMEM;
-		if (fill(*found, room, count, net, uid))
+		if (fill(*found, room, count, net, wanted, data))
 			return 0;
 		while (*count)
 			udpcr_parked_put((*found)[--*count]);
@@ -355,7 +387,7 @@ bool udpcr_parked_times(struct udpcr_parked *parked, u32 *seconds, u64 *since)
 	there = is_there(parked);
 	if (there)
 		notice(parked, ktime_get_boottime_ns());
-	*seconds = parked->seconds;
+	*seconds = seconds_of(parked);
 	*since = parked->since;
 	spin_unlock(&parked_lock);
 	return there;

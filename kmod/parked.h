@@ -2,6 +2,7 @@
 #ifndef UDPCR_PARKED_H
 #define UDPCR_PARKED_H
 
+#include <linux/capability.h>
 #include <linux/list.h>
 #include <linux/refcount.h>
 #include <linux/uidgid.h>
@@ -11,6 +12,7 @@ struct file;
 struct net;
 struct sock;
 struct udpcr_user;
+struct user_namespace;
 
 /**
  * struct udpcr_parked - a parked socket
@@ -22,13 +24,15 @@ struct udpcr_user;
  * @sk: the socket, referenced
  * @ino: its inode
  * @uid: fsuid of who parked it
+ * @user_ns: his user namespace, referenced
+ * @rights: his permitted capabilities
  * @user: who is charged
  * @buffer: bytes charged, its SO_RCVBUF when it was parked
  * @seconds: how long it stays once it is left alone; under parked_lock
  * @since: when that was noticed, ns of CLOCK_BOOTTIME; 0: somebody else has it
  *	   open; under parked_lock
  * @key_len: bytes of @key
- * @key: what a claim can be asked for, opaque
+ * @key: what a claim must name, opaque
  */
 struct udpcr_parked {
 	refcount_t refs;
@@ -39,6 +43,8 @@ struct udpcr_parked {
 	struct sock *sk;
 	u64 ino;
 	kuid_t uid;
+	struct user_namespace *user_ns;
+	kernel_cap_t rights;
 	struct udpcr_user *user;
 	size_t buffer;
 	u32 seconds;
@@ -49,6 +55,7 @@ struct udpcr_parked {
 
 void udpcr_parked_exit(void);
 u32 udpcr_parked_most(void);
+u32 udpcr_parked_most_in(const struct net *net);
 
 bool udpcr_parked_insert(struct udpcr_parked *parked);
 int udpcr_parked_take_out(struct udpcr_parked *parked, unsigned long *others);
@@ -58,8 +65,11 @@ void udpcr_parked_put(struct udpcr_parked *parked);
 struct udpcr_parked *udpcr_parked_of(const struct sock *sk);
 struct udpcr_parked *udpcr_parked_named(const struct net *net, u64 ino,
 					const u64 *cookie, bool *stale);
-int udpcr_parked_collect(const struct net *net, const kuid_t *uid,
-			 struct udpcr_parked ***found, unsigned int *count);
+int udpcr_parked_collect(const struct net *net,
+			 bool (*wanted)(const struct udpcr_parked *parked,
+					const void *data),
+			 const void *data, struct udpcr_parked ***found,
+			 unsigned int *count);
 
 bool udpcr_parked_renew(struct udpcr_parked *parked, u32 seconds);
 bool udpcr_parked_times(struct udpcr_parked *parked, u32 *seconds, u64 *since);

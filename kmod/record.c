@@ -23,16 +23,16 @@
  */
 #define RECORD_FIXED 8192
 
-static u32 park_flags(const struct sock *sk)
+static u32 park_flags(const struct sock *sk, struct udpcr_groups *groups)
 {
 	if (!udpcr_is_parked(sk))
 		return 0;
-	return udpcr_group_is_read(sk) ?
+	return udpcr_group_is_read(sk, groups) ?
 	       UDPCR_SOCK_PARKED | UDPCR_SOCK_REUSEPORT_SIBLINGS :
 	       UDPCR_SOCK_PARKED;
 }
 
-static u32 record_flags(const struct sock *sk)
+static u32 record_flags(const struct sock *sk, struct udpcr_groups *groups)
 {
 	const struct udp_sock *up = udp_sk(sk);
 	u32 flags = UDPCR_SOCK_ORIGIN_KNOWN;
@@ -49,7 +49,7 @@ static u32 record_flags(const struct sock *sk)
 	if (sk_psock(sk))
 		flags |= UDPCR_SOCK_SOCKMAP;
 	rcu_read_unlock();
-	return flags | park_flags(sk);
+	return flags | park_flags(sk, groups);
 }
 
 static int put_scope(struct sk_buff *msg, int attribute, const struct sock *sk,
@@ -135,10 +135,12 @@ static u32 queue_count(struct sock *sk)
 }
 
 /* What every list of sockets tells; with the socket's lock held. */
-static int put_summary(struct sk_buff *msg, struct sock *sk, u64 ino, u32 flags)
+static int put_summary(struct sk_buff *msg, struct sock *sk, u64 ino, u32 flags,
+		       struct udpcr_groups *groups)
 {
 	return put_identity(msg, sk, ino) ?:
-	       nla_put_u32(msg, UDPCR_A_SOCK_FLAGS, record_flags(sk) | flags) ?:
+	       nla_put_u32(msg, UDPCR_A_SOCK_FLAGS,
+			   record_flags(sk, groups) | flags) ?:
 	       put_local(msg, sk) ?:
 	       put_peer(msg, sk) ?:
 	       udpcr_device_put(msg, UDPCR_A_DEVICE, sock_net(sk),
@@ -193,6 +195,7 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
  * @whole: false: leave out memberships and filters, and say so
  *         (UDPCR_SOCK_PARTIAL)
  * @held_count: datagrams of the socket that are held aside
+ * @groups: what a dump knows of SO_REUSEPORT groups, or NULL
  *
  * What is 0 and has a meaning of absence is left out. May sleep.
  *
@@ -201,14 +204,14 @@ static int put_state(struct sk_buff *msg, struct sock *sk, u32 held_count)
  */
 int udpcr_record_put(struct sk_buff *msg, struct sock *sk, struct file *file,
 		     struct user_namespace *reader, bool whole,
-		     u32 held_count)
+		     u32 held_count, struct udpcr_groups *groups)
 {
 	u32 partial = whole ? 0 : UDPCR_SOCK_PARTIAL;
 	int err;
 
 	/* IPV6_ADDRFORM changes even the family; under this lock. */
 	lock_sock(sk);
-	err = put_summary(msg, sk, sock_i_ino(sk), partial) ?:
+	err = put_summary(msg, sk, sock_i_ino(sk), partial, groups) ?:
 		put_owner(msg, sk, file, reader) ?:
 		put_state(msg, sk, held_count) ?:
 		udpcr_group_put(msg, sk) ?:
@@ -238,15 +241,17 @@ size_t udpcr_record_size(struct sock *sk)
  * @msg: where to
  * @sk: the socket, referenced, not locked; it is locked meanwhile
  * @ino: its inode number, also if it has just been closed
+ * @groups: what a dump knows of SO_REUSEPORT groups
  *
  * Return: 0 or -EMSGSIZE
  */
-int udpcr_summary_put(struct sk_buff *msg, struct sock *sk, u64 ino)
+int udpcr_summary_put(struct sk_buff *msg, struct sock *sk, u64 ino,
+		      struct udpcr_groups *groups)
 {
 	int err;
 
 	lock_sock(sk);
-	err = put_summary(msg, sk, ino, 0);
+	err = put_summary(msg, sk, ino, 0, groups);
 	release_sock(sk);
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <udpcr/udpcr_netlink.h>
 
 #include "compat.h"
+#include "possible.h"
 #include "set.h"
 
 /**
@@ -61,8 +62,15 @@ static int set_locks(struct sock *sk, u32 flags, struct netlink_ext_ack *extack)
 int udpcr_set(struct sock *sk, struct nlattr **attrs,
 	      struct netlink_ext_ack *extack)
 {
+	u32 pending = attrs[UDPCR_A_ERROR] ? nla_get_u32(attrs[UDPCR_A_ERROR]) : 0;
 	int error = 0;
 
+	if (!udpcr_possible_error(sk, pending)) {
+		udpcr_say(extack,
+			  "UDPCR_A_ERROR %u is none that UDP reports on this socket",
+			  pending);
+		return -EINVAL;
+	}
 	if (attrs[UDPCR_A_SOCK_FLAGS])
 		error = set_locks(sk, nla_get_u32(attrs[UDPCR_A_SOCK_FLAGS]),
 				  extack);
@@ -73,8 +81,8 @@ int udpcr_set(struct sock *sk, struct nlattr **attrs,
 	if (attrs[UDPCR_A_TSKEY])
 		atomic_set(&sk->sk_tskey, nla_get_u32(attrs[UDPCR_A_TSKEY]));
 	if (attrs[UDPCR_A_ERROR]) {
-		WRITE_ONCE(sk->sk_err, nla_get_u32(attrs[UDPCR_A_ERROR]));
-		if (nla_get_u32(attrs[UDPCR_A_ERROR]))
+		WRITE_ONCE(sk->sk_err, pending);
+		if (pending)
 			sk_error_report(sk);
 	}
 	return 0;

@@ -4,16 +4,15 @@
 #include "image_file.hpp"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <udpcr/image.hpp>
 
 #include "rights.hpp"
+#include "temporary_file.hpp"
 
 namespace udpcr {
 namespace {
@@ -80,25 +79,6 @@ int sync_folder(int folder, int file) noexcept {
   return syncfs(file) == 0 ? 0 : errno;
 }
 
-// A new file of mode 0600 under a name that nobody can foresee; `name` receives it.
-UniqueFd create_temporary(int folder, std::string& name) noexcept(false) {
-  constexpr int kAttempts = 16;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    std::uint64_t random = 0;
-    if (getrandom(&random, sizeof random, 0) != sizeof random) continue;
-    char text[64];
-    std::snprintf(text, sizeof text, ".udpcr-%d-%016llx.tmp", static_cast<int>(getpid()),
-                  static_cast<unsigned long long>(random));
-    UniqueFd fd(rights().open_file(folder, text, O_CREAT | O_EXCL | O_RDWR));
-    if (fd) {
-      name = text;
-      return fd;
-    }
-    if (errno != EEXIST && errno != EINTR) break;
-  }
-  return UniqueFd();
-}
-
 }  // namespace
 
 void throw_image_error(const char* operation, const std::string& display, int error_number) {
@@ -124,9 +104,10 @@ ImageFile::ImageFile(int folder, std::string name, std::string display)
 ImageFile::~ImageFile() { discard(); }
 
 void ImageFile::discard() noexcept {
-  reserved_.reset();
+  // While it is locked: the name may be another writer's afterwards.
   if (!temporary_.empty()) rights().unlink_file(folder_, temporary_.c_str());
   temporary_.clear();
+  reserved_.reset();
 }
 
 void ImageFile::fail(const char* operation, int error_number) {
@@ -136,8 +117,13 @@ void ImageFile::fail(const char* operation, int error_number) {
 
 void ImageFile::create() {
   if (reserved_) return;
-  reserved_ = create_temporary(folder_, temporary_);
-  if (!reserved_) fail("create a temporary file for", errno);
+  take(make_temporary(folder_, name_));
+}
+
+void ImageFile::take(TemporaryFile file) {
+  if (!file.fd) fail("create a temporary file for", errno);
+  reserved_ = std::move(file.fd);
+  temporary_ = std::move(file.name);
   // Whatever the umask took away.
   if (fchmod(reserved_.get(), 0600) != 0) fail("set the mode of", errno);
 }
@@ -155,21 +141,40 @@ void ImageFile::reserve(std::uint64_t bytes) {
   if (error != 0) fail("reserve space for", error);
 }
 
-void ImageFile::write(ByteView content) {
-  create();
-  if (beyond_size_limit(content.size())) fail("write", EFBIG);
+// Where it cannot have one (a file system without links), it is written once
+// more, into a file that has a name from the beginning.
+void ImageFile::name_it(ByteView content) {
+  TemporaryFile file{std::move(reserved_), {}};
+  const bool named = name_temporary(folder_, name_, file);
+  reserved_ = std::move(file.fd);
+  temporary_ = std::move(file.name);
+  if (named) return;
+  reserved_.reset();
+  take(make_named_temporary(folder_, name_));
+  fill(content);
+}
+
+void ImageFile::fill(ByteView content) {
   const int fd = reserved_.get();
   if (const int error = write_all(fd, content); error != 0) fail("write", error);
   if (ftruncate(fd, static_cast<off_t>(content.size())) != 0) fail("cut to its length", errno);
   if (fsync(fd) != 0) fail("sync", errno);
+}
+
+UniqueFd ImageFile::write(ByteView content) {
+  create();
+  if (beyond_size_limit(content.size())) fail("write", EFBIG);
+  fill(content);
+  if (temporary_.empty()) name_it(content);
   if (rights().rename_file(folder_, temporary_.c_str(), name_.c_str()) != 0) {
     fail("put in place", errno);
   }
   temporary_.clear();
-  const UniqueFd file = std::move(reserved_);
+  UniqueFd file = std::move(reserved_);
   if (const int error = sync_folder(folder_, file.get()); error != 0) {
     fail("sync the folder of", error);
   }
+  return file;
 }
 
 }  // namespace udpcr

@@ -21,6 +21,16 @@ constexpr std::size_t kMaxMemberships = 4096;
 constexpr std::size_t kMaxSources = 8192;  // of all of them
 constexpr std::size_t kMaxInterfaces = 4096;
 constexpr std::size_t kMaxLabel = 4096;
+// From 512 on errnos are the kernel's own, which no system call gives.
+constexpr std::uint32_t kMaxErrno = 511;
+
+std::uint32_t errno_in(const Attribute& attribute) {
+  const auto number = attribute.as<std::uint32_t>();
+  if (number > kMaxErrno) {
+    broken("error " + std::to_string(number) + " is none that a program can be told");
+  }
+  return number;
+}
 
 AttributeReader open_message(ByteView message, std::uint8_t command) {
   genlmsghdr header{};
@@ -160,7 +170,7 @@ ErrorReport decode_report(const Attribute& nest, Seen& outer) {
   for (Attribute attribute; reader.next(attribute);) {
     switch (attribute.type) {
       case UDPCR_ERRMSG_ERRNO:
-        error.error_number = attribute.as<std::uint32_t>();
+        error.error_number = errno_in(attribute);
         break;
       case UDPCR_ERRMSG_ORIGIN:
         error.origin = attribute.as<std::uint8_t>();
@@ -247,7 +257,7 @@ bool record_attribute(SocketRecord& record, Address& peer, const Attribute& attr
       record.shutdown = attribute.as<std::uint8_t>();
       return true;
     case UDPCR_A_ERROR:
-      record.error = attribute.as<std::uint32_t>();
+      record.error = errno_in(attribute);
       return true;
     case UDPCR_A_ERROR_COUNT:
       record.error_count = attribute.as<std::uint32_t>();

@@ -67,6 +67,10 @@ Parked decode_parked(ByteView message) {
       parked.seconds = attribute.as<std::uint32_t>();
     } else if (attribute.type == UDPCR_A_SINCE) {
       parked.since = attribute.as<std::uint64_t>();
+    } else if (attribute.type == UDPCR_A_NETNS_INO) {
+      parked.netns_inode = attribute.as<std::uint64_t>();
+    } else if (attribute.type == UDPCR_A_NETNS_COOKIE) {
+      parked.netns_cookie = attribute.as<std::uint64_t>();
     }
   }
   return parked;
@@ -294,10 +298,10 @@ void ModuleClient::park(const SocketName& name, ByteView key, std::uint32_t seco
   ask("park " + text_of(name), UDPCR_CMD_PARK, 0, request.bytes());
 }
 
-UniqueFd ModuleClient::claim(const SocketName& name, const std::optional<Bytes>& key) {
+UniqueFd ModuleClient::claim(const SocketName& name, ByteView key) {
   const std::string what = "claim " + text_of(name);
   AttributeWriter request = named_in_park(name);
-  if (key) request.put(UDPCR_A_KEY, key->data(), key->size());
+  request.put(UDPCR_A_KEY, key.data(), key.size());
   auto fd = fd_of(ask(what, UDPCR_CMD_CLAIM, 0, request.bytes()).replies);
   if (!fd) fail(what, EPROTO, "load the module of this udpcr");
   return *std::move(fd);
@@ -307,9 +311,17 @@ void ModuleClient::unpark(const SocketName& name) {
   ask("end the park of " + text_of(name), UDPCR_CMD_UNPARK, 0, named_in_park(name).bytes());
 }
 
-std::vector<Parked> ModuleClient::parked() {
+std::vector<Parked> ModuleClient::parked() { return dump_parked({}); }
+
+std::vector<Parked> ModuleClient::parked_everywhere() {
+  AttributeWriter request;
+  request.put(UDPCR_A_ALL_NETNS, nullptr, 0);
+  return dump_parked(request.bytes());
+}
+
+std::vector<Parked> ModuleClient::dump_parked(ByteView attributes) {
   std::vector<Parked> all;
-  const Answer answer = ask("list the parked sockets", UDPCR_CMD_PARKED, NLM_F_DUMP, {});
+  const Answer answer = ask("list the parked sockets", UDPCR_CMD_PARKED, NLM_F_DUMP, attributes);
   all.reserve(answer.replies.size());
   for (const Bytes& reply : answer.replies) all.push_back(decode_parked(reply));
   return all;

@@ -41,6 +41,8 @@ struct Parked {
   Bytes key;
   std::uint32_t seconds = 0;           // from `since` on
   std::optional<std::uint64_t> since;  // ns of CLOCK_BOOTTIME; absent: somebody has it open
+  std::uint64_t netns_inode = 0;       // of its network namespace; 0: an older module
+  std::uint64_t netns_cookie = 0;      // SO_NETNS_COOKIE
 
   // UDPCR_SOCK_REUSEPORT_SIBLINGS: what it gets is kept from readers that live.
   [[nodiscard]] bool has_siblings() const;
@@ -95,12 +97,16 @@ class ModuleClient {
   // `key`: at most UDPCR_MAX_KEY bytes; `seconds`: 0 for UDPCR_PARK_SECONDS.
   // `name` has an fd.
   void park(const SocketName& name, ByteView key, std::uint32_t seconds = 0);
-  // EBUSY while anybody else has it open, ENOENT when another was faster.  Of
-  // `name` only inode and cookie count here.
-  UniqueFd claim(const SocketName& name, const std::optional<Bytes>& key);
+  // EBUSY while anybody else has it open, ENOENT when another was faster,
+  // EKEYREJECTED when `key` is not the park's.  Of `name` only inode and cookie
+  // count here.
+  UniqueFd claim(const SocketName& name, ByteView key);
   void unpark(const SocketName& name);
   // What the caller may claim.
   std::vector<Parked> parked();
+  // What is parked in all network namespaces, of those too that nobody is in;
+  // EPERM without CAP_NET_ADMIN in the initial user namespace.
+  std::vector<Parked> parked_everywhere();
 
   // The attributes that the loaded module takes with a command.  stage() for
   // the error queue, set_tskey() and set_bound() throw Error with EOPNOTSUPP
@@ -119,6 +125,7 @@ class ModuleClient {
              ByteView attributes);
   void need(const std::string& what, std::uint8_t command, std::uint16_t attribute);
   MessageStream dump_queue(const std::string& what, ByteView attributes);
+  std::vector<Parked> dump_parked(ByteView attributes);
 
   std::unique_ptr<NetlinkSocket> connection_;
   int connected_in_ = 0;      // process id

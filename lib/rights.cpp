@@ -16,17 +16,19 @@ namespace udpcr {
 
 namespace {
 
-Rights own_rights;
-Rights* in_use = &own_rights;
+PrivilegedCalls own_rights;
+PrivilegedCalls* in_use = &own_rights;
 
 }  // namespace
 
-Rights& rights() noexcept { return *in_use; }
+PrivilegedCalls& rights() noexcept { return *in_use; }
 
-void use_rights(Rights* others) noexcept { in_use = others != nullptr ? others : &own_rights; }
+void use_rights(PrivilegedCalls* others) noexcept {
+  in_use = others != nullptr ? others : &own_rights;
+}
 
 template <typename Call>
-int Rights::there(Call call) noexcept {
+int PrivilegedCalls::there(Call call) noexcept {
   if (place_ < 0) return call();
   if (home_ < 0) home_ = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
   if (home_ < 0 || ::setns(place_, CLONE_NEWNET) != 0) return -1;
@@ -38,13 +40,13 @@ int Rights::there(Call call) noexcept {
   return result;
 }
 
-int Rights::place_of(int socket) noexcept { return ::ioctl(socket, SIOCGSKNS); }
+int PrivilegedCalls::place_of(int socket) noexcept { return ::ioctl(socket, SIOCGSKNS); }
 
-int Rights::socket(int family, int type, int protocol) noexcept {
+int PrivilegedCalls::socket(int family, int type, int protocol) noexcept {
   return there([&] { return ::socket(family, type | SOCK_CLOEXEC, protocol); });
 }
 
-int Rights::open_proc_net(const char* name) noexcept {
+int PrivilegedCalls::open_proc_net(const char* name) noexcept {
   return there([&] {
     // Not /proc/net: that is the namespace of the process's first thread.
     char path[64];
@@ -53,48 +55,51 @@ int Rights::open_proc_net(const char* name) noexcept {
   });
 }
 
-int Rights::setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
+int PrivilegedCalls::setsockopt(int fd, int level, int name, const void* value,
+                                socklen_t size) noexcept {
   return ::setsockopt(fd, level, name, value, size);
 }
 
-int Rights::bind(int fd, const sockaddr* name, socklen_t size) noexcept {
+int PrivilegedCalls::bind(int fd, const sockaddr* name, socklen_t size) noexcept {
   return ::bind(fd, name, size);
 }
 
-int Rights::chown(int fd, uid_t user) noexcept {
+int PrivilegedCalls::chown(int fd, uid_t user) noexcept {
   return ::fchown(fd, user, static_cast<gid_t>(-1));
 }
 
-ssize_t Rights::send_more(int fd, const msghdr& message) noexcept {
+ssize_t PrivilegedCalls::send_more(int fd, const msghdr& message) noexcept {
   return ::sendmsg(fd, &message, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-bool Rights::may_send_raw() noexcept { return static_cast<bool>(UniqueFd(raw_socket(AF_INET))); }
+bool PrivilegedCalls::may_send_raw() noexcept {
+  return static_cast<bool>(UniqueFd(raw_socket(AF_INET)));
+}
 
-int Rights::raw_socket(int family) noexcept {
+int PrivilegedCalls::raw_socket(int family) noexcept {
   // IPPROTO_RAW: the IP header comes with the data.
   return socket(family, SOCK_RAW, IPPROTO_RAW);
 }
 
-int Rights::send_raw(int raw, int /*target*/, mmsghdr* messages, unsigned count) noexcept {
+int PrivilegedCalls::send_raw(int raw, int /*target*/, mmsghdr* messages, unsigned count) noexcept {
   return ::sendmmsg(raw, messages, count, 0);
 }
 
-ssize_t Rights::send_to_module(int /*netlink*/, int /*socket*/, const void* /*request*/,
-                               std::size_t /*size*/) noexcept {
+ssize_t PrivilegedCalls::send_to_module(int /*netlink*/, int /*socket*/, const void* /*request*/,
+                                        std::size_t /*size*/) noexcept {
   errno = EPERM;
   return -1;
 }
 
-int Rights::open_file(int folder, const char* name, int flags) noexcept {
+int PrivilegedCalls::open_file(int folder, const char* name, int flags) noexcept {
   return ::openat(folder, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
-int Rights::rename_file(int folder, const char* from, const char* to) noexcept {
+int PrivilegedCalls::rename_file(int folder, const char* from, const char* to) noexcept {
   return ::renameat(folder, from, folder, to);
 }
 
-int Rights::unlink_file(int folder, const char* name) noexcept {
+int PrivilegedCalls::unlink_file(int folder, const char* name) noexcept {
   return ::unlinkat(folder, name, 0);
 }
 

@@ -13,12 +13,12 @@
 namespace udpcr {
 
 // As the system calls themselves: -1 with errno.
-class Rights {
+class PrivilegedCalls {
  public:
-  Rights() = default;
-  virtual ~Rights() = default;
-  Rights(const Rights&) = delete;
-  Rights& operator=(const Rights&) = delete;
+  PrivilegedCalls() = default;
+  virtual ~PrivilegedCalls() = default;
+  PrivilegedCalls(const PrivilegedCalls&) = delete;
+  PrivilegedCalls& operator=(const PrivilegedCalls&) = delete;
 
   // The fds that follow are opened in the network namespace `place` (nsfs, not
   // owned); -1: in the caller's own.  Of another one that needs CAP_SYS_ADMIN.
@@ -68,9 +68,9 @@ class Rights {
 };
 
 // Those in use: the caller's own unless others have been given.
-Rights& rights() noexcept;
+PrivilegedCalls& rights() noexcept;
 // Not owned; null: the caller's own.  Not while another thread uses the library.
-void use_rights(Rights* others) noexcept;
+void use_rights(PrivilegedCalls* others) noexcept;
 
 // In a network namespace, as far as rights() goes, while it lives.
 class Visit {

@@ -231,11 +231,12 @@ void look_whether_any_is_left() {
 }
 
 void give_up(int error) {
+  pending.store(false, std::memory_order_relaxed);
+  if (error == ESHUTDOWN) return;  // said for all that the keeper does
   Line line;
   line << "not restored: the keeper does not hand over a socket: " << strerrordesc_np(error)
        << "; the program goes on with fresh ones, restart it to try again";
   log_line(LogLevel::error, line);
-  pending.store(false, std::memory_order_relaxed);
 }
 
 // The keeper's word that this entry is no more to be had: the next, then.
@@ -347,7 +348,8 @@ void open_table(int fd, uint32_t entries) {
     map = mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
   }
   sys::close(fd);
-  if (map == MAP_FAILED || static_cast<wire::Table*>(map)->version != wire::kVersion) {
+  if (map == MAP_FAILED ||
+      wire::soundness_of(static_cast<wire::Table*>(map)->header, size) != wire::Soundness::sound) {
     Line line;
     line << "not restored: the keeper's table of " << entries
          << " sockets cannot be used; install shim and tool from the same release";

@@ -5,6 +5,7 @@
 
 #include "log.h"
 #include "own_fds.h"
+#include "packet.h"
 #include "sys.h"
 
 namespace udpcr::channel {
@@ -13,22 +14,45 @@ namespace {
 
 // For one answer.  The keeper may be at work on another process's checkpoint.
 constexpr int kAnswerPatienceMs = 30'000;
+// For the question of a keeper that is asked to take a child in.
+constexpr int kJoinPatienceMs = 100;
 // Waits for room, for the receiver's RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
 constexpr int kRetryMs = 20;
 constexpr int kRetries = 500;
+constexpr int kRetryPatienceMs = kRetryMs * kRetries;
 
 constinit std::atomic<wire::SharedPage*> shared_page = nullptr;
+
+uint32_t epoch_now() { return __atomic_load_n(&page()->epoch, __ATOMIC_SEQ_CST); }
 
 bool may_retry(int error) {
   return error == EAGAIN || error == EINTR || error == ETOOMANYREFS || error == ENOBUFS ||
          error == ENOMEM;
 }
 
-void wait_before_retry(int error) {
-  pollfd room{fd(), POLLOUT, 0};
-  // Room is not what the others lack: for those it is a pause.
-  sys::poll(&room, error == EAGAIN ? 1 : 0, error == EINTR ? 0 : kRetryMs);
-}
+// The turns of a sender that finds no room.
+class Retries {
+ public:
+  // False: no more of them.
+  bool wait(int error) {
+    if (error == EINTR) return true;
+    if (error == EAGAIN) {
+      pollfd room{fd(), POLLOUT, 0};
+      return sys::poll(&room, 1, wire::kSliceMs) != 0 || patience_.go_on();
+    }
+    // Room is not what the others lack: for those it is a pause.
+    if (sys::poll(nullptr, 0, kRetryMs) != 0) return true;
+    return ++pauses_ % (wire::kSliceMs / kRetryMs) != 0 || patience_.go_on();
+  }
+  [[nodiscard]] bool has_given_up() const { return patience_.has_given_up(); }
+
+ private:
+  Patience patience_{kRetryPatienceMs};
+  int pauses_ = 0;
+};
+
+// `progress` that a knock is to change; it is not repeated before that.
+constinit std::atomic<uint64_t> knocked_at = ~uint64_t{0};
 
 }  // namespace
 
@@ -36,9 +60,10 @@ bool open(int channel_fd, int page_fd) {
   const KeepErrno keep;
   void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0);
   struct stat status {};
-  const bool whole = map != MAP_FAILED && sys::fstat(page_fd, &status) == 0 &&
-                     status.st_size == wire::kPageSize &&
-                     static_cast<wire::SharedPage*>(map)->version == wire::kVersion;
+  const bool whole =
+      map != MAP_FAILED && sys::fstat(page_fd, &status) == 0 && status.st_size == wire::kPageSize &&
+      wire::soundness_of(static_cast<wire::SharedPage*>(map)->header, wire::kPageSize) ==
+          wire::Soundness::sound;
   sys::close(page_fd);
   if (!whole) {
     if (map != MAP_FAILED) munmap(map, wire::kPageSize);
@@ -61,29 +86,81 @@ bool has_ended() {
   return sys::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
-  // One sender of fds at a time in the handler, and elsewhere one fd: the
-  // large buffer is the handler's.
-  alignas(cmsghdr) unsigned char small[CMSG_SPACE(sizeof(int))] = {};
-  alignas(
-      cmsghdr) static constinit unsigned char large[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
-  msghdr message = {};
-  message.msg_iov = const_cast<iovec*>(pieces);
-  message.msg_iovlen = count;
-  if (fd_count > 0) {
-    message.msg_control = fd_count == 1 ? small : large;
-    message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-    auto* const rights = static_cast<cmsghdr*>(message.msg_control);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-    memcpy(CMSG_DATA(rights), fds, sizeof(int) * fd_count);
+bool is_given_up() {
+  const wire::SharedPage* const shared = page();
+  return shared != nullptr && __atomic_load_n(&shared->given_up, __ATOMIC_ACQUIRE) != 0;
+}
+
+// A program that was told to end is not told otherwise by one that was not asked.
+GivingUp give_up(uint32_t epoch) {
+  wire::SharedPage& shared = *page();
+  if (!wire::tells_to_exit(epoch)) {
+    const uint32_t next = wire::epoch_after(epoch, wire::Verdict::resume);
+    if (!__atomic_compare_exchange_n(&shared.epoch, &epoch, next, false, __ATOMIC_SEQ_CST,
+                                     __ATOMIC_SEQ_CST)) {
+      return GivingUp::moved;
+    }
   }
-  for (int attempt = 0;; ++attempt) {
-    if (sys::sendmsg(fd(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
-    const int error = errno;
-    if (!may_retry(error) || attempt == kRetries) return error;
-    wait_before_retry(error);
+  const bool is_first = __atomic_exchange_n(&shared.given_up, 1U, __ATOMIC_SEQ_CST) == 0;
+  syscall(SYS_futex, &shared.epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  // Should it only have been asleep, it is to let go of all that it holds.
+  knocked_at.store(~uint64_t{0}, std::memory_order_relaxed);
+  knock();
+  return is_first ? GivingUp::first : GivingUp::done;
+}
+
+void say_that_it_is_given_up() {
+  Line line;
+  line << "the keeper (process " << page()->keeper_pid
+       << ") has shown no sign of life for a second: it is given up, and nothing is checkpointed, "
+          "restored or parked any more; the program goes on; if the keeper is stopped, end it "
+          "(kill -KILL), for it may hold ports, and restart the program to have one again";
+  log_line(LogLevel::error, line);
+}
+
+void knock() {
+  const uint32_t now = __atomic_load_n(&page()->progress, __ATOMIC_RELAXED);
+  uint64_t before = knocked_at.load(std::memory_order_relaxed);
+  if (before == now || !knocked_at.compare_exchange_strong(before, now)) return;
+  wire::WireHeader header{wire::Type::knock, wire::kVersion};
+  const iovec piece{&header, sizeof header};
+  // No room: then there is enough in the channel that it will wake up for.
+  packet::send(fd(), &piece, 1, nullptr, 0);
+}
+
+namespace {
+
+// What is in the channel is of no use to anyone, and a socket in it has a port; what
+// the keeper sends from here on it gets back.
+void empty_channel() {
+  syscall(SYS_shutdown, fd(), SHUT_RDWR);
+  wire::WireHeader header;
+  Arrived arrived{};
+  while (packet::receive(fd(), &header, sizeof header, nullptr, 0, arrived) >= 0 ||
+         errno == EPROTO) {
+  }
+}
+
+// By a thread that asks.  False: the keeper has moved.
+bool give_up_aloud() {
+  const GivingUp result = give_up(epoch_now());
+  if (result == GivingUp::moved) return false;
+  if (result == GivingUp::first) say_that_it_is_given_up();
+  return true;
+}
+
+}  // namespace
+
+int send(const iovec* pieces, size_t count, const int* fds, size_t fd_count) {
+  Retries retries;
+  for (;;) {
+    if (is_given_up()) return ESHUTDOWN;
+    const int error = packet::send(fd(), pieces, count, fds, fd_count);
+    if (error == 0 || !may_retry(error)) return error;
+    if (retries.wait(error)) continue;
+    if (!retries.has_given_up()) return error;
+    if (give_up_aloud()) return ESHUTDOWN;
+    retries = {};
   }
 }
 
@@ -96,16 +173,21 @@ int64_t milliseconds_now() {
 namespace {
 
 // False with errno.
-bool await_packet(int64_t deadline_ms) {
+bool await_packet(Patience& patience) {
   for (;;) {
-    const int64_t left = deadline_ms - milliseconds_now();
-    if (left <= 0) {
+    pollfd packet{fd(), POLLIN, 0};
+    const int ready = sys::poll(&packet, 1, wire::kSliceMs);
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready == 0 && !patience.go_on()) {
       errno = ETIMEDOUT;
+      if (!patience.has_given_up()) return false;
+      if (!give_up_aloud()) patience = Patience(kAnswerPatienceMs);
+    }
+    if (ready == 0 && is_given_up()) {
+      empty_channel();
+      errno = ESHUTDOWN;
       return false;
     }
-    pollfd packet{fd(), POLLIN, 0};
-    const int ready = sys::poll(&packet, 1, static_cast<int>(left));
-    if (ready < 0 && errno != EINTR) return false;
     if (ready <= 0) continue;
     if ((packet.revents & POLLIN) != 0) return true;
     errno = EPIPE;
@@ -116,41 +198,12 @@ bool await_packet(int64_t deadline_ms) {
 }  // namespace
 
 ssize_t receive(void* packet, size_t size, int* fds, size_t fd_room, Arrived& arrived,
-                int64_t deadline_ms) {
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
-  arrived = {0, false};
-  iovec piece{packet, size};
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t received = 0;
-  do {
-    if (!await_packet(deadline_ms)) return -1;
-    received = sys::recvmsg(fd(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  } while (received < 0 && (errno == EAGAIN || errno == EINTR));
-  if (received < 0) return -1;
-  if (received == 0) {
-    errno = EPIPE;
-    return -1;
+                Patience& patience) {
+  for (;;) {
+    if (!await_packet(patience)) return -1;
+    const ssize_t received = packet::receive(fd(), packet, size, fds, fd_room, arrived);
+    if (received >= 0 || (errno != EAGAIN && errno != EINTR)) return received;
   }
-  arrived.fds_lost = (message.msg_flags & MSG_CTRUNC) != 0;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int one = -1;
-      memcpy(&one, CMSG_DATA(part) + i * sizeof one, sizeof one);
-      if (arrived.fd_count < fd_room) {
-        fds[arrived.fd_count++] = one;
-      } else {
-        sys::close(one);
-      }
-    }
-  }
-  return received;
 }
 
 namespace {
@@ -159,12 +212,25 @@ union Answer {
   wire::WireHeader header;
   wire::ClaimedMessage claimed;
   wire::ExchangeMessage exchange;
+  wire::IdentifyMessage identify;
 };
+
+void identify(wire::IdentifyMessage answer) {
+  answer.header.type = wire::Type::identified;
+  const iovec piece{&answer, sizeof answer};
+  send(&piece, 1, nullptr, 0);
+}
 
 constinit std::atomic<Exchange> exchange_now = nullptr;
 
-// False: it was none, and is the caller's.
+// Answers what the keeper asks of its own accord.  False: it was none of that, and
+// is the caller's.
 bool serve(const Answer& answer, ssize_t size, int socket) {
+  if (answer.header.type == wire::Type::identify &&
+      static_cast<size_t>(size) == sizeof answer.identify) {
+    identify(answer.identify);
+    return true;
+  }
   if (answer.header.type != wire::Type::exchange) return false;
   const Exchange exchange = exchange_now.load(std::memory_order_acquire);
   if (static_cast<size_t>(size) != sizeof answer.exchange || socket < 0 || exchange == nullptr) {
@@ -188,8 +254,8 @@ void serve_exchange() {
   Answer answer{};
   Arrived arrived{};
   int socket = -1;
-  const ssize_t size =
-      receive(&answer, sizeof answer, &socket, 1, arrived, milliseconds_now() + kRetryMs);
+  Patience patience(wire::kSliceMs);
+  const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, patience);
   if (size < 0 || serve(answer, size, socket)) return;
   if (arrived.fd_count > 0) sys::close(socket);
 }
@@ -203,11 +269,11 @@ int ask(const void* question, size_t question_size, wire::Type type, int& socket
   const int unsent = send(&piece, 1, &socket, type == wire::Type::give_back ? 1 : 0);
   socket = -1;
   if (unsent != 0) return unsent;
-  const int64_t deadline_ms = milliseconds_now() + kAnswerPatienceMs;
+  Patience patience(kAnswerPatienceMs);
   for (;;) {
     Answer answer{};
     Arrived arrived{};
-    const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, deadline_ms);
+    const ssize_t size = receive(&answer, sizeof answer, &socket, 1, arrived, patience);
     if (size < 0) return errno;
     if (serve(answer, size, socket)) {
       socket = -1;
@@ -242,7 +308,43 @@ int ask(const wire::UnparkMessage& question) { return ask_for_nothing(question);
 
 int ask(const wire::SweepMessage& question) { return ask_for_nothing(question); }
 
+int ask(const wire::OthersMessage& question) { return ask_for_nothing(question); }
+
+namespace {
+
+// The keeper is to know who speaks at this end: the kernel tells it with each
+// message, and from Linux 6.5 on gives a pidfd (asm-generic/socket.h, SO_PASSPIDFD).
+// False: it gives none.
+bool tell_senders_at(int keepers_end) {
+  constexpr int kPassPidfd = 76;
+  const int on = 1;
+  sys::setsockopt(keepers_end, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+  return sys::setsockopt(keepers_end, SOL_SOCKET, kPassPidfd, &on, sizeof on) == 0;
+}
+
+void say_that_it_is_shared(int error, const char* remedy) {
+  Line line;
+  line << "process " << sys::getpid()
+       << " has no channel of its own to the keeper: " << strerrordesc_np(error)
+       << "; it shares its parent's" << remedy;
+  log_line(LogLevel::warn, line);
+}
+
+// 0 or errno.  `ours`: the child's end.
+int join(int ours, int keepers_end) {
+  wire::WireHeader joined{wire::Type::joined, wire::kVersion};
+  const iovec first{&joined, sizeof joined};
+  const int error = packet::send(ours, &first, 1, nullptr, 0);
+  if (error != 0) return error;
+  wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
+  const iovec piece{&forked, sizeof forked};
+  return send(&piece, 1, &keepers_end, 1);
+}
+
+}  // namespace
+
 void renew_after_fork() {
+  if (is_given_up()) return;
   int pair[2] = {-1, -1};
   const auto make_pair = [&pair] {
     return syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0;
@@ -252,27 +354,20 @@ void renew_after_fork() {
     const own_fds::RaisedLimit raised(0);
     made = make_pair();
   }
-  if (!made) {
-    Line line;
-    line << "process " << sys::getpid()
-         << " has no channel of its own to the keeper: " << strerrordesc_np(errno)
-         << "; it shares its parent's: raise RLIMIT_NOFILE";
-    return log_line(LogLevel::warn, line);
-  }
-  wire::ForkedMessage forked{{wire::Type::forked, wire::kVersion}, sys::getpid()};
-  const iovec piece{&forked, sizeof forked};
-  const int unsent = send(&piece, 1, &pair[1], 1);
+  if (!made) return say_that_it_is_shared(errno, ": raise RLIMIT_NOFILE");
+  const bool with_pidfd = tell_senders_at(pair[1]);
+  const int unsent = join(pair[0], pair[1]);
   sys::close(pair[1]);
   if (unsent != 0) {
     sys::close(pair[0]);
-    if (unsent == EPIPE || unsent == ECONNRESET) return;  // said when it matters
-    Line line;
-    line << "process " << sys::getpid()
-         << " has no channel of its own to the keeper: " << strerrordesc_np(unsent)
-         << "; it shares its parent's";
-    return log_line(LogLevel::warn, line);
+    // Has been said, or is when it matters.
+    if (unsent == EPIPE || unsent == ECONNRESET || unsent == ESHUTDOWN) return;
+    return say_that_it_is_shared(unsent, "");
   }
   own_fds::replace(own_fds::Use::channel, pair[0]);
+  // A keeper that is at work asks later: then it is answered with the next question.
+  Patience patience(kJoinPatienceMs);
+  if (!with_pidfd && await_packet(patience)) serve_exchange();
 }
 
 }  // namespace udpcr::channel

@@ -23,7 +23,6 @@ constexpr uint32_t kScanTo = 4096;
 constexpr int kPolledAtOnce = 256;
 // Flags that are true of all its fds.
 constexpr uint32_t kFdOfSocket = kFdWireFlags & ~wire::kFdCloexec;
-constexpr int kLookMs = 100;  // how often a waiting thread looks after the keeper
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
@@ -134,6 +133,19 @@ void say_that_it_has_ended(void*) {
            "on, restart it to have a keeper again");
 }
 
+void say_that_it_was_given_up(void*) {
+  log_line(
+      LogLevel::error,
+      "no checkpoint is made: the keeper was given up; the program goes on, restart it to have "
+      "a keeper again");
+}
+
+void say_that_it_has_not_begun(void*) {
+  log_line(LogLevel::error,
+           "no checkpoint is made: the keeper, which lives, has not begun it within a minute; the "
+           "program goes on, try again");
+}
+
 void say_that_there_is_none(void*) {
   log_line(LogLevel::warn,
            session::has_failed()
@@ -156,14 +168,16 @@ void say_that_there_is_none(void*) {
 struct Share {
   uint32_t epoch;
   uint32_t first;  // fd
+  bool failed;     // it could not be sent
 };
 
 // Looks at the fds from the first on, and sends.
 void send_share(void* of) {
-  const Share share = *static_cast<Share*>(of);
+  Share& share = *static_cast<Share*>(of);
   const int error = Sender(share.epoch, share.first).send_all();
-  // Where the keeper has ended, the wait finds out.
-  if (error == 0 || error == EPIPE || error == ECONNRESET) return;
+  // Where the keeper has ended, the wait finds out; where it was given up, that was said.
+  if (error == 0 || error == EPIPE || error == ECONNRESET || error == ESHUTDOWN) return;
+  share.failed = true;
   Line line;
   line << "no checkpoint is made: the sockets cannot be sent to the keeper: "
        << strerrordesc_np(error)
@@ -171,41 +185,76 @@ void send_share(void* of) {
   log_line(LogLevel::error, line);
 }
 
-// Of several threads one sends.  True: this one did.
-bool send_once(uint32_t epoch) {
+enum class Sent { by_another, by_us, not_at_all };
+
+// Of several threads one sends.
+Sent send_once(uint32_t epoch) {
   uint64_t before = sent_for.load(std::memory_order_relaxed);
   const uint64_t mine = uint64_t{epoch} + 1;
-  if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return false;
+  if (before == mine || !sent_for.compare_exchange_strong(before, mine)) return Sent::by_another;
   sent_to.store(0, std::memory_order_relaxed);
-  Share all{epoch, 0};
-  return handler_stack::run(send_share, &all);
+  Share all{epoch, 0, false};
+  if (!handler_stack::run(send_share, &all)) return Sent::by_another;
+  return all.failed ? Sent::not_at_all : Sent::by_us;
 }
 
 uint32_t load(const uint32_t& word) { return __atomic_load_n(&word, __ATOMIC_SEQ_CST); }
 
-// False: the keeper has ended.
+bool is_freezing(const wire::SharedPage& page) {
+  wire::PageState state{};
+  __atomic_load(&page.state, &state, __ATOMIC_SEQ_CST);
+  return state == wire::PageState::freezing;
+}
+
+void say_it(void*) { channel::say_that_it_is_given_up(); }
+
+// Where another thread is about to send, it sees the page and does not do so for long.
+void give_up(uint32_t epoch) {
+  constexpr int kPauseMs = 10;
+  if (channel::give_up(epoch) != channel::GivingUp::first) return;
+  while (!handler_stack::run(say_it, nullptr)) sys::poll(nullptr, 0, kPauseMs);
+}
+
+// False: the keeper has ended.  One that is given up ends the epoch for all.
 bool await_end_of(uint32_t epoch, wire::SharedPage& page, bool sender) {
+  // An earlier checkpoint may have to wait for a disk.
+  constexpr int kMostIdle = 60'000 / wire::kSliceMs;
+  int idle = 0;
   bool keeper_lives = true;
-  __atomic_fetch_add(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
-  while (load(page.epoch) == epoch) {
-    sys::futex_wait(&page.epoch, epoch, kLookMs);
+  Patience patience(Patience::kNoLimit);
+  __atomic_fetch_add(&page.parked[wire::parked_index(epoch)], 1, __ATOMIC_SEQ_CST);
+  while (load(page.epoch) == epoch && !channel::is_given_up()) {
+    const bool slept = sys::futex_wait(&page.epoch, epoch, wire::kSliceMs);
     if (load(page.epoch) != epoch) break;
     keeper_lives = !channel::has_ended();
     if (!keeper_lives) break;
+    if (slept && !patience.go_on()) give_up(epoch);
+    // What it was asked for has not come to it.
+    if (slept && !is_freezing(page) && ++idle == kMostIdle) {
+      sent_for.store(0, std::memory_order_relaxed);
+      if (sender) handler_stack::run(say_that_it_has_not_begun, nullptr);
+      break;
+    }
     const uint32_t sent = sent_to.load(std::memory_order_relaxed);
-    Share rest{epoch, sent};
+    Share rest{epoch, sent, false};
     if (sender && sent > 0 && load(page.scan_to) > sent) handler_stack::run(send_share, &rest);
   }
-  __atomic_fetch_sub(&page.parked[epoch & 1], 1, __ATOMIC_SEQ_CST);
+  __atomic_fetch_sub(&page.parked[wire::parked_index(epoch)], 1, __ATOMIC_SEQ_CST);
   return keeper_lives;
 }
 
 void take_part(uint32_t epoch) {
   if (!is_own_process()) return;
   wire::SharedPage& page = *channel::page();
-  const bool sender = send_once(epoch);
+  const Sent sent = send_once(epoch);
+  // The keeper does not know that anybody waits for it.
+  if (sent == Sent::not_at_all && !is_freezing(page)) {
+    sent_for.store(0, std::memory_order_relaxed);
+    return;
+  }
+  const bool sender = sent != Sent::by_another;
   if (await_end_of(epoch, page, sender)) {
-    if (page.verdict == wire::Verdict::exit_) sys::exit_group(0);
+    if (wire::tells_to_exit(load(page.epoch))) sys::exit_group(0);
     park::mark_all_if_parked();
     return;
   }
@@ -217,10 +266,8 @@ void take_part(uint32_t epoch) {
 
 void take_part_if_freezing() {
   const wire::SharedPage* const page = channel::page();
-  if (page == nullptr) return;
-  wire::PageState state{};
-  __atomic_load(&page->state, &state, __ATOMIC_SEQ_CST);
-  if (state != wire::PageState::freezing) return;
+  if (page == nullptr || channel::is_given_up()) return;
+  if (!is_freezing(*page)) return;
   const KeepErrno keep;
   take_part(load(page->epoch));
 }
@@ -230,6 +277,10 @@ void request() {
   const wire::SharedPage* const page = channel::page();
   if (page == nullptr) {
     handler_stack::run(say_that_there_is_none, nullptr);
+    return;
+  }
+  if (channel::is_given_up()) {
+    handler_stack::run(say_that_it_was_given_up, nullptr);
     return;
   }
   take_part(load(page->epoch));

@@ -17,10 +17,11 @@ namespace {
 class Part {
  public:
   // Sockets received; 0: none, the reason is said.
-  uint32_t receive(int64_t deadline_ms) {
-    const ssize_t size = channel::receive(&message_, sizeof message_, fds_, wire::kFdsPerPart,
-                                          arrived_, deadline_ms);
+  uint32_t receive(Patience& patience) {
+    const ssize_t size =
+        channel::receive(&message_, sizeof message_, fds_, wire::kFdsPerPart, arrived_, patience);
     if (size < 0) {
+      if (errno == ESHUTDOWN) return 0;  // said for all that the keeper does
       Line line;
       line << "not restored: the keeper has not sent the sockets that it announced ("
            << strerrordesc_np(errno) << "); the image stays, restart the program to have them";
@@ -104,10 +105,10 @@ class Part {
 
 }  // namespace
 
-void place_inherited(uint32_t count, int64_t deadline_ms) {
+void place_inherited(uint32_t count, Patience& patience) {
   while (count > 0) {
     Part part;
-    const uint32_t received = part.receive(deadline_ms);
+    const uint32_t received = part.receive(patience);
     if (received == 0) return;
     part.place_all();
     count -= received < count ? received : count;

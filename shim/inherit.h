@@ -6,10 +6,12 @@
 
 #include <stdint.h>
 
+#include "patience.h"
+
 namespace udpcr {
 
 // Receives `count` sockets from the keeper and puts them in their places.
 // What cannot be is said, a line each.
-void place_inherited(uint32_t count, int64_t deadline_ms);
+void place_inherited(uint32_t count, Patience& patience);
 
 }  // namespace udpcr

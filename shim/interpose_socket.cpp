@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include "adopt.h"
+#include "earlier_run.h"
 #include "endpoint.h"
 #include "fd_table.h"
 #include "fork.h"
@@ -125,6 +126,10 @@ UDPCR_EXPORT int bind(int fd, const sockaddr* address, socklen_t size) noexcept 
   }
   if (result < 0 && park::is_on() && errno == EADDRINUSE &&
       park::give_port_up(adopt::Endpoint(address, size).port)) {
+    errno = errno_before;
+    result = libc().bind(fd, address, size);
+  }
+  for (udpcr::EarlierRun earlier; result < 0 && errno == EADDRINUSE && earlier.is_closing();) {
     errno = errno_before;
     result = libc().bind(fd, address, size);
   }

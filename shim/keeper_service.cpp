@@ -3,6 +3,7 @@
 
 #include <sys/un.h>
 
+#include "packet.h"
 #include "start_message.h"
 #include "sys.h"
 #include "wire.h"
@@ -11,27 +12,54 @@ namespace udpcr {
 
 namespace {
 
-// A service that is there answers within milliseconds; one that is stopped must
-// not keep the program from starting for long.
-constexpr int kPatienceMs = 3000;
-constexpr int kProbePatienceMs = 1000;
+constexpr int kPauseMs = 5;
+
+// A service that is there answers within milliseconds.  One that did not in time is
+// not waited for again.
+constinit bool is_silent = false;
+
+// What a program waits for a service, which has no page of its own: in turns of
+// `turn_ms`, each of which it has slept (wire::kPatienceSlices).
+class Turns {
+ public:
+  explicit Turns(int turn_ms) : left_(wire::kPatienceSlices * wire::kSliceMs / turn_ms) {}
+  // One has passed.  False with errno: it was the last.
+  bool go_on() {
+    if (--left_ > 0) return true;
+    is_silent = true;
+    errno = ETIMEDOUT;
+    return false;
+  }
+
+ private:
+  int left_;
+};
+
+// Its queue is full: a connect(2) that blocks would be asleep for as long as it is.
+bool connect_patiently(int fd, const sockaddr_un& name, socklen_t size) {
+  Turns turns(kPauseMs);
+  for (;;) {
+    if (syscall(SYS_connect, fd, &name, size) == 0) return true;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return false;
+    if (sys::poll(nullptr, 0, kPauseMs) == 0 && !turns.go_on()) return false;
+  }
+}
 
 // -1 with errno.
-int connect_to(const char* path, int patience_ms) {
-  Fd fd(static_cast<int>(syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0)));
+int connect_to(const char* path) {
+  if (is_silent) {
+    errno = ETIMEDOUT;
+    return -1;
+  }
+  Fd fd(static_cast<int>(
+      syscall(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)));
   if (fd.get() < 0) return -1;
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   memcpy(static_cast<char*>(name.sun_path), path, strlen(path));
-  // For connect(2): the service's queue may be full.
-  const timeval patience{patience_ms / 1000, 0};
-  sys::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  long result = 0;
-  do {
-    result =
-        syscall(SYS_connect, fd.get(), &name, offsetof(sockaddr_un, sun_path) + strlen(path) + 1);
-  } while (result < 0 && errno == EINTR);
-  if (result < 0 || !fd.move_high()) return -1;
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + strlen(path) + 1);
+  if (!connect_patiently(fd.get(), name, size) || !fd.move_high()) return -1;
   return fd.release();
 }
 
@@ -39,28 +67,25 @@ union Answer {
   wire::WireHeader header;
   wire::AcceptedMessage accepted;
   wire::FoundMessage found;
+  wire::IdentifyMessage identify;
 };
 
 // A packet of one of the types that a service answers with.  False with errno.
-bool receive(int channel, Answer& answer, int patience_ms) {
+bool receive(int channel, Answer& answer) {
+  Turns turns(wire::kSliceMs);
   pollfd packet{channel, POLLIN, 0};
-  const int ready = sys::poll(&packet, 1, patience_ms);
-  if (ready <= 0) {
-    if (ready == 0) errno = ETIMEDOUT;
-    return false;
+  for (int ready = 0; ready <= 0;) {
+    ready = sys::poll(&packet, 1, wire::kSliceMs);
+    if (ready < 0 && errno != EINTR) return false;
+    if (ready == 0 && !turns.go_on()) return false;
   }
-  const long size = syscall(SYS_recvfrom, channel, &answer, sizeof answer, MSG_DONTWAIT, 0, 0);
-  if (size == 0) errno = ECONNRESET;
-  if (size > 0 && (static_cast<size_t>(size) < sizeof answer.header ||
-                   answer.header.version != wire::kVersion)) {
-    errno = EPROTO;
-    return false;
-  }
-  return size > 0;
+  packet::Arrived none{};
+  return packet::receive(channel, &answer, sizeof answer, nullptr, 0, none) >= 0;
 }
 
 bool send(int channel, const void* message, size_t size) {
-  return syscall(SYS_sendto, channel, message, size, MSG_NOSIGNAL, 0, 0) >= 0;
+  const iovec piece{const_cast<void*>(message), size};
+  return packet::send(channel, &piece, 1, nullptr, 0) == 0;
 }
 
 // 0 or errno.
@@ -90,16 +115,18 @@ int send_start_with_files(int channel, int page, const Settings& settings) {
 }
 
 bool is_accepted(int channel, Line& why) {
-  for (;;) {
+  // It may ask once who we are.
+  constexpr int kMostAnswers = 4;
+  for (int answers = 0; answers < kMostAnswers; ++answers) {
     Answer answer{};
-    if (!receive(channel, answer, kPatienceMs)) {
+    if (!receive(channel, answer)) {
       why << "no answer: " << strerrordesc_np(errno)
           << "; see its log, and install service and shim from the same release";
       return false;
     }
     if (answer.header.type == wire::Type::identify) {
-      const wire::WireHeader identified{wire::Type::identified, wire::kVersion};
-      send(channel, &identified, sizeof identified);
+      answer.identify.header.type = wire::Type::identified;
+      send(channel, &answer.identify, sizeof answer.identify);
       continue;
     }
     if (answer.header.type == wire::Type::accepted && answer.accepted.refused == 0) return true;
@@ -108,6 +135,8 @@ bool is_accepted(int channel, Line& why) {
                                                        : "it answers what was not asked");
     return false;
   }
+  why << "it asks again and again who this is";
+  return false;
 }
 
 }  // namespace
@@ -119,9 +148,13 @@ bool connect_keeper(const Settings& settings, KeeperConnection& connection, Line
     why << "no shared page (memfd_create): " << strerrordesc_np(errno);
     return false;
   }
-  Fd channel(connect_to(settings.keeper, kPatienceMs));
+  Fd channel(connect_to(settings.keeper));
   if (channel.get() < 0) {
-    why << strerrordesc_np(errno) << "; start it: udpcr keeper --listen " << settings.keeper;
+    why << strerrordesc_np(errno)
+        << (is_silent
+                ? "; it is stopped or hangs, see its log, and restart it: udpcr keeper --listen "
+                : "; start it: udpcr keeper --listen ")
+        << settings.keeper;
     return false;
   }
   const int unsent = send_start_with_files(channel.get(), page.get(), settings);
@@ -137,15 +170,11 @@ bool connect_keeper(const Settings& settings, KeeperConnection& connection, Line
 
 bool service_has_parked(const Settings& settings, const wire::ParkKey& mine) {
   const KeepErrno keep;
-  const Fd channel(connect_to(settings.keeper, kProbePatienceMs));
+  const Fd channel(connect_to(settings.keeper));
   if (channel.get() < 0) return false;
-  wire::ProbeMessage probe = {};
-  probe.header = {wire::Type::probe, wire::kVersion};
-  probe.probe.match = settings.match;
-  probe.probe.mine = mine;
+  const wire::ProbeMessage probe{{wire::Type::probe, wire::kVersion}, settings.match, mine};
   Answer answer{};
-  return send(channel.get(), &probe, sizeof probe) &&
-         receive(channel.get(), answer, kProbePatienceMs) &&
+  return send(channel.get(), &probe, sizeof probe) && receive(channel.get(), answer) &&
          answer.header.type == wire::Type::found && answer.found.parked != 0;
 }
 

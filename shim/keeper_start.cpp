@@ -10,6 +10,7 @@
 #include "start_message.h"
 #include "sys.h"
 #include "text.h"
+#include "wire.h"
 
 namespace udpcr {
 
@@ -116,7 +117,6 @@ bool is_reaper() {
 
 // 0 or errno.
 int beget_through_anchor(Birth& birth) {
-  constexpr int kLookMs = 100;
   const long anchor = syscall(SYS_clone, 0, 0, 0, 0, 0);
   if (anchor < 0) return errno;
   if (anchor == 0) {
@@ -128,8 +128,17 @@ int beget_through_anchor(Birth& birth) {
     live_as_anchor();
   }
   while (__atomic_load_n(&birth.done, __ATOMIC_ACQUIRE) == 0) {
-    sys::futex_wait(&birth.done, 0, kLookMs);
-    if (syscall(SYS_wait4, anchor, nullptr, __WCLONE | WNOHANG, nullptr) == anchor) return ESRCH;
+    sys::futex_wait(&birth.done, 0, wire::kSliceMs);
+    int status = 0;
+    if (syscall(SYS_wait4, anchor, &status, __WCLONE | WNOHANG | WUNTRACED, nullptr) != anchor) {
+      continue;
+    }
+    // One that is stopped would keep us waiting for as long as it is.
+    if (WIFSTOPPED(status)) {
+      syscall(SYS_kill, anchor, SIGKILL);
+      syscall(SYS_wait4, anchor, nullptr, __WCLONE, nullptr);
+    }
+    return ESRCH;
   }
   if (birth.error_number != 0) syscall(SYS_wait4, anchor, nullptr, __WCLONE, nullptr);
   return 0;
@@ -187,6 +196,9 @@ KeeperStartError start_keeper(const char* tool, const Settings& settings,
   Fd ours(pair[0]);
   Fd theirs(pair[1]);
   if (!ours.move_high() || !theirs.move_high()) return failure("no fd for its channel");
+  // The kernel tells it who has sent the start message.
+  const int on = 1;
+  sys::setsockopt(theirs.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 
   const size_t size =
       2 * kStackSize + sizeof(Birth) + (count_entries(environment) + 1) * sizeof(char*);

@@ -22,7 +22,8 @@ bool is_parked(const FdSlot& slot) {
 
 // The child of vfork has fds of its own, and must not wait for anyone.
 bool may_talk() {
-  return !given_up.load(std::memory_order_relaxed) && channel::is_open() && is_own_process();
+  return !given_up.load(std::memory_order_relaxed) && channel::is_open() &&
+         !channel::is_given_up() && is_own_process();
 }
 
 // For the keeper's end: what it has kept is closed on its way out, behind its
@@ -32,7 +33,8 @@ constexpr int kEndMs = 100;
 bool has_ended(int error) { return error == EPIPE || error == ECONNRESET; }
 
 void give_up(int error) {
-  if (given_up.exchange(true)) return;
+  // ESHUTDOWN: said for all that it does.
+  if (given_up.exchange(true) || error == ESHUTDOWN) return;
   if (has_ended(error)) sys::poll(nullptr, 0, kEndMs);
   Line line;
   line << "sockets are not parked any more: the keeper ";
@@ -66,7 +68,7 @@ int send(int fd, const FdSlot& slot, uint64_t inode) {
   const int error = channel::send(&piece, 1, &fd, 1);
   // Another thread has closed it meanwhile.
   if (error == 0 || error == EBADF) return 0;
-  if (has_ended(error)) {
+  if (has_ended(error) || error == ESHUTDOWN) {
     give_up(error);
     return error;
   }

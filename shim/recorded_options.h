@@ -6,6 +6,8 @@
 // for anybody's turn.
 #pragma once
 
+// Before linux/in6.h, which then leaves out what this has.
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>

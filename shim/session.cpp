@@ -84,6 +84,7 @@ void say_why_not(const KeeperStartError& problem, const char* path) {
 }
 
 void say_that_it_is_silent(int error, const char* image) {
+  if (error == ESHUTDOWN) return;  // said for all that the keeper does
   Line line;
   line << "the keeper gives no answer (" << strerrordesc_np(error) << ", waited for up to "
        << kReadyPatienceMs / 1000 << " s): the program starts without the sockets of image "
@@ -103,7 +104,7 @@ void make_socket(const wire::MakeMessage& wanted) {
 
 // The image is being restored: its sockets, or the table of them.
 void await_ready(const Settings& settings) {
-  const int64_t deadline_ms = channel::milliseconds_now() + kReadyPatienceMs;
+  Patience patience(kReadyPatienceMs);
   static constinit struct {
     union {
       wire::ReadyMessage message;
@@ -115,7 +116,7 @@ void await_ready(const Settings& settings) {
   int table = -1;
   ssize_t size = 0;
   for (;;) {
-    size = channel::receive(&packet, sizeof packet, &table, 1, arrived, deadline_ms);
+    size = channel::receive(&packet, sizeof packet, &table, 1, arrived, patience);
     if (size < 0) return say_that_it_is_silent(errno, settings.image);
     if (packet.message.header.type != wire::Type::make ||
         static_cast<size_t>(size) != sizeof packet.wanted) {
@@ -139,7 +140,7 @@ void await_ready(const Settings& settings) {
   }
   if (arrived.fd_count > 0) adopt::open_table(table, ready.entries);
   if (ready.inherited == 0) return;
-  place_inherited(ready.inherited, deadline_ms);
+  place_inherited(ready.inherited, patience);
   if (settings.fds == FdMode::listen) {
     listen::announce(ready.inherited, packet.names, ready.names_size);
   }

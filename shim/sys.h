@@ -101,10 +101,11 @@ inline int poll(pollfd* fds, nfds_t count, int timeout_ms) {
 }
 
 // Returns after a wake-up, a signal, `timeout_ms`, or at once when the word is
-// no longer `value`.  The word is shared with another process.
-inline void futex_wait(const uint32_t* word, uint32_t value, int timeout_ms) {
+// no longer `value`.  The word is shared with another process.  True: the time is over.
+inline bool futex_wait(const uint32_t* word, uint32_t value, int timeout_ms) {
   const timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
-  syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, nullptr, 0);
+  return syscall(SYS_futex, word, FUTEX_WAIT, value, &timeout, nullptr, 0) != 0 &&
+         errno == ETIMEDOUT;
 }
 
 inline pid_t getpid() { return static_cast<pid_t>(syscall(SYS_getpid)); }

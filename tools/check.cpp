@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "check.hpp"
 
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -69,6 +71,19 @@ int check_one(const char* name) {
   return works ? 0 : 1;
 }
 
+// A keeper service's sessions have no capability: what is told is told without them.
+void say_service() {
+  const char* const service = std::getenv("UDPCR_KEEPER");
+  if (service == nullptr || *service == '\0') return;
+  std::printf(
+      "keeper: the service at %s, whose sessions have no capability: what takes one is not "
+      "kept\n    without UDPCR_KEEPER a program has a keeper of its own, with its own\n",
+      service);
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2] = {};
+  if (syscall(SYS_capset, &header, none) != 0) std::perror("udpcr: warning: capset");
+}
+
 }  // namespace
 
 int check_main(int argc, char** argv) {
@@ -89,6 +104,7 @@ int check_main(int argc, char** argv) {
   utsname kernel{};
   ::uname(&kernel);
   std::printf("kernel: %s %s, user: %u\n", kernel.sysname, kernel.release, ::geteuid());
+  say_service();
   const ModuleClient client;
   if (client.available()) {
     std::puts("module: loaded");

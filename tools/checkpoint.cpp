@@ -46,7 +46,7 @@ int fail(const std::string& why) {
 }
 
 int checkpoint(pid_t pid, int timeout_seconds) {
-  const keeper::Report report = ask_keeper(pid, keeper::kControlRequest, timeout_seconds);
+  const keeper::Report report = ask_keeper(pid, wire::Order::checkpoint, timeout_seconds);
   std::fputs(report.text.c_str(), report.outcome == keeper::Outcome::failed ? stderr : stdout);
   return int(report.outcome);
 }

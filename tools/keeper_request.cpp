@@ -2,7 +2,6 @@
 #include "keeper_request.hpp"
 
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
@@ -16,28 +15,33 @@ constexpr int kLeavePatienceMs = 500;
 constexpr int kLeavePollMs = 20;
 
 // False: the keeper hung up.
-bool ask_once(pid_t pid, const std::string& request, int timeout_seconds, keeper::Report& report) {
+bool ask_once(pid_t pid, wire::Order order, int timeout_seconds, keeper::Report& report) {
   const UniqueFd control = keeper::connect_control(pid);
-  if (send(control.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) {
+  wire::OrderMessage message;
+  message.order = order;
+  if (!keeper::send_packet(control.get(), &message, sizeof message, {})) {
     throw Error("the keeper of process " + std::to_string(pid) + " does not take the request: " +
                     std::strerror(errno) + "; only root and its own user may ask",
                 errno);
   }
-  pollfd answer{control.get(), POLLIN, 0};
-  if (poll(&answer, 1, timeout_seconds == 0 ? -1 : timeout_seconds * 1000) == 0) {
+  keeper::Packet answer;
+  const keeper::Received received = keeper::await_packet(
+      control.get(), answer, timeout_seconds == 0 ? -1 : timeout_seconds * 1000);
+  if (received == keeper::Received::nothing) {
     throw Error("process " + std::to_string(pid) + " has not been checkpointed after " +
                     std::to_string(timeout_seconds) +
                     " s; if it is stopped, continue it (kill -CONT), or wait longer with --timeout",
                 ETIMEDOUT);
   }
-  return keeper::Report::receive(control.get(), report);
+  if (received == keeper::Received::packet) report = keeper::Report::from(answer);
+  return received == keeper::Received::packet;
 }
 
 }  // namespace
 
-keeper::Report ask_keeper(pid_t pid, const std::string& request, int timeout_seconds) {
+keeper::Report ask_keeper(pid_t pid, wire::Order order, int timeout_seconds) {
   keeper::Report report;
-  for (int waited_ms = 0; !ask_once(pid, request, timeout_seconds, report);
+  for (int waited_ms = 0; !ask_once(pid, order, timeout_seconds, report);
        waited_ms += kLeavePollMs) {
     if (waited_ms >= kLeavePatienceMs) {
       throw Error("the keeper of process " + std::to_string(pid) +

@@ -12,6 +12,6 @@ namespace udpcr {
 
 // `request`: keeper::kControlRequest or keeper::kRestartRequest.
 // `timeout_seconds`: 0: without limit.  Throws Error when there is no answer.
-keeper::Report ask_keeper(pid_t pid, const std::string& request, int timeout_seconds);
+keeper::Report ask_keeper(pid_t pid, wire::Order order, int timeout_seconds);
 
 }  // namespace udpcr

@@ -69,15 +69,6 @@ struct Handover {
   std::vector<ExpectedSocket> expected;
 };
 
-// "image PATH: N sockets, ...", the first line of a report.
-std::string path_in(const std::string& report) {
-  constexpr std::string_view kStart = "image ";
-  const std::string line = report.substr(0, report.find('\n'));
-  const std::size_t end = line.rfind(": ");
-  if (line.compare(0, kStart.size(), kStart) != 0 || end == std::string::npos) return {};
-  return line.substr(kStart.size(), end - kStart.size());
-}
-
 std::vector<keeper::ParkedSocket> parked_for(const std::string& path) {
   std::vector<keeper::ParkedSocket> all = parked_here();
   const std::uint64_t image = udpcr_identity_hash(UDPCR_HASH_START, path.data(), path.size());
@@ -102,7 +93,7 @@ std::string what_stays(const Handover& handover) {
 
 // Throws Error when it goes on as before.
 Handover end_program(const RunningProgram& program, int timeout_seconds) {
-  const keeper::Report report = ask_keeper(program.pid, keeper::kRestartRequest, timeout_seconds);
+  const keeper::Report report = ask_keeper(program.pid, wire::Order::restart, timeout_seconds);
   if (report.outcome == keeper::Outcome::failed) {
     throw Error("process " + std::to_string(program.pid) +
                 " goes on as before: " + report.text.substr(0, report.text.find('\n')));
@@ -114,7 +105,7 @@ Handover end_program(const RunningProgram& program, int timeout_seconds) {
                 "), then start it again: " + report.text.substr(0, report.text.find('\n')));
   }
   Handover handover;
-  handover.path = path_in(report.text);
+  handover.path = report.path;
   try {
     const keeper::ImageFolder folder(handover.path);
     handover.image = load_image(folder.fd(), folder.name(), folder.path(), {program.keeper_uid});

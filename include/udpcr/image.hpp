@@ -57,6 +57,8 @@ Bytes serialize_image(const Image& image);
 // what the caller holds.
 Image parse_image(ByteView file);
 
+struct TemporaryFile;
+
 // Writes `name` in the folder `folder` whole or not at all: temporary file,
 // fsync, rename, fsync of the folder; mode 0600.  `display` names the image in
 // errors.
@@ -70,19 +72,23 @@ class ImageFile {
 
   // Makes sure that a file of `bytes` can be written by the next write().
   void reserve(std::uint64_t bytes);
-  // The earlier image stays as it is when this throws.
-  void write(ByteView content);
+  // The earlier image stays as it is when this throws.  Returns the image, which
+  // is locked (flock(2)) from before it was in place until the fd is closed.
+  UniqueFd write(ByteView content);
 
  private:
   void create();
+  void take(TemporaryFile file);
+  void fill(ByteView content);
+  void name_it(ByteView content);
   void discard() noexcept;
   [[noreturn]] void fail(const char* operation, int error_number);
 
   int folder_;
   std::string name_;
   std::string display_;
-  std::string temporary_;
-  UniqueFd reserved_;  // the temporary file
+  std::string temporary_;  // its name; empty: it has none
+  UniqueFd reserved_;      // the temporary file
 };
 
 struct ImageOwner {

@@ -91,42 +91,64 @@
  *   BOUND_PORT those that shall stand: one that does is cleared so, as if the
  *   kernel had chosen that part of the address, and none can be set.
  *
+ * What SET and DATAGRAM are given must be what UDP itself could have put there,
+ * on that socket.  A pending error is one that ICMP gives (of IPv6 on an IPv6
+ * socket only, of IPv4 not on one that is IPv6 only), or ECONNABORTED.  A message
+ * of the error queue has the errno that its ICMP type and code give, or what its
+ * origin has: LOCAL EMSGSIZE and an MTU, TIMESTAMPING ENOMSG and
+ * SCM_TSTAMP_SND or _SCHED, ZEROCOPY a range of numbers, TXTIME its two
+ * failures.  Sources, and offenders, are no groups and no broadcast; payload and
+ * headers fit into a packet; options end where their header ends; nothing
+ * but an empty datagram has been peeked at.  Anything else is EINVAL.
+ *
  * Parking.  A parked socket is kept open by the module, and goes on receiving,
  * when whoever had it ends, until it is claimed or its time is over.  Parked
  * sockets keep the module from being unloaded, and their network namespace from
- * being destroyed: UNPARK them, or wait.  What program a socket was parked for
- * is user space's to say, with the key.
+ * being destroyed: UNPARK them, or wait.  So outside of the initial network
+ * namespace a park lasts 300 seconds at most, whatever was asked for.  What
+ * program a socket was parked for is user space's to say, with the key.  The key
+ * is a name, not a secret: PARKED tells it to whoever may claim.
  *
  * UDPCR_CMD_PARK (do)
  *   Request: a socket, UDPCR_A_FD mandatory.  UDPCR_A_KEY (binary, at most 64
- *   bytes, empty when absent) is what a claim can be asked for;
+ *   bytes, empty when absent) is what a claim must name;
  *   UDPCR_A_SECONDS (u32; absent or 0: UDPCR_PARK_SECONDS) how long it is kept
  *   once nobody else has it open.  A park of the caller's is renewed by the
  *   same key: the seconds are those given now, and begin anew.
  * UDPCR_CMD_CLAIM (do)
- *   Request: UDPCR_A_INO, UDPCR_A_COOKIE; UDPCR_A_KEY, when given, must be that
- *   of the park.  Reply: UDPCR_A_FD, a new close-on-exec fd of it in the caller,
- *   UDPCR_A_INO, UDPCR_A_COOKIE (absent as in the record).  The park is over.
+ *   Request: UDPCR_A_INO, UDPCR_A_COOKIE; UDPCR_A_KEY must be that of the park
+ *   (empty when absent).  Reply: UDPCR_A_FD, a new close-on-exec fd of it in the
+ *   caller, UDPCR_A_INO, UDPCR_A_COOKIE (absent as in the record).  The park is
+ *   over.
  *   Refused with EBUSY while anybody else has the socket open, in a message
  *   under way too.
  * UDPCR_CMD_UNPARK (do)
  *   Request: UDPCR_A_INO, UDPCR_A_COOKIE.  The park is over; the socket is
  *   closed unless somebody has it open.
  * UDPCR_CMD_PARKED (dump)
- *   Request: nothing.  Replies: what is parked in the namespace and may be
+ *   Request: nothing, or UDPCR_A_ALL_NETNS (flag): of all network namespaces, also
+ *   of those that nobody is in any more; that needs CAP_NET_ADMIN in the initial
+ *   user namespace.  Replies: what is parked in the namespace and may be
  *   claimed by the caller, in the order of parking: of the record INO, COOKIE,
  *   FAMILY, PROTOCOL, SOCK_FLAGS, LOCAL_*, PEER_*, DEVICE, RMEM, QUEUE_COUNT;
  *   UDPCR_A_UID is who parked it.
  *     UDPCR_A_KEY          binary  may be empty
- *     UDPCR_A_SECONDS      u32
+ *     UDPCR_A_SECONDS      u32     how long it is kept, the limits applied
  *     UDPCR_A_SINCE        u64     when the module noticed that nobody else has
  *                                  it open, nanoseconds of CLOCK_BOOTTIME;
  *                                  absent while somebody has
+ *     UDPCR_A_NETNS_INO    u64     its network namespace, as stat(2) of
+ *                                  /proc/PID/ns/net gives it
+ *     UDPCR_A_NETNS_COOKIE u64     and as SO_NETNS_COOKIE does
  *
- *   Who claims or unparks must be the user who parked it (the caller's fsuid,
- *   and that of the netlink socket's opener, equal the fsuid that parked), or
- *   have CAP_NET_ADMIN in the user namespace of the network namespace.  Park
- *   and claim go through netlink sockets of the socket's network namespace.
+ *   A park is its user's.  Who claims, unparks or renews it must be what ptrace(2)
+ *   asks for: of the same user namespace as the task that parked it, with its
+ *   fsuid, and with all the capabilities that it was permitted; both the caller
+ *   and the opener of the netlink socket.  Else he must have CAP_NET_ADMIN in the
+ *   user namespace of the network namespace.  So root of a container, with the
+ *   host's number 0 but not its capabilities, or of a user namespace
+ *   of his own, has nothing of the host's root.  Park and claim go through netlink
+ *   sockets of the socket's network namespace.
  *   The module looks once a second: that late a time begins, and ends.
  *
  * Record of a socket (UDPCR_CMD_SOCKET)
@@ -250,10 +272,12 @@
  *   Queues being read: one of any size, or 64 MiB a user at once (module
  *   parameter max_read, in bytes); with CAP_NET_ADMIN any number.
  *   Parked sockets: 8,192 a user (module parameter max_parked), and 512 MiB of
- *   SO_RCVBUF together as it was when they were parked (max_parked_bytes); with
- *   CAP_NET_ADMIN in the initial user namespace any number.  At most a day once
- *   nobody else has them open (max_park_seconds): set lower it holds for those
- *   that are parked already, 0 ends them all.
+ *   SO_RCVBUF together as it was when they were parked (max_parked_bytes), in
+ *   all network namespaces; with CAP_NET_ADMIN in the initial user namespace any
+ *   number.  At most a day once nobody else has them open (max_park_seconds), and
+ *   300 seconds outside of the initial network namespace
+ *   (max_park_seconds_netns): set lower they hold for those that are parked
+ *   already, 0 ends them all.
  *
  * Errors
  * ------
@@ -266,9 +290,10 @@
  *   EBADF       the fd is not open
  *   ENOTSOCK    the fd is no socket
  *   EPROTOTYPE  the socket is not UDP or UDP-Lite over IPv4 or IPv6
- *   EPERM       it is another user's, see Rights and Parking
+ *   EPERM       it is another user's, see Rights and Parking; ALL_NETNS without
+ *               CAP_NET_ADMIN
  *   EXDEV       PARK of a socket of another network namespace
- *   EKEYREJECTED CLAIM with another key than the park's
+ *   EKEYREJECTED CLAIM without the park's key
  *   EOPNOTSUPP  an encapsulation socket (UDP_ENCAP) or one in a BPF sockmap: its
  *               record can be read, but not its queues, and it is not parked;
  *               a corked datagram with headers that cannot be read, or more than 2048 bytes of them
@@ -277,7 +302,7 @@
  *   EBUSY       DATAGRAM for a list that was taken, not staged; CLAIM while
  *               somebody else has the socket open
  *   EINVAL      an attribute that is missing, has a wrong length, or does not
- *               go with the others
+ *               go with the others; a value that UDP could not have put there
  *   EDQUOT      the user holds the most lists, reads the most bytes at once, or
  *               parks the most sockets or bytes, that it may
  *   ENOBUFS     no room: twice SO_RCVBUF, or the memory for all UDP sockets
@@ -433,6 +458,9 @@ enum udpcr_attr {
 	UDPCR_A_KEY,
 	UDPCR_A_SECONDS,
 	UDPCR_A_SINCE,
+	UDPCR_A_ALL_NETNS,
+	UDPCR_A_NETNS_INO,
+	UDPCR_A_NETNS_COOKIE,
 	__UDPCR_A_MAX
 };
 #define UDPCR_A_MAX (__UDPCR_A_MAX - 1)

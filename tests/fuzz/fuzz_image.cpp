@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Fuzzes the reader of images: parse_image(), then every record and datagram.
-// Each call may allocate the size of its input and 1 MiB, no more.
 //
 // A random change nearly always breaks the checksum.  So the mutator takes one
 // of three ways: bytes as they come; bytes with a sound header put on; or parts
 // of a sound image changed and written anew, which reaches the messages.
-#include <sanitizer/allocator_interface.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <atomic>
 #include <boost/crc.hpp>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <udpcr/image.hpp>
+
+#include "watch.hpp"
 
 extern "C" std::size_t LLVMFuzzerMutate(std::uint8_t* data, std::size_t size, std::size_t max_size);
 
@@ -24,79 +19,7 @@ namespace {
 
 using namespace udpcr;
 
-constexpr std::size_t kAllowedBeyondInput = std::size_t{1} << 20;
-// Bytes of a datagram with each attribute there is, more than any socket's.
-constexpr std::size_t kAllAttributes = 188;
-
-// Bytes allocated and not freed since the watch began.
-std::atomic<bool> watching{false};
-std::atomic<std::int64_t> live{0};
-std::atomic<std::int64_t> allowed{0};
-
-void on_malloc(const volatile void* /*block*/, std::size_t size) {
-  if (!watching) return;
-  const std::int64_t now = live += static_cast<std::int64_t>(size);
-  if (now <= allowed) return;
-  watching = false;
-  std::fprintf(stderr, "fuzz_image: %lld bytes are allocated where %lld are allowed\n",
-               static_cast<long long>(now), static_cast<long long>(allowed.load()));
-  std::abort();
-}
-
-void on_free(const volatile void* block) {
-  if (!watching || block == nullptr) return;
-  live -= static_cast<std::int64_t>(__sanitizer_get_allocated_size(const_cast<const void*>(block)));
-}
-
-class Watch {
- public:
-  explicit Watch(std::size_t input_size) {
-    live = 0;
-    allowed = static_cast<std::int64_t>(input_size + kAllowedBeyondInput);
-    watching = true;
-  }
-  ~Watch() { watching = false; }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-};
-
-void fail(const char* what) {
-  std::fprintf(stderr, "fuzz_image: %s\n", what);
-  std::abort();
-}
-
-// What was read must read the same after it was written.
-void check_record(ByteView message) {
-  std::vector<std::uint16_t> unknown;
-  try {
-    const Watch watch(message.size());
-    const SocketRecord record = decode_record(message, unknown);
-    if (!(decode_record(encode_record(record), unknown) == record)) fail("a record has changed");
-  } catch (const Error&) {
-  }
-}
-
-void check_queue(const MessageStream& queue) {
-  std::size_t offset = 0;
-  std::size_t count = 0;
-  std::vector<std::uint16_t> unknown;
-  for (ByteView message = queue.next(offset); !message.empty(); message = queue.next(offset)) {
-    ++count;
-    unknown.clear();
-    try {
-      const Watch watch(message.size());
-      const Datagram datagram = decode_datagram(message, unknown);
-      const Bytes again = encode_datagram(datagram);
-      // A message of the error queue carries its error beside.
-      if (!datagram.error &&
-          again.size() > datagram.payload.size() + datagram.ip_options.size() + kAllAttributes)
-        fail("a datagram has grown too large");
-      if (!(decode_datagram(again, unknown) == datagram)) fail("a datagram has changed");
-    } catch (const Error&) {
-    }
-  }
-  if (count != queue.count() || offset != queue.bytes().size()) fail("a queue was miscounted");
-}
+using fuzz::fail;
 
 using Random = std::minstd_rand;
 
@@ -194,13 +117,6 @@ void seal(std::uint8_t* data, std::size_t size, Random& random) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-  if (__sanitizer_install_malloc_and_free_hooks(on_malloc, on_free) == 0) {
-    fail("the hooks that count allocations cannot be installed; build with AddressSanitizer");
-  }
-  return 0;
-}
-
 extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t size,
                                                std::size_t max_size, unsigned seed) {
   Random random(seed);
@@ -220,15 +136,15 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Image image;
   try {
-    const Watch watch(size);
+    const fuzz::Watch watch(size);
     image = parse_image({data, size});
   } catch (const Error&) {
     return 0;
   }
   for (const ImageSocket& socket : image.sockets) {
-    check_record(socket.record);
-    check_queue(socket.receive_queue);
-    check_queue(socket.send_queue);
+    fuzz::check_record(socket.record);
+    fuzz::check_queue(socket.receive_queue);
+    fuzz::check_queue(socket.send_queue);
   }
   if (serialize_image(image).size() < sizeof(udpcr_image_header)) fail("it is not written again");
   return 0;

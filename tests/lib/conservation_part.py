@@ -18,11 +18,13 @@ NATIVE_SECONDS = 1800
 def run(source, build, scripts):
     """Two at a time: here, and beside it in virtual machines."""
     results = build / "conservation"
-    shutil.rmtree(results, ignore_errors=True)
+    # What other slices have left is for the document.
+    if scripts.slice.is_whole:
+        shutil.rmtree(results, ignore_errors=True)
     here = source / "tests/conservation"
 
-    def natively():
-        for name in SCRIPTS:
+    def natively(*names):
+        for name in names:
             scripts.run(f"conservation/{name}", [here / name, "--results", results / "keeper"],
                         NATIVE_SECONDS)
 
@@ -35,10 +37,13 @@ def run(source, build, scripts):
                     [source / "tests/vm/run.py", kernel, "--seconds", seconds, "--results",
                      results / column, "--", *inside], seconds + module_part.MARGIN)
 
-    jobs = [(natively,), (in_machine, "6.1", SMALL, 300)]
+    jobs = [(natively, *SCRIPTS), (in_machine, "6.1", SMALL, 300)]
     if scripts.full:
-        jobs = [(in_machine, "6.1", LARGE, 3600), (natively,), (in_machine, "6.12", SMALL, 300),
-                (in_machine, "7.3", SMALL, 300)]
+        jobs = scripts.slice.of([(in_machine, "6.1", LARGE, 3600),
+                                 *([natively, name] for name in SCRIPTS),
+                                 (in_machine, "6.12", SMALL, 300), (in_machine, "7.3", SMALL, 300)])
+    if not jobs:
+        return
     with ThreadPoolExecutor(2) as pool:
         for job in [pool.submit(*job) for job in jobs]:
             job.result()

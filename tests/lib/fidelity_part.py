@@ -22,6 +22,8 @@ FULL = [("module-6.1", "6.1", BOTH, [], 600),
         ("module-debug", "debug", BOTH, [], 2400),
         ("module-6.12", "6.12", IMAGES, ["module-7.3"], 600),
         ("module-6.1", "6.1", IMAGES, ["module-6.12", "module-7.3"], 600)]
+# Gives no image to another, and takes none: with NATIVE it is the second of two slices.
+ALONE = "module-debug"
 GUEST_RESULTS = "/run/vm/results"
 
 
@@ -36,9 +38,21 @@ def command(source, results, column, kernel, modes, others, seconds):
             "--", *inside]
 
 
+def chains(scripts):
+    """Two lists of columns, which run side by side."""
+    if not scripts.full:
+        return NATIVE, DEFAULT
+    if scripts.slice.is_whole:
+        return NATIVE, FULL
+    own = [column for column in FULL if scripts.slice.has(int(column[0] == ALONE))]
+    return NATIVE if scripts.slice.has(1) else [], own
+
+
 def run(source, build, scripts):
     results = build / "fidelity"
-    shutil.rmtree(results, ignore_errors=True)
+    # What other slices have left is for the document.
+    if scripts.slice.is_whole:
+        shutil.rmtree(results, ignore_errors=True)
 
     def chain(columns):
         for column, kernel, modes, others, seconds in columns:
@@ -48,6 +62,8 @@ def run(source, build, scripts):
                         command(source, results, column, kernel, modes, others, seconds),
                         seconds + module_part.MARGIN)
 
+    lists = chains(scripts)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(chain, (NATIVE, FULL if scripts.full else DEFAULT)))
-    fidelity_document.check(source, scripts.tally)
+        list(pool.map(chain, lists))
+    if any(lists):
+        fidelity_document.check(source, scripts.tally)

@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import random
 import re
 import signal
 import socket
@@ -13,9 +14,16 @@ import time
 import traceback
 from pathlib import Path
 
+from slices import Slice
+
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("TEST_BUILD", SOURCE / "build" / "ci"))
 FULL = bool(os.environ.get("TEST_FULL"))
+# Where a script has turns to share, it takes SLICE's, and says so by the word TEST_SLICE in a
+# comment: then it belongs to every slice of its part.
+SLICE = Slice.of_environment()
+# For what is chosen at random; the same one makes the same choice again.
+SEED = int(os.environ.get("TEST_SEED") or random.randrange(1, 10**9))
 PYTHON = "/usr/bin/python3"
 LOCAL = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
 # `udpcr checkpoint` exits with it when the image stands and some things are

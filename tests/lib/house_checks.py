@@ -67,11 +67,31 @@ def check_traces(source, names):
                     yield f"{name}:{number}: {what}"
 
 
-def check_tidy(source, build, names):
+def check_own_tests(source):
+    """What decides which slices hold."""
+    result = subprocess.run(["/usr/bin/python3", "tests/lib/slices_test.py"], cwd=source,
+                            capture_output=True, text=True)
+    return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
+
+
+def check_security_page(source, names):
+    """Each test that it names is there, and no promise stands without one."""
+    page = "docs/security.md"
+    for number, line in enumerate((source / page).read_text().splitlines(), 1):
+        tests = re.findall(r"`(tests/[^` ]+)`", line)
+        for test in tests:
+            if not any(name == test or name.startswith(test + "/") for name in names):
+                yield f"{page}:{number}: there is no {test}"
+        cells = line.strip("|").split("|")
+        if line.startswith("| ") and cells[0].strip() != "promise" and not tests:
+            yield f"{page}:{number}: a promise that no test shows"
+
+
+def check_tidy(source, build, names, own):
     # What this preset compiles; the fuzz targets are another's.
     database = json.loads((build / "compile_commands.json").read_text())
     compiled = {str(Path(entry["file"]).resolve()) for entry in database}
-    files = [name for name in names if str((source / name).resolve()) in compiled]
+    files = own.of(name for name in names if str((source / name).resolve()) in compiled)
 
     def tidy(name):
         result = subprocess.run(["clang-tidy", "-p", str(build), "--quiet", name], cwd=source,
@@ -87,17 +107,20 @@ def check_kernel_style(source):
     return [] if result.returncode == 0 else (result.stdout + result.stderr).splitlines()
 
 
-def run(source, build, tally, full):
+def run(source, build, tally, full, own):
+    """`own`: its slice, of the checks in turn and of what clang-tidy reads."""
     names = tracked(source)
-    checks = [
+    checks = own.of([
         ("format", lambda: check_format(source, names)),
         ("licence_lines", lambda: check_spdx(source, names)),
         ("file_lengths", lambda: check_length(source, names)),
         ("no_traces", lambda: check_traces(source, names)),
         ("kernel_style", lambda: check_kernel_style(source)),
-    ]
+        ("security_page", lambda: check_security_page(source, names)),
+        ("own_tests", lambda: check_own_tests(source)),
+    ])
     if full:
-        checks.append(("clang_tidy", lambda: check_tidy(source, build, names)))
+        checks.append(("clang_tidy", lambda: check_tidy(source, build, names, own)))
     for name, check in checks:
         complaints = list(check())
         if complaints:

@@ -5,7 +5,7 @@
 usage: module_cases.py BIN [SELECTION...]
 
 BIN has the Catch2 programs; SELECTION is for module_tests, and leaves the slow
-scripts out.  Each case's name gets the program's before it.  Tells one `done` when each program has told its own.
+scripts out.  TEST_SLICE in the environment: every N-th case and script.  Each case's name gets the program's before it.  Tells one `done` when each program has told its own.
 """
 
 import os
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from slices import Slice, chosen
 
 TESTS = Path(__file__).resolve().parents[1]
 CATCH = TESTS / "lib" / "catch_cases.py"
@@ -55,11 +57,12 @@ def main():
     for name, command in jobs:
         with tempfile.TemporaryDirectory() as folder:
             all_well &= run(name, command, folder)
-    for script in scripts:
-        if selection and script.name in SLOW:
-            continue
-        if script.name in FULL_ONLY and not os.environ.get("TEST_FULL"):
-            continue
+    scripts = [script for script in scripts
+               if not (selection and script.name in SLOW)
+               and (script.name not in FULL_ONLY or os.environ.get("TEST_FULL"))]
+    for script, sharing in chosen(scripts, Slice.of_environment()):
+        if not sharing:
+            os.environ.pop("TEST_SLICE", None)
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
             all_well &= run(script.name, [*ISOLATED, folder, script], folder)

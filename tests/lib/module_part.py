@@ -10,6 +10,10 @@ from pathlib import Path
 # Kernel, the tests run there by default, the virtual machine's seconds.
 DEFAULT = [("6.1", [], 600), ("6.12", ["[smoke]"], 300), ("7.3", ["[smoke]"], 300)]
 FULL = [("debug", [], 7200), ("6.1", [], 1800), ("6.12", [], 1800), ("7.3", [], 1800)]
+# Broken requests (tests/module/mutations.cpp): kernel, how many, in how many
+# machines, a machine's seconds.  By default a minute of them.
+MUTATIONS = [("6.1", 1_000_000, 4, 3600), ("debug", 200_000, 4, 3600)]
+MUTATIONS_DEFAULT = ("6.1", 10_000_000, 60, 300)
 # What QEMU's end and the judging take beyond the virtual machine's own limit.
 MARGIN = 60
 DKMS_KERNEL = "6.1"
@@ -67,6 +71,20 @@ def version(build):
                 if line.startswith("CMAKE_PROJECT_VERSION:"))
 
 
+def mutations(source, programs, full, seed):
+    """[(name, command, seconds, sharing)]; a run is done again by the count and seed that it prints."""
+    program = programs / "module_mutations"
+    machine = source / "tests/vm/run.py"
+    if not full:
+        kernel, count, seconds, limit = MUTATIONS_DEFAULT
+        return [(f"module/mutations/{kernel}", [machine, kernel, "--seconds", limit, "--", program,
+                                                count, seed, seconds], limit + MARGIN, False)]
+    return [(f"module/mutations/{kernel}/{part}",
+             [machine, kernel, "--seconds", limit, "--", program, count // parts, seed + part],
+             limit + MARGIN, False)
+            for kernel, count, parts, limit in MUTATIONS for part in range(parts)]
+
+
 def run(source, programs, scripts):
     """The module's tests on each kernel, each in one machine, and the harness's own test."""
     cases = source / "tests/lib/module_cases.py"
@@ -75,9 +93,13 @@ def run(source, programs, scripts):
     for kernel, selection, seconds in FULL if scripts.full else DEFAULT:
         if built(source, kernel, scripts.tally):
             command = [machine, kernel, "--seconds", seconds, "--", cases, programs, *selection]
-            jobs.append((f"module/{kernel}", command, seconds + MARGIN))
-    dkms_installs(programs.parent, scripts.tally)
-    jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
-                 SELF_TEST_SECONDS))
+            jobs.append((f"module/{kernel}", command, seconds + MARGIN, True))
+    jobs += scripts.slice.of(mutations(source, programs, scripts.full, scripts.seed))
+    # A slice has every kernel, and a share of what is tried there.
+    if scripts.slice.has(0):
+        dkms_installs(programs.parent, scripts.tally)
+    if scripts.slice.has(1 % scripts.slice.count):
+        jobs.append(("module/harness", [source / "tests/vm/self_test.py", SELF_TEST_KERNEL],
+                     SELF_TEST_SECONDS, False))
     with ThreadPoolExecutor(MACHINES) as pool:
-        list(pool.map(lambda job: scripts.run(*job), jobs))
+        list(pool.map(lambda job: scripts.run(*job[:3], sharing=job[3]), jobs))

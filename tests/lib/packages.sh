@@ -6,7 +6,7 @@
 build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
                 libnl-genl-3-dev libseccomp-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
-test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml)
+test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml strace)
 # What tests/programs/NAME needs, beside test_packages: see fetch_program.sh.
 declare -A program_packages=(
   [avahi]="avahi-daemon" [chronyd]="chrony" [java]="openjdk-17-jre-headless libecj-java"
@@ -34,9 +34,11 @@ need_packages() {
     as_root=(sudo)
   fi
   echo "installing ${missing[*]}"
-  "${as_root[@]}" apt-get update -qq &&
+  # Another installation may be at work on this machine.
+  local patience=DPkg::Lock::Timeout=600
+  "${as_root[@]}" apt-get -o "$patience" update -qq &&
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-      apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
+      apt-get -o "$patience" install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || {
     echo "apt-get could not install ${missing[*]}: see its message above" >&2
     return 1
   }

@@ -10,6 +10,7 @@ many cases prints `ok NAME`, `not ok NAME` or `skip NAME REASON` for each, and
 
 import argparse
 import os
+import random
 import re
 import shutil
 import signal
@@ -25,7 +26,11 @@ import conservation_part
 import fidelity_part
 import house_checks
 import module_part
+import results
+import security_part
+import slices
 import systemd_part
+from slices import Slice
 
 SOURCE = Path(__file__).resolve().parents[2]
 TESTS = SOURCE / "tests"
@@ -34,7 +39,8 @@ SKIPPED = 77
 AT_ONCE = 2  # scripts, in parts whose scripts wait for time to pass
 SECONDS = 120
 LONGER = {"fuzz": 600, "fuzz --full": 7200, "handover": 240, "handover --full": 1200, "engine": 300,
-          "programs": 300, "programs --full": 600, "transparency": 300, "transparency --full": 1800}
+          "programs": 300, "programs --full": 600, "security": 300, "security --full": 3600,
+          "transparency": 300, "transparency --full": 1800}
 
 
 # Of tests/programs, those that take turns.
@@ -48,6 +54,7 @@ class Tally:
         self.passed = 0
         self.failed = []
         self.skipped = []  # (name, reason)
+        self.refused = []  # names of the latter that tests/allowed-skips does not foresee
 
     def ok(self, name):
         self.passed += 1
@@ -58,6 +65,8 @@ class Tally:
 
     def skip(self, name, reason):
         self.skipped.append((name, reason))
+        if not is_allowed(name, reason):
+            self.refused.append(name)
         print(f"skipped {name}: {reason}", flush=True)
 
 
@@ -77,19 +86,27 @@ def isolation():
 class Scripts:
     """Runs script tests, each in its own folder and namespaces."""
 
-    def __init__(self, tally, full):
+    def __init__(self, tally, full, seed):
         self.tally = tally
         self.full = full
+        self.seed = seed
+        self.slice = Slice()  # of the part that runs
+        self.took = {}  # part -> seconds
         self.prefix = isolation()
         self.judging = threading.Lock()
 
-    def run(self, name, command, seconds, build=BUILD):
+    def run(self, name, command, seconds, build=BUILD, sharing=False):
+        """`sharing`: the script takes a share of its own, and is told which slice it is in."""
         folder = tempfile.mkdtemp(prefix="udpcr-test-")
         os.chmod(folder, 0o755)
         environment = {key: value for key, value in os.environ.items()
                        if not key.startswith("UDPCR_") and key != "LD_PRELOAD"}
         environment.update(TEST_BUILD=str(build), TEST_FULL="1" if self.full else "",
+                           TEST_SEED=str(self.seed),
                            TMPDIR=folder, PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+        environment.pop("TEST_SLICE", None)
+        if sharing:
+            environment["TEST_SLICE"] = str(self.slice)
         log = Path(folder + ".log")
         inside = [str(TESTS / "lib" / "in_namespace.sh"), folder]
         try:
@@ -155,7 +172,7 @@ def catch(scripts, name, build=BUILD, seconds=SECONDS):
     program = build / "bin" / name
     if not os.access(program, os.X_OK):
         raise RuntimeError(f"{program.relative_to(SOURCE)} was not built")
-    scripts.run(name, [TESTS / "lib" / "catch_cases.py", program], seconds, build)
+    scripts.run(name, [TESTS / "lib" / "catch_cases.py", program], seconds, build, sharing=True)
 
 
 def build(preset, *targets):
@@ -169,7 +186,7 @@ def build(preset, *targets):
 
 
 def part_house(scripts):
-    house_checks.run(SOURCE, BUILD, scripts.tally, scripts.full)
+    house_checks.run(SOURCE, BUILD, scripts.tally, scripts.full, scripts.slice)
 
 
 def part_unit(scripts):
@@ -181,7 +198,9 @@ def part_engine(scripts):
 
 
 def part_fuzz(scripts):
-    executions, limit = (1_000_000, LONGER["fuzz --full"]) if scripts.full else (50_000, LONGER["fuzz"])
+    # Of each target.
+    executions, limit = (2_000_000, LONGER["fuzz --full"]) if scripts.full else (50_000, LONGER["fuzz"])
+    executions = scripts.slice.span(executions)[1]
     scripts.run(f"fuzz_{executions}", [TESTS / "fuzz" / "run.sh", executions], limit)
 
 
@@ -217,10 +236,16 @@ def part_scripts(name, without=(), at_once=1):
     """`at_once`: more where scripts wait most of the time."""
     def part(scripts):
         seconds = LONGER.get(f"{name} --full" if scripts.full else name, SECONDS)
-        chosen = [path for path in executables(TESTS / name) if path.name not in without]
+        all_of_it = [path for path in executables(TESTS / name) if path.name not in without]
         with ThreadPoolExecutor(at_once) as pool:
-            list(pool.map(lambda path: scripts.run(f"{name}/{path.name}", [path], seconds), chosen))
+            list(pool.map(lambda job: scripts.run(f"{name}/{job[0].name}", [job[0]], seconds,
+                                                  sharing=job[1]),
+                          slices.chosen(all_of_it, scripts.slice)))
     return part
+
+
+def part_security(scripts):
+    security_part.run(SOURCE, BUILD, scripts, part_scripts("security", at_once=AT_ONCE))
 
 
 def part_asan(scripts):
@@ -243,7 +268,7 @@ PARTS = {
     "conservation": part_conservation,
     "faults": part_scripts("faults", at_once=AT_ONCE),
     "service": part_scripts("service", at_once=AT_ONCE),
-    "security": part_scripts("security", at_once=AT_ONCE),
+    "security": part_security,
     "module": part_module,
     "systemd": part_systemd,
     "fidelity": part_fidelity,
@@ -263,39 +288,100 @@ def is_allowed(name, reason):
                for allowed, pattern in allowed_skips())
 
 
+def parts_of(given):
+    """(part, slice) for each word of the command line; what cannot be meant ends the run."""
+    found = []
+    for word in given.parts or PARTS:
+        part, _, text = word.partition("/")
+        if part not in PARTS:
+            sys.exit(f"there is no part {part!r}; the parts are {' '.join(PARTS)}")
+        if text and not given.full:
+            sys.exit(f"{word}: only the long tier has slices; say --full {word}")
+        try:
+            found.append((part, Slice.parse(text)))
+        except ValueError as error:
+            sys.exit(f"{word}: {error}")
+    return found
+
+
+def show_status(parts):
+    """Of the long tier; 0 when all of it holds."""
+    where = results.file()
+    lines, all_hold = results.status(parts, results.load(where), results.Checkout(SOURCE))
+    print(f"{where}:", *lines, sep="\n")
+    return 0 if all_hold else 1
+
+
+def state():
+    checkout = results.Checkout(SOURCE)
+    return checkout.commit, checkout.uncommitted()
+
+
+def run_part(scripts, part, own):
+    """One part, or a slice of it; with --full it is recorded what came of it."""
+    tally, scripts.slice = scripts.tally, own
+    before, start = state(), time.monotonic()
+    counts = (tally.passed, len(tally.failed), len(tally.skipped), len(tally.refused))
+    print(f"-- {part}" + ("" if own.is_whole else f", slice {own}"), flush=True)
+    try:
+        PARTS[part](scripts)
+    except (RuntimeError, OSError) as error:
+        tally.not_ok(part, str(error))
+    after = (tally.passed, len(tally.failed), len(tally.skipped), len(tally.refused))
+    passed, failed, skipped, refused = (now - then for now, then in zip(after, counts))
+    if passed + failed + skipped == 0:
+        tally.not_ok(part, f"nothing ran in slice {own}: the part has fewer cases; use less slices")
+        failed += 1
+    seconds = time.monotonic() - start
+    print(f"   {part}: {passed} passed, {failed} failed, {seconds:.1f} s", flush=True)
+    scripts.took[part] = scripts.took.get(part, 0) + seconds
+    if not scripts.full:
+        return
+    if seconds > results.MOST_SECONDS:
+        print(f"   {part}: longer than {results.MOST_SECONDS / 60:.0f} min; use more slices "
+              f"({part}/1/{own.count + 1} and so on)")
+    found = {"passed": passed, "failed": failed, "skipped": skipped, "refused": refused}
+    results.append(results.file(), results.record(part, own, scripts.seed, before, state(), found,
+                                                  seconds))
+
+
 def main():
     arguments = argparse.ArgumentParser(description="runs the test suite")
     arguments.add_argument("--full", action="store_true", help="the long tier as well")
-    arguments.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS))
+    arguments.add_argument("--status", action="store_true",
+                           help="with --full: run nothing, say which slices hold")
+    arguments.add_argument("--seed", type=int, metavar="N",
+                           help="for what is chosen at random; another one each time otherwise")
+    arguments.add_argument("parts", nargs="*", metavar="PART[/I/N]",
+                           help=f"{' '.join(PARTS)}; with --full slice I of N")
     given = arguments.parse_args()
-    unknown = [part for part in given.parts if part not in PARTS]
-    if unknown:
-        sys.exit(f"there is no part {unknown[0]!r}; the parts are {' '.join(PARTS)}")
+    chosen = parts_of(given)
+    if given.status:
+        if not given.full:
+            sys.exit("--status tells of the long tier; say --full --status")
+        return show_status(list(dict.fromkeys(part for part, _ in chosen)))
 
+    seed = random.randrange(1, 10**9) if given.seed is None else given.seed
+    print(f"seed {seed}", flush=True)
     tally = Tally()
-    scripts = Scripts(tally, given.full)
-    for part in given.parts or PARTS:
-        start, before = time.monotonic(), (tally.passed, len(tally.failed))
-        print(f"-- {part}", flush=True)
-        try:
-            PARTS[part](scripts)
-        except (RuntimeError, OSError) as error:
-            tally.not_ok(part, str(error))
-        print(f"   {part}: {tally.passed - before[0]} passed, {len(tally.failed) - before[1]} failed,"
-              f" {time.monotonic() - start:.1f} s", flush=True)
+    scripts = Scripts(tally, given.full, seed)
+    for part, own in chosen:
+        run_part(scripts, part, own)
 
     for name in tally.failed:
         print(f"failed: {name}")
     for name, reason in tally.skipped:
         print(f"skipped: {name}: {reason}")
-    refused = [name for name, reason in tally.skipped if not is_allowed(name, reason)]
-    for name in refused:
+    for name in tally.refused:
         print(f"skip not foreseen in tests/allowed-skips: {name}")
+    longest = sorted(scripts.took.items(), key=lambda one: -one[1])
+    print(f"took {sum(scripts.took.values()) / 60:.1f} min: "
+          + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in longest))
     nothing = tally.passed + len(tally.failed) == 0
     if nothing:
         print("nothing ran")
     print(f"{tally.passed} passed, {len(tally.failed)} failed, {len(tally.skipped)} skipped")
-    return 1 if tally.failed or refused or nothing else 0
+    return 1 if tally.failed or tally.refused or nothing else 0
 
 
 if __name__ == "__main__":

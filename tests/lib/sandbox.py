@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: sandbox.py fork|ipv6 COMMAND [ARGUMENT...]
+"""usage: sandbox.py fork|ipv6|pidfd COMMAND [ARGUMENT...]
 
-Executes COMMAND under a seccomp filter that allows no new process, or no IPv6 socket.
+Executes COMMAND under a seccomp filter that allows no new process, or no IPv6 socket,
+or knows no SO_PASSPIDFD and SO_PEERPIDFD, as kernels before 6.5.
 """
 
 import ctypes
@@ -17,17 +18,24 @@ ALLOW, FAIL_WITH_EPERM = 0x7fff0000, 0x00050000 | 1
 FORKS = {"x86_64": (57, 58, 56, 435), "aarch64": (220, 435)}[platform.machine()]
 
 SOCKET = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+SETSOCKOPT, GETSOCKOPT = {"x86_64": (54, 55), "aarch64": (208, 209)}[platform.machine()]
+SO_PASSPIDFD, SO_PEERPIDFD, ENOPROTOOPT = 76, 77, 92
 AF_INET6 = 10
-NUMBER, FIRST_ARGUMENT = 0, 16  # in struct seccomp_data
+NUMBER, FIRST_ARGUMENT, THIRD_ARGUMENT = 0, 16, 32  # in struct seccomp_data
 
 steps = [(LOAD, 0, 0, NUMBER)]
 if sys.argv[1] == "fork":
     for place, number in enumerate(FORKS):
         steps.append((JUMP_EQUAL, len(FORKS) - place, 0, number))
+elif sys.argv[1] == "pidfd":
+    steps += [(JUMP_EQUAL, 1, 0, SETSOCKOPT), (JUMP_EQUAL, 0, 3, GETSOCKOPT),
+              (LOAD, 0, 0, THIRD_ARGUMENT), (JUMP_EQUAL, 2, 0, SO_PASSPIDFD),
+              (JUMP_EQUAL, 1, 0, SO_PEERPIDFD)]
 else:
     steps += [(JUMP_EQUAL, 0, 2, SOCKET), (LOAD, 0, 0, FIRST_ARGUMENT),
               (JUMP_EQUAL, 1, 0, AF_INET6)]
-steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, FAIL_WITH_EPERM)]
+refusal = FAIL_WITH_EPERM & ~0xffff | ENOPROTOOPT if sys.argv[1] == "pidfd" else FAIL_WITH_EPERM
+steps += [(RETURN, 0, 0, ALLOW), (RETURN, 0, 0, refusal)]
 code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
 
 

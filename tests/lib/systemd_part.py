@@ -20,4 +20,4 @@ def run(source, build, scripts):
     scripts.run("systemd", [source / "tests/vm/run.py", KERNEL, "--systemd", "--no-module",
                             "--seconds", seconds, "--", source / "tests/systemd/restarts.py",
                             build, *(["--full"] if scripts.full else [])],
-                seconds + module_part.MARGIN)
+                seconds + module_part.MARGIN, sharing=True)

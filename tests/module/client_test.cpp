@@ -149,6 +149,10 @@ TEST_CASE("client: park, list, claim and give up", "[smoke][park]") {
   client.park(name, bytes("key"), 30);
   REQUIRE(client.parked().size() == 1);
   CHECK_FALSE(client.parked()[0].since);
+  REQUIRE(client.parked_everywhere().size() == 1);
+  CHECK(client.parked_everywhere()[0].record.inode == name.inode);
+  CHECK(client.parked_everywhere()[0].netns_inode != 0);
+  CHECK(client.parked_everywhere()[0].netns_cookie != 0);
   const auto refused = [&](int error, const std::function<void()>& what) {
     try {
       what();
@@ -158,7 +162,7 @@ TEST_CASE("client: park, list, claim and give up", "[smoke][park]") {
       CHECK(std::string(one.what()).find(std::to_string(name.inode)) != std::string::npos);
     }
   };
-  refused(EBUSY, [&] { client.claim(name, std::nullopt); });
+  refused(EBUSY, [&] { client.claim(name, bytes("key")); });
   refused(EEXIST, [&] { client.park(name, bytes("other")); });
   fd.reset();
   send_to(unbound(AF_INET6).get(), where, "for whoever comes");

@@ -82,15 +82,17 @@ std::vector<Received> go_round(int from, int to, std::size_t count) {
   return seen;
 }
 
-Request report(std::uint8_t origin, std::uint32_t error, const Bytes& offender) {
+Request report(std::uint8_t origin, std::uint32_t error, const Bytes& offender,
+               std::uint8_t type = 0, std::uint8_t code = 0) {
   Request inner(UDPCR_CMD_DATAGRAM);
   inner.u32(UDPCR_ERRMSG_ERRNO, error).u8(UDPCR_ERRMSG_ORIGIN, origin);
+  inner.u8(UDPCR_ERRMSG_TYPE, type).u8(UDPCR_ERRMSG_CODE, code);
   if (!offender.empty()) inner.bytes(UDPCR_ERRMSG_OFFENDER, offender);
   return Request(UDPCR_CMD_DATAGRAM).nest(UDPCR_A_ERRMSG, inner);
 }
 
-Request local_error(const std::string& payload) {
-  return report(SO_EE_ORIGIN_LOCAL, EMSGSIZE, {})
+Request time_of_sending(const std::string& payload) {
+  return report(SO_EE_ORIGIN_TIMESTAMPING, ENOMSG, {})
       .u32(UDPCR_A_HANDLE, 1)
       .bytes(UDPCR_A_PAYLOAD, bytes(payload));
 }
@@ -149,7 +151,7 @@ TEST_CASE("error put: in front of what came meanwhile, or behind it") {
   Talk talk;
   const auto put = [&](const std::string& payload, std::uint32_t position) {
     talk.stage(fd.get(), 1, UDPCR_QUEUE_ERROR);
-    for (const char* part : {"1", "2"}) talk.must(local_error(payload + part));
+    for (const char* part : {"1", "2"}) talk.must(time_of_sending(payload + part));
     talk.put(1, position);
   };
   put("b", UDPCR_POSITION_BEHIND);
@@ -167,7 +169,7 @@ TEST_CASE("error put: into a socket whose receive buffer is full", "[smoke]") {
   const int limit = get(fd.get(), SOL_SOCKET, SO_RCVBUF);
   Talk talk;
   talk.stage(fd.get(), 1, UDPCR_QUEUE_ERROR);
-  talk.must(local_error("kept"));
+  talk.must(time_of_sending("kept"));
   const UniqueFd sender = unbound(AF_INET);
   while (dropped(fd.get()) == 0) {
     send_to(sender.get(), local_of(fd.get()), std::string(1000, 'f'));
@@ -179,7 +181,7 @@ TEST_CASE("error put: into a socket whose receive buffer is full", "[smoke]") {
   talk.stage(fd.get(), 2, UDPCR_QUEUE_ERROR);
   Answer answer;
   for (int i = 0; i < 100 && answer.error == 0; ++i) {
-    answer = talk.ask(report(SO_EE_ORIGIN_LOCAL, EMSGSIZE, {})
+    answer = talk.ask(report(SO_EE_ORIGIN_TIMESTAMPING, ENOMSG, {})
                           .u32(UDPCR_A_HANDLE, 2)
                           .bytes(UDPCR_A_PAYLOAD, Bytes(1000)));
   }
@@ -194,7 +196,7 @@ TEST_CASE("error put: what was staged is dropped with its netlink socket") {
   {
     Talk talk;
     talk.stage(fd.get(), 1, UDPCR_QUEUE_ERROR);
-    talk.must(local_error("gone"));
+    talk.must(time_of_sending("gone"));
     CHECK(charged(fd.get()) > 0);
   }
   CHECK(charged(fd.get()) == 0);
@@ -223,9 +225,11 @@ TEST_CASE("error put: what does not go together is refused", "[smoke]") {
   CHECK(unlike(add(1, report(SO_EE_ORIGIN_ICMP6, 1, Bytes(16))), EINVAL, {"ORIGIN 3"}) == "");
   CHECK(unlike(add(2, report(SO_EE_ORIGIN_ICMP, 1, Bytes(4))), EINVAL, {"ORIGIN 2"}) == "");
   // IPv4 errors on an IPv6 socket.
-  CHECK(add(2, report(SO_EE_ORIGIN_ICMP, 1, Bytes(4)).bytes(UDPCR_A_DST_ADDR, Bytes(4))).error ==
-        0);
-  CHECK(unlike(add(1, report(SO_EE_ORIGIN_LOCAL, 4096, {})), ERANGE) == "");
+  CHECK(
+      add(2,
+          report(SO_EE_ORIGIN_ICMP, ECONNREFUSED, Bytes(4), 3, 3).bytes(UDPCR_A_DST_ADDR, Bytes(4)))
+          .error == 0);
+  CHECK(unlike(add(1, report(SO_EE_ORIGIN_LOCAL, 4096, {})), EINVAL, {"errno 4096"}) == "");
   CHECK(unlike(add(1, report(SO_EE_ORIGIN_LOCAL, 1, {}).bytes(UDPCR_A_IP_OPTIONS, Bytes(4, 1))),
                EINVAL, {"UDPCR_A_IP_OPTIONS"}) == "");
   CHECK(unlike(talk.ask(Request(UDPCR_CMD_STAGE)

@@ -125,6 +125,7 @@ TEST_CASE("inject: every size, segmented or not", "[smoke]") {
   set(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20);
   for (const std::size_t size :
        {0U, 1U, 100U, 1472U, 3000U, 4096U, 9000U, 32768U, 65507U, 65527U}) {
+    if (!v6 && size > 65507) continue;
     std::string payload(size, '\0');
     for (std::size_t i = 0; i < size; ++i) payload[i] = static_cast<char>(i * 13 + size);
     INFO(size);

@@ -42,12 +42,20 @@ Request park_of(int fd, const std::string& key, std::uint32_t seconds) {
   return request;
 }
 
-Request claim_of(std::uint64_t inode) { return Request(UDPCR_CMD_CLAIM).u64(UDPCR_A_INO, inode); }
+Request claim_of(std::uint64_t inode, const std::string& key) {
+  Request request(UDPCR_CMD_CLAIM);
+  request.u64(UDPCR_A_INO, inode);
+  if (!key.empty()) request.bytes(UDPCR_A_KEY, bytes(key));
+  return request;
+}
+
 Request unpark_of(std::uint64_t inode) { return Request(UDPCR_CMD_UNPARK).u64(UDPCR_A_INO, inode); }
 
-UniqueFd claim(Talk& talk, std::uint64_t inode) {
-  return UniqueFd(static_cast<int>(talk.must(claim_of(inode)).one().u32(UDPCR_A_FD)));
+UniqueFd claim(Talk& talk, std::uint64_t inode, const std::string& key) {
+  return UniqueFd(static_cast<int>(talk.must(claim_of(inode, key)).one().u32(UDPCR_A_FD)));
 }
+
+Request parked_everywhere() { return Request(UDPCR_CMD_PARKED).bytes(UDPCR_A_ALL_NETNS, {}); }
 
 std::vector<Message> parked(Talk& talk) { return talk.must_dump(Request(UDPCR_CMD_PARKED)); }
 

@@ -12,12 +12,14 @@ namespace udpcr::test {
 
 // PARK of an fd of the caller's.
 Request park_of(int fd, const std::string& key = "", std::uint32_t seconds = 0);
-Request claim_of(std::uint64_t inode);
+Request claim_of(std::uint64_t inode, const std::string& key = "");
 Request unpark_of(std::uint64_t inode);
 
-// Claims or throws.
-UniqueFd claim(Talk& talk, std::uint64_t inode);
+// Claims or throws; the key is that of leave().
+UniqueFd claim(Talk& talk, std::uint64_t inode, const std::string& key = "k");
 std::vector<Message> parked(Talk& talk);
+// Of all network namespaces.
+Request parked_everywhere();
 // Of those parked the one with this inode; throws when there is none.
 Message parked_one(Talk& talk, std::uint64_t inode);
 bool is_parked(Talk& talk, std::uint64_t inode);

@@ -162,7 +162,7 @@ TEST_CASE("park: a list of them while others park, claim and give up", "[park]")
           talk.must(unpark_of(inode));
         } else {
           fd.reset();
-          fd = claim(talk, inode);
+          fd = claim(talk, inode, "busy");
         }
       }
     }
@@ -209,7 +209,7 @@ TEST_CASE("park: two that claim the same: one gets it, the other is told", "[smo
     Talk talk;
     std::vector<UniqueFd> got;
     for (const Left& one : left) {
-      const Answer answer = talk.ask(claim_of(one.inode));
+      const Answer answer = talk.ask(claim_of(one.inode, "k"));
       if (answer.error == 0) {
         got.emplace_back(static_cast<int>(answer.one().u32(UDPCR_A_FD)));
         demand(inode_of(got.back().get()) == one.inode, "another socket");

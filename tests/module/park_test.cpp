@@ -157,7 +157,8 @@ TEST_CASE("park: peer, corked bytes, memberships, drops and errors stay", "[park
                {std::to_string(cookie + 1)}) == "");
   CHECK(unlike(talk.ask(unpark_of(scoped[0].inode).u64(UDPCR_A_COOKIE, cookie + 1)), ESTALE,
                {std::to_string(cookie + 1)}) == "");
-  const Message answer = talk.must(claim_of(scoped[0].inode).u64(UDPCR_A_COOKIE, cookie)).one();
+  const Message answer =
+      talk.must(claim_of(scoped[0].inode, "k").u64(UDPCR_A_COOKIE, cookie)).one();
   const UniqueFd fd(static_cast<int>(answer.u32(UDPCR_A_FD)));
   CHECK(answer.u64(UDPCR_A_COOKIE) == cookie);
 }
@@ -185,7 +186,7 @@ TEST_CASE("park: no claim while anybody has it open, in a message under way too:
   CHECK(unlike(talk.ask(claim_of(inode)), EBUSY, {"(1)"}) == "");
   fd.reset();
   CHECK(parked_one(talk, inode).has(UDPCR_A_SINCE));
-  CHECK(inode_of(claim(talk, inode).get()) == inode);
+  CHECK(inode_of(claim(talk, inode, "").get()) == inode);
 }
 
 TEST_CASE("park: the user who parked may claim; another needs CAP_NET_ADMIN: EPERM",
@@ -279,6 +280,7 @@ TEST_CASE("park: the key of a claim must be the park's: EKEYREJECTED", "[smoke][
     talk.must(park_of(fd.get(), key));
     fd.reset();
     CHECK(text(parked_one(talk, inode).bytes(UDPCR_A_KEY)) == key);
+    CHECK(unlike(talk.ask(claim_of(inode)), EKEYREJECTED, {std::to_string(inode)}) == "");
     for (const std::string& wrong : {std::string(""), std::string("K"), key + "k", longest + "x"}) {
       const int error = wrong.size() > UDPCR_MAX_KEY ? ERANGE : EKEYREJECTED;
       CHECK(unlike(talk.ask(claim_of(inode).bytes(UDPCR_A_KEY, bytes(wrong))), error) == "");
@@ -455,13 +457,13 @@ TEST_CASE("park: no fd left, or no room for the answer: it stays parked", "[park
           Talk talk;
           const rlimit few{static_cast<rlim_t>(talk.fd()), 4096};
           demand(::setrlimit(RLIMIT_NOFILE, &few) == 0, "setrlimit");
-          demand_like(talk.ask(claim_of(left.inode)), EMFILE, {"no fd"});
+          demand_like(talk.ask(claim_of(left.inode, "k")), EMFILE, {"no fd"});
         }) == "");
   Talk deaf;
   const int room = 1;  // the kernel's least
   REQUIRE(::setsockopt(deaf.fd(), SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0);
   for (int i = 0; i < 50; ++i) deaf.post(Request(UDPCR_CMD_SOCKET).u64(UDPCR_A_INO, left.inode));
-  deaf.post(claim_of(left.inode));
+  deaf.post(claim_of(left.inode, "k"));
   Talk talk;
   CHECK(parked_one(talk, left.inode).has(UDPCR_A_SINCE));
   CHECK(inode_of(claim(talk, left.inode).get()) == left.inode);

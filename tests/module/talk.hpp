@@ -105,6 +105,8 @@ class Talk {
   // socket's opener count as well (net/netlink/af_netlink.c, NETLINK_SKB_DST).
   void send_by_write();
   void close() { fd_.reset(); }
+  // Goes on with another's netlink socket.
+  void adopt(UniqueFd fd) { fd_ = std::move(fd); }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   // Shorthands.

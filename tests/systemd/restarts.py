@@ -5,7 +5,8 @@
 usage: restarts.py BUILD [--full] [CASE...]
 
 BUILD has bin/, lib/ and packaging/.  Each case is one who keeps the sockets while no
-process of the service runs; the units are those that an installation holds."""
+process of the service runs; the units are those that an installation holds.
+TEST_SLICE in the environment: every N-th case."""
 
 import os
 import re
@@ -17,8 +18,10 @@ import time
 import traceback
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from container import Container, podman
 from guest import Server, check, equal, run, udp_line, until
+from slices import Slice
 
 BUILD = Path(sys.argv[1])
 FULL = "--full" in sys.argv
@@ -28,6 +31,10 @@ WORK = Path("/var/lib/flow")
 IMAGES = Path("/var/lib/udpcr")
 PREFIX = Path("/usr/local")
 RESTARTS = 10 if FULL else 2
+# `systemd-analyze security` of the keeper service, of 10.
+MOST_EXPOSED = 3.0
+# Of its unit, by number: KILL, SETGID, SETUID, NET_BIND_SERVICE, NET_RAW, SYS_PTRACE, SYS_ADMIN.
+CAPABILITIES = (5, 6, 7, 10, 13, 19, 21)
 # As a service may have it that knows nothing of udpcr; it is restarted here more often than
 # five times in ten seconds, which systemd refuses by default.
 UNIT = """
@@ -73,8 +80,10 @@ class Service(Server):
 
     def __init__(self, name, port, user="root", settings="", extra=""):
         super().__init__(name, port, WORK / name)
-        self.work.mkdir(parents=True)
-        run("chown", user, self.work)
+        self.home = Path("/home") / name
+        for folder in (self.work, self.home):
+            folder.mkdir(parents=True)
+            run("chown", user, folder)
         (UNITS / f"{name}.service").write_text(
             UNIT.format(port=port, work=self.work, user=user) + extra)
         folder = UNITS / f"{name}.service.d"
@@ -154,6 +163,53 @@ def at_checkpoint(service):
     run("systemctl", "stop", "at_checkpoint.socket")
 
 
+def keeper_process(field):
+    """Of the keeper service's main process: a field of /proc/PID/status."""
+    pid = run("systemctl", "show", "-p", "MainPID", "--value", "udpcr-keeper").strip()
+    status = Path(f"/proc/{pid}/status").read_text()
+    return pid, re.search(rf"^{field}:\s*(\w+)$", status, re.MULTILINE)[1]
+
+
+def exposure():
+    """What is left open by the unit that is installed, and all of it in words."""
+    words = run("systemd-analyze", "security", "--offline=true", "--no-pager",
+                UNITS / "udpcr-keeper.service")
+    return float(re.search(r"exposure level .*: ([\d.]+)", words)[1]), words
+
+
+def sandboxed(service):
+    """The keeper service has what it needs, and nothing else."""
+    level, words = exposure()
+    check(level <= MOST_EXPOSED, f"exposure {level}, more than {MOST_EXPOSED}:\n{words}")
+    run("systemctl", "start", "udpcr-keeper")
+    # Type=notify: no program that is started now misses it.
+    check(Path("/run/udpcr/keeper").is_socket(), "it does not listen when its start has ended")
+    pid, bounds = keeper_process("CapBnd")
+    equal(int(bounds, 16), sum(1 << one for one in CAPABILITIES), "its capabilities at most")
+    equal(keeper_process("CapEff")[1], bounds, "its capabilities")
+    equal(keeper_process("NoNewPrivs")[1], "1", "no_new_privs")
+    equal(keeper_process("Seccomp")[1], "2", "its mode of seccomp")
+    seen = Path(f"/proc/{pid}/root")
+    equal(list((seen / "home").iterdir()), [], "what it sees of /home")
+    for place in ("etc", "usr", "var", "srv"):
+        check(os.statvfs(seen / place).f_flag & os.ST_RDONLY, f"it may write below /{place}")
+    # Namespaces that get a name while it runs.
+    run("ip", "netns", "add", "later")
+    equal((seen / "run/netns/later").stat().st_ino, Path("/run/netns/later").stat().st_ino,
+          "inode of the namespace at its name")
+    # All the same an image is written where the program's user may write.
+    service.start()
+    image = service.home / "image"
+    run(PREFIX / "bin/udpcr", "checkpoint", service.main_pid())
+    equal(image.owner(), "daemon", "owner of the image")
+    service.crash()
+    service.await_starts(2)
+    equal(service.said("are back"), 1, "starts that have taken the socket from the service")
+    service.close()
+    run("systemctl", "stop", "udpcr-keeper")
+    run("ip", "netns", "delete", "later")
+
+
 def keeper_service(service):
     service.conserve(RESTARTS)
     service.close()
@@ -210,6 +266,10 @@ def services():
                                     "Environment=UDPCR_PARK=always",
                                     "Environment=UDPCR_PARK=checkpoint")]),
                                 "[Unit]\nRequires=at_checkpoint.socket\n")),
+        (sandboxed, Service("sandboxed", 7009, "daemon", drop_in(
+            put_in=to_keeper, instead=[("Environment=UDPCR_IMAGE=%S/udpcr/%N/image",
+                                        "Environment=UDPCR_IMAGE=/home/sandboxed/image")],
+            **no_store))),
         (keeper_service, Service("keeper_service", 7003, "daemon",
                                  drop_in(put_in=to_keeper, **no_store))),
         (module, Service("module", 7004, "root", drop_in(**no_store))),
@@ -225,7 +285,7 @@ def main():
     cases = services()
     run("systemctl", "daemon-reload")
     failed = 0
-    for case, service in cases:
+    for case, service in Slice.of_environment().of(cases):
         if CHOSEN and case.__name__ not in CHOSEN:
             continue
         try:

@@ -139,6 +139,17 @@ TEST_CASE("a message that is not whole is refused", "[message]") {
   message = minimal_record();
   add(message, UDPCR_A_UID, {1, 2});
   CHECK_THAT(record_error(message), Contains("has 2 bytes where 4"));
+  // An errno of the kernel's own, pending and in the error queue: 511 and 529.
+  message = minimal_record();
+  add(message, UDPCR_A_ERROR, {0xff, 1, 0, 0});
+  CHECK(record_error(message) == "(no error)");
+  message = minimal_record();
+  add(message, UDPCR_A_ERROR, {0x11, 2, 0, 0});
+  CHECK_THAT(record_error(message), Contains("error 529"));
+  message = message_of(UDPCR_CMD_DATAGRAM);
+  add(message, UDPCR_A_PAYLOAD, {});
+  add(message, UDPCR_A_ERRMSG, {8, 0, UDPCR_ERRMSG_ERRNO, 0, 0x11, 2, 0, 0});
+  CHECK_THAT(datagram_error(message), Contains("error 529"));
   message = minimal_record();
   add(message, UDPCR_A_INO, Bytes(8));
   CHECK_THAT(record_error(message), Contains("twice"));

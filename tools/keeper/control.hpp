@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
-// How `udpcr checkpoint PID` reaches the keeper of a process: an abstract Unix
-// socket named after the process, in the network namespace that the keeper
-// started in.  One packet asks, one Report answers.  `udpcr restart` asks for a
-// checkpoint with UDPCR_PARK=checkpoint and UDPCR_AFTER=exit, whatever the
-// program was started with; if it hangs up before that begins, nothing is done.
+// Where the keeper of a process is found, and who may write an image; what is said
+// there stands in protocol/control.h.
 #pragma once
 
 #include <sys/types.h>
@@ -13,9 +10,6 @@
 #include <udpcr/udpcr.hpp>
 
 namespace udpcr::keeper {
-
-constexpr char kControlRequest[] = "checkpoint";
-constexpr char kRestartRequest[] = "restart";
 
 // A listening socket for `pid`; empty when the name is taken.
 UniqueFd listen_for_control(pid_t pid);

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "keeper/monitor/client.hpp"
+#include "temporary_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -55,16 +56,6 @@ int ImageFolder::fd() const {
   return fd_.get();
 }
 
-UniqueFd ImageFolder::lock_for_completion() const {
-  UniqueFd file(rights().open_file(fd(), name_.c_str(), O_RDONLY));
-  if (!file || flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-    throw Error("image " + path_ + " cannot be locked: " + std::strerror(errno) +
-                    "; is another keeper writing it? Give each program its own UDPCR_IMAGE",
-                errno);
-  }
-  return file;
-}
-
 void ImageFolder::await_completion(int patience_ms) const {
   for (int waited = 0;; waited += kLockPollMs) {
     const UniqueFd file(rights().open_file(fd(), name_.c_str(), O_RDONLY | O_NONBLOCK));
@@ -85,6 +76,11 @@ void ImageFolder::await_completion(int patience_ms) const {
       poll(nullptr, 0, kLockPollMs);
     }
   }
+}
+
+void ImageFolder::clean() const noexcept {
+  if (!fd_) open_folder();
+  if (fd_) remove_stale_temporaries(fd_.get(), name_);
 }
 
 void ImageFolder::set_aside() const {

@@ -24,12 +24,13 @@ class ImageFolder {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
-  // A handover writes its image in two steps.  The writer locks the image that
-  // it has just put in place until it is done with the second; the reader waits
-  // for that.  The locks are flock(2) on the image file.
-  [[nodiscard]] UniqueFd lock_for_completion() const;
+  // A handover writes its image in two steps.  The writer keeps each of the two
+  // locked until it is done (ImageFile::write()); the reader waits for that.
   // Throws Error when that takes more than `patience_ms`.  No image: no wait.
   void await_completion(int patience_ms) const;
+
+  // Removes what killed writers of the image have left.
+  void clean() const noexcept;
 
   // IMAGE -> IMAGE.restored.  Throws Error.
   void set_aside() const;

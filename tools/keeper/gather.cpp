@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "unknown_children.hpp"
 
@@ -44,12 +45,16 @@ void Gathering::signal_new_threads() {
     // Without /proc: the one thread that we can name.
     if (threads.empty()) threads.push_back(process.pid);
     threads_ += threads.size();
+    std::optional<bool> may;
     for (const pid_t thread : threads) {
       if (std::find(signalled_.begin(), signalled_.end(), thread) != signalled_.end()) continue;
       // A process that has sent its fds and has one thread waits already.
       if (process.sent_all && threads.size() == 1) continue;
+      // It may yet show who it is.
+      if (process.unanswered) continue;
+      if (!may) may = process.may_be_signalled();
       signalled_.push_back(thread);
-      const int error = signal_thread(process.pid, thread, signal_, page_.epoch());
+      const int error = *may ? signal_thread(process, thread, signal_, page_.epoch()) : EPERM;
       if (error != 0 && error != ESRCH && not_frozen_.empty()) {
         not_frozen_ = "process " + std::to_string(process.pid) +
                       " may not be signalled by the keeper (" + std::strerror(error) + ")";
@@ -60,10 +65,21 @@ void Gathering::signal_new_threads() {
 }
 
 Gathering::State Gathering::step() {
+  if (page_.has_moved()) {
+    failure_ = "the program waited no longer, and goes on; try again";
+    return State::failed;
+  }
   bool all_sent = true;
   pid_t missing = 0;
   for (const Process& process : processes_) {
     if (process.channel_ended || process.ended() || process.sent_all) continue;
+    if (process.unanswered && elapsed() > kBlockedPatience) {
+      if (not_frozen_.empty()) {
+        not_frozen_ = "process " + std::to_string(process.pid) +
+                      ", a child of the program, has not shown who it is";
+      }
+      continue;
+    }
     all_sent = false;
     missing = process.pid;
   }
@@ -101,7 +117,8 @@ Gathered Gathering::take() {
   gathered.not_frozen = not_frozen_;
   for (Process& process : processes_) {
     if (!process.sent_all) continue;
-    gathered.members.push_back({process.pid, process.pidfd.get(), std::move(process.sent)});
+    gathered.members.push_back(
+        {process.pid, process.pidfd.get(), process.may_be_signalled(), std::move(process.sent)});
     process.sent.clear();
     process.sent_all = false;
   }

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <set>
 
+#include "alive.hpp"
 #include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "kernel_numbers.hpp"
@@ -130,9 +131,12 @@ void HeldSockets::take_parked(const Identity& program) {
 }
 
 bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& image) {
+  folder_.clean();
   try {
-    folder_.await_completion(kCompletionPatienceMs);
-    image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});
+    run_beside([&] {
+      folder_.await_completion(kCompletionPatienceMs);
+      image = load_image(folder_.fd(), folder_.name(), folder_.path(), {geteuid()});
+    });
   } catch (const Error& error) {
     if (error.error_number() == ENOENT) return false;
     log_.error("nothing is restored: " + std::string(error.what()));
@@ -158,7 +162,8 @@ bool HeldSockets::restore_image(const Identity& program, Engine* engine, Image& 
   for (const RestoredSocket& entry : entries_) parked.insert(entry.record.cookie);
   ImageRestore restore(image, settings_, folder_.path(), map, program, parked, told_, log_);
   restore.open_sockets_by(open_socket_);
-  std::vector<RestoredSocket> restored = restore.run(*engine);
+  std::vector<RestoredSocket> restored;
+  run_beside([&] { restored = restore.run(*engine); });
   if (!restore.complete() && settings_.on_error == OnError::abort) return true;
   // Their queues are not to come once more.
   if (restore.alive() > 0) first_one_adopted();
@@ -278,7 +283,8 @@ void HeldSockets::make_table() {
     return;
   }
   table_ = static_cast<wire::Table*>(map);
-  table_->version = wire::kVersion;
+  table_->header = {wire::Type::table, wire::kVersion};
+  table_->header.length = std::uint32_t(table_size_);
   table_->entries = std::uint32_t(entries_.size());
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     fill_entry(table_->entry[i], entries_[i]);
@@ -296,7 +302,7 @@ void HeldSockets::first_one_adopted() {
   if (!image_taken_ || image_set_aside_ || settings_.keep_image) return;
   image_set_aside_ = true;
   try {
-    folder_.set_aside();
+    run_beside([this] { folder_.set_aside(); });
   } catch (const Error& error) {
     log_.error(error.what());
   }

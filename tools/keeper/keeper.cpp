@@ -7,12 +7,15 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <udpcr/image_header.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
-#include <string_view>
+#include <utility>
 
+#include "alive.hpp"
 #include "keeper/monitor/client.hpp"
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
@@ -23,14 +26,24 @@ namespace udpcr::keeper {
 
 namespace {
 
+// While the worker is at work: who waits for it is shown that we live.
+constexpr int kWatchingPollMs = wire::kSliceMs / 2;
 // While threads are being brought to a stop, how often we look.
 constexpr int kGatheringPollMs = 1;
 // A program that executes itself leaves its keeper behind, and the control name
 // of its pid for as long as that one takes to notice.
 constexpr int kNamePollMs = 10;
 constexpr int kNameAttempts = 500;
+// For keepers of earlier runs that are about to close what they have; and for those
+// of them that do not say so (they restore, or are stopped).
+constexpr std::chrono::seconds kOthersPatience{10};
+constexpr std::chrono::milliseconds kSilencePatience{1000};
 // What one process may send for a checkpoint.
 constexpr std::size_t kMostFds = 65536;
+// Processes of one tree.
+constexpr std::size_t kMostProcesses = 4096;
+// Messages of one process that are refused with a line each: then it is heard no more.
+constexpr unsigned kMostFaults = 16;
 
 // While the program runs SIGTERM means nothing: it is likely to be for both.
 UniqueFd receive_end_signal() {
@@ -43,7 +56,7 @@ UniqueFd receive_end_signal() {
 
 }  // namespace
 
-Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
+Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
     : origin_(origin),
       settings_(start.as<wire::StartMessage>().settings),
       folder_(image_folder(start, origin == Origin::own)),
@@ -64,22 +77,42 @@ Keeper::Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin)
   if (monitor::Client* const others = monitor::client()) {
     others->setup(folder_.folder(), folder_.name(), settings_.signal);
   }
+  presence_.listen(
+      udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   page_ = std::make_unique<Page>(start.fds.front());
-  if (!add_process(std::move(channel))) throw Error("the program has ended before its keeper ran");
+  add_process(first_process(std::move(channel), start));
 }
 
-bool Keeper::add_process(UniqueFd channel) {
-  Process process;
-  process.pid = channel_owner(channel.get());
-  process.channel = std::move(channel);
-  if (process.pid <= 0) return false;
-  process.pidfd = UniqueFd(int(syscall(SYS_pidfd_open, process.pid, 0)));
+void Keeper::add_process(Process process) {
   if (monitor::Client* const others = monitor::client()) {
     others->join(process.pid, process.pidfd.get(), process.channel.get());
   }
   process.control = listen_for_control(process.pid);
   processes_.push_back(std::move(process));
-  return true;
+}
+
+void Keeper::take_in(const Process& parent, Packet& packet) {
+  if (packet.fds.size() != 1) throw Error("a child without a channel");
+  if (processes_.size() >= kMostProcesses) {
+    if (!std::exchange(told_of_many_, true)) {
+      log_.error("the program has more than " + std::to_string(kMostProcesses) +
+                 " processes, the most that one keeper serves: the sockets of others are not kept");
+    }
+    return;
+  }
+  Process child = child_process(std::move(packet.fds.front()));
+  if (is_here(child.pid)) throw Error("process " + std::to_string(child.pid) + " joins twice");
+  add_process(std::move(child));
+  parks_.forked(parent.pid, processes_.back().pid);
+}
+
+void Keeper::refuse(Process& process, const std::string& why) {
+  log_.error("process " + std::to_string(process.pid) + ": " + why);
+  if (++process.faults < kMostFaults) return;
+  log_.error("process " + std::to_string(process.pid) + " has sent " + std::to_string(kMostFaults) +
+             " messages that were refused: it has no keeper any more; restart the program");
+  process.channel_ended = true;
+  parks_.left(process);
 }
 
 bool Keeper::await_control_names() {
@@ -106,6 +139,9 @@ std::vector<Keeper::Source> Keeper::sources() {
   for (Client& client : clients_) sources.push_back({client.fd.get(), nullptr, &client});
   if (worker_channel_) sources.push_back({worker_channel_.get()});
   if (end_signal_) sources.push_back({end_signal_.get(), nullptr, nullptr, false, true});
+  if (presence_.source() >= 0) {
+    sources.push_back({presence_.source(), nullptr, nullptr, false, false, true});
+  }
   for (const int fd : park_answers_.sources()) sources.push_back({fd, nullptr, nullptr, true});
   return sources;
 }
@@ -116,8 +152,10 @@ int Keeper::patience() {
   const int parks = parks_.expire();
   if (gathering_) return kGatheringPollMs;
   const int names = await_control_names() ? kNamePollMs : -1;
+  const int better_name = park_answers_.improve_name();
+  const int worker = worker_channel_ ? kWatchingPollMs : -1;
   int soonest = -1;
-  for (const int due : {held, claims, parks, names}) {
+  for (const int due : {held, claims, parks, names, better_name, worker}) {
     if (due >= 0 && (soonest < 0 || due < soonest)) soonest = due;
   }
   return soonest;
@@ -126,9 +164,17 @@ int Keeper::patience() {
 void Keeper::run() {
   end_signal_ = receive_end_signal();
   for (;;) {
+    show_life();
+    if (page_->is_given_up()) return abandon();
+    if (worker_channel_) watch_worker();
     if (processes_.empty()) {
       end_program();
-      if (told_to_end_) parks_.give_up();
+      if (told_to_end_) {
+        parks_.give_up(
+            "the program has ended and its keeper is told to (SIGTERM), as a service manager does "
+            "that stops all of a unit; the kernel module, FileDescriptorStoreMax= or a keeper "
+            "service (UDPCR_KEEPER) would keep it");
+      }
       parks_.expire();
       if (!parks_.holds()) return;
     }
@@ -153,6 +199,8 @@ void Keeper::serve(const Source& source) {
   if (source.of_signal) {
     told_to_end_ = true;
     end_signal_.reset();
+  } else if (source.of_presence) {
+    tell_of_us();
   } else if (source.of_parks) {
     park_answers_.serve(source.fd, living());
   } else if (source.client != nullptr) {
@@ -182,6 +230,25 @@ void Keeper::end_program() {
   clients_.clear();
 }
 
+// Whatever closes it makes from now on are not told, so that nothing may be kept for
+// it: neither its sockets nor what it has not taken.
+void Keeper::abandon() {
+  const std::string line =
+      "the program goes on without this keeper, which did not run for a second; it ends";
+  log_.info(line);
+  if (worker_channel_ && watch_->overrule()) {
+    kill(worker_, SIGKILL);
+    await_worker();
+    for (const ReadingState& state : reading_states_) state.restore();
+  }
+  answer_clients({Outcome::failed, "checkpoint failed: " + line + "\n"});
+  held_.close_all();
+  const bool lives = std::any_of(processes_.begin(), processes_.end(),
+                                 [](const Process& process) { return !process.ended(); });
+  if (lives) return parks_.drop_all();
+  parks_.give_up("its program had given up the keeper, which did not run, and has ended since");
+}
+
 void Keeper::forget_ended() {
   processes_.remove_if([](const Process& process) { return process.channel_ended; });
 }
@@ -198,8 +265,10 @@ Received next_packet(Process& process, Packet& packet) {
 }  // namespace
 
 void Keeper::read_channel(Process& process) {
-  for (;;) {
+  while (!process.channel_ended) {
     Packet packet;
+    show_life();
+    if (page_->is_given_up()) return;
     try {
       const Received received = next_packet(process, packet);
       if (received == Received::nothing) return;
@@ -209,7 +278,7 @@ void Keeper::read_channel(Process& process) {
       }
       handle(process, packet);
     } catch (const Error& error) {
-      log_.error("process " + std::to_string(process.pid) + ": " + error.what());
+      refuse(process, error.what());
     }
   }
 }
@@ -222,10 +291,9 @@ void Keeper::handle(Process& process, Packet& packet) {
       if (identity_) break;
       return held_.take_stored(packet);
     case wire::Type::forked:
-      if (packet.fds.size() == 1 && add_process(std::move(packet.fds.front()))) {
-        parks_.forked(process.pid, processes_.back().pid);
-      }
-      return;
+      return take_in(process, packet);
+    case wire::Type::identified:
+      return settle(process, packet);
     case wire::Type::checkpoint:
       return take_fds(process, packet);
     case wire::Type::option:
@@ -234,6 +302,10 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::release:
     case wire::Type::give_back:
       return answer_claim(process, packet);
+    case wire::Type::knock:
+      return;  // having been read it has been answered
+    case wire::Type::others:
+      return tell_of_others(process);
     case wire::Type::exchanged:
       return shared_claims_.exchanged(process, packet.as<wire::ClaimMessage>(), processes_);
     case wire::Type::park:
@@ -241,18 +313,7 @@ void Keeper::handle(Process& process, Packet& packet) {
     case wire::Type::unpark:
     case wire::Type::sweep:
       return unpark(process, packet);
-    case wire::Type::start:
-    case wire::Type::ready:
-    case wire::Type::inherit:
-    case wire::Type::claimed:
-    case wire::Type::exchange:
-    case wire::Type::identify:
-    case wire::Type::identified:
-    case wire::Type::accepted:
-    case wire::Type::make:
-    case wire::Type::made:
-    case wire::Type::probe:
-    case wire::Type::found:
+    default:
       break;
   }
   throw Error("message of type " + std::to_string(unsigned(packet.type())) +
@@ -264,6 +325,7 @@ void Keeper::hello(Process& process, Packet& packet) {
   identity_ = Identity::from_hello(packet);
   parks_.begin(*identity_);
   if (!packet.fds.empty()) log_.borrow(std::move(packet.fds.back()));
+  await_others();
   std::unique_ptr<Engine> engine;
   try {
     engine = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
@@ -356,8 +418,49 @@ void Keeper::answer_claim(Process& process, Packet& packet) {
                         : EBADF;
   }
   const int fd = socket.get();
-  send_packet(process.channel.get(), &answer, sizeof answer,
-              std::span<const int>(&fd, socket ? 1 : 0));
+  const bool taken = send_packet(process.channel.get(), &answer, sizeof answer,
+                                 std::span<const int>(&fd, socket ? 1 : 0));
+  // Nobody waits for it: it is held again, and closed with the others.
+  if (!taken && socket) held_.take_back(claim.entry, std::move(socket));
+}
+
+void Keeper::tell_of_others(const Process& process) {
+  wire::ClaimedMessage answer{};
+  answer.header = {wire::Type::claimed, wire::kVersion};
+  const Presence::Others others =
+      others_given_up_ ? Presence::Others::none : presence_.others([this] { tell_of_us(); });
+  if (others == Presence::Others::ending) answer.status = EAGAIN;
+  if (others == Presence::Others::silent) answer.status = EBUSY;
+  send_packet(process.channel.get(), &answer, sizeof answer, {});
+}
+
+// What stays parked is not closed: it is for the start to take.
+void Keeper::tell_of_us() const { presence_.answer(!processes_.empty() && living() == 0); }
+
+void Keeper::await_others() {
+  using namespace std::chrono;
+  const auto start = steady_clock::now();
+  milliseconds silent{0};
+  for (bool told = false;;) {
+    const auto before = steady_clock::now();
+    const Presence::Others others = presence_.others([this] { tell_of_us(); });
+    const auto now = steady_clock::now();
+    if (others == Presence::Others::none || living() == 0) return;
+    if (others == Presence::Others::silent) silent += duration_cast<milliseconds>(now - before);
+    const std::string who = "keeper " + std::to_string(presence_.other()) + " of image " +
+                            folder_.path() + ", of an earlier run,";
+    if (now - start > kOthersPatience || silent > kSilencePatience) {
+      log_.warn(who + " is not done with its sockets after " +
+                std::to_string(duration_cast<milliseconds>(now - start).count()) +
+                " ms: the program starts without waiting for it any longer, and may find its "
+                "ports taken; end that keeper if it is stopped");
+      others_given_up_ = true;
+      return;
+    }
+    if (!told) log_.info(who + " is not done yet: the start waits for it");
+    told = true;
+    if (others == Presence::Others::ending) poll_alive(nullptr, 0, kNamePollMs);
+  }
 }
 
 void Keeper::park(Process& process, Packet& packet) {
@@ -383,14 +486,16 @@ void Keeper::unpark(Process& process, const Packet& packet) {
 }
 
 void Keeper::read_client(Client& client) {
-  char buffer[sizeof kControlRequest];
-  const ssize_t size = recv(client.fd.get(), buffer, sizeof buffer, MSG_DONTWAIT);
-  if (size < 0 && errno == EAGAIN) return;
-  const std::string_view request(buffer, std::size_t(std::max<ssize_t>(size, 0)));
-  client.restarts = request == kRestartRequest;
-  if (!client.restarts && request != kControlRequest) {
-    client.fd.reset();
-    return;
+  try {
+    Packet packet;
+    const Received received = receive_packet(client.fd.get(), packet);
+    if (received == Received::nothing) return;
+    if (received == Received::end || packet.type() != wire::Type::order) return client.fd.reset();
+    client.restarts = packet.as<wire::OrderMessage>().order == wire::Order::restart;
+  } catch (const Error& error) {
+    // Of another release: it is told so.
+    Report{Outcome::failed, std::string(error.what()) + "\n"}.send(client.fd.get());
+    return client.fd.reset();
   }
   client.asked = true;
   // While the program is still being brought to a stop, it is not too late.

@@ -13,8 +13,10 @@
 #include "held.hpp"
 #include "keeper/park/answers.hpp"
 #include "keeper/park/parks.hpp"
+#include "presence.hpp"
 #include "shared_claims.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -24,8 +26,8 @@ class Keeper {
   // service, whose paths, network and user may be others than the program's were
   // it not for what it is given.
   enum class Origin : std::uint8_t { own, service };
-  // `start` is the first packet of `channel`.  Throws Error.
-  Keeper(UniqueFd channel, const Packet& start, Log& log, Origin origin = Origin::own);
+  // `start` is the first packet of `channel`, with its sender.  Throws Error.
+  Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin = Origin::own);
 
   // Of a session: see Parks.
   void share_parks(Parks::Share share) { parks_.share_with(std::move(share)); }
@@ -42,7 +44,11 @@ class Keeper {
     bool restarts = false;
   };
 
-  bool add_process(UniqueFd channel);
+  void add_process(Process process);
+  // A child of `parent`, which has passed its channel on.  Throws Error.
+  void take_in(const Process& parent, Packet& packet);
+  // A message of the process is refused.
+  void refuse(Process& process, const std::string& why);
   // True: a name is still another keeper's.
   bool await_control_names();
   void read_channel(Process& process);
@@ -51,6 +57,11 @@ class Keeper {
   void take_fds(Process& process, Packet& packet);
   void take_option(const Process& process, const Packet& packet);
   void answer_claim(Process& process, Packet& packet);
+  void tell_of_others(const Process& process);
+  // To another start: see Presence.
+  void tell_of_us() const;
+  // Before a start takes anything: bounded, and logged.
+  void await_others();
   void park(Process& process, Packet& packet);
   void unpark(Process& process, const Packet& packet);
   void read_client(Client& client);
@@ -68,6 +79,9 @@ class Keeper {
   bool choose_settings();
   void start_worker();
   void end_worker();
+  void watch_worker();
+  // Its exit status, as of waitpid(2); one that does not end by itself is killed.
+  int await_worker();
   void fail_checkpoint(const std::string& why);
   void answer_clients(const Report& report);
   [[nodiscard]] bool busy() const { return gathering_ || worker_channel_; }
@@ -79,14 +93,20 @@ class Keeper {
     Client* client = nullptr;
     bool of_parks = false;
     bool of_signal = false;
+    bool of_presence = false;
   };
   std::vector<Source> sources();
   // A process of the program that lives; 0: none.
   [[nodiscard]] pid_t living() const;
   void serve(const Source& source);
   void end_program();
+  // The program has given this keeper up: it lets go of all that it holds.
+  void abandon();
   int patience();
 
+  // Goes when all sockets are closed.
+  Presence presence_;
+  bool others_given_up_ = false;
   Origin origin_;
   Settings settings_{};
   ImageFolder folder_;
@@ -104,12 +124,14 @@ class Keeper {
 
   UniqueFd end_signal_;  // SIGTERM
   bool told_to_end_ = false;
-  bool wanted_ = false;  // a checkpoint was asked for while another went on
+  bool told_of_many_ = false;  // processes
+  bool wanted_ = false;        // a checkpoint was asked for while another went on
   std::optional<Gathering> gathering_;
   bool restart_ = false;  // what it is gathered for
   Settings checkpoint_settings_{};
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
+  std::unique_ptr<Watch> watch_;             // of the worker
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
   Gathered gathered_;                        // while the worker reads: for putting things right
   std::vector<ReadingState> reading_states_;

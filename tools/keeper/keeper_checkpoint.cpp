@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -11,12 +12,14 @@
 #include <csignal>
 #include <cstring>
 
+#include "alive.hpp"
 #include "keeper.hpp"
 
 namespace udpcr::keeper {
 
 void Keeper::begin_checkpoint() {
   wanted_ = false;
+  page_->begin();
   // One that has executed another program since has another keeper: it is asked
   // again when we hang up.
   clients_.remove_if([this](const Client& client) { return client.asked && !is_here(client.pid); });
@@ -28,8 +31,7 @@ void Keeper::begin_checkpoint() {
   // Of an earlier checkpoint with UDPCR_AFTER=stop, whose program goes on.
   if (worker_ != 0) {
     kill(worker_, SIGKILL);
-    waitpid(worker_, nullptr, 0);
-    worker_ = 0;
+    await_worker();
   }
   if (!may_write_image()) return;
   gathering_.emplace(processes_, settings_.signal, *page_, log_);
@@ -110,10 +112,13 @@ void Keeper::undo_parks() {
 void Keeper::fail_checkpoint(const std::string& why) {
   gathering_.reset();
   undo_parks();
-  told_.forget();
-  for (Process& process : processes_) {
-    process.sent.clear();
-    process.sent_all = false;
+  // Not what has come for the next one.
+  if (!page_->has_moved()) {
+    told_.forget();
+    for (Process& process : processes_) {
+      process.sent.clear();
+      process.sent_all = false;
+    }
   }
   page_->release(wire::Verdict::resume);
   const std::string line = "checkpoint failed: " + why;
@@ -139,6 +144,11 @@ void Keeper::start_worker() {
   }
   UniqueFd ours(pair[0]);
   UniqueFd theirs(pair[1]);
+  try {
+    watch_ = std::make_unique<Watch>();
+  } catch (const Error& error) {
+    return fail_checkpoint(error.what());
+  }
   worker_ = fork();
   if (worker_ < 0) {
     worker_ = 0;
@@ -149,9 +159,10 @@ void Keeper::start_worker() {
     held_.forget();
     parks_.forget_all();
     park_answers_.close();
+    presence_.become_worker();
     for (Process& process : processes_) process.control.reset();
     run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_, folder_,
-               *page_, log_, told_, theirs.get());
+               *page_, log_, told_, theirs.get(), *watch_);
     _exit(0);
   }
   told_.forget();
@@ -161,9 +172,7 @@ void Keeper::start_worker() {
 void Keeper::end_worker() {
   Report report;
   if (!Report::receive(worker_channel_.get(), report)) {
-    int status = 0;
-    waitpid(worker_, &status, 0);
-    worker_ = 0;
+    const int status = await_worker();
     worker_channel_.reset();
     for (const ReadingState& state : reading_states_) state.restore();
     reading_states_.clear();
@@ -174,7 +183,10 @@ void Keeper::end_worker() {
   }
   reading_states_.clear();
   gathered_ = {};
-  if (report.outcome == Outcome::captured) return page_->release(wire::Verdict::resume);
+  if (report.outcome == Outcome::captured) {
+    page_->release(wire::Verdict::resume);
+    return;
+  }
   // A program that has ended has left them.
   if (report.outcome == Outcome::failed && living() != 0) undo_parks();
   newly_parked_.clear();
@@ -182,12 +194,38 @@ void Keeper::end_worker() {
   worker_channel_.reset();
   const bool lasting =
       checkpoint_settings_.after == After::stop && report.outcome != Outcome::failed;
-  if (!lasting) {
-    waitpid(worker_, nullptr, 0);
-    worker_ = 0;
-  }
+  if (!lasting) await_worker();
   log_.borrow({});
   answer_clients(report);
+}
+
+void Keeper::watch_worker() {
+  const std::string why = watch_->judge(worker_);
+  if (why.empty() || !watch_->overrule()) return;
+  kill(worker_, SIGKILL);
+  await_worker();
+  worker_channel_.reset();
+  for (const ReadingState& state : reading_states_) state.restore();
+  reading_states_.clear();
+  gathered_ = {};
+  fail_checkpoint(why + "; the sockets are as they were, and the program goes on");
+}
+
+// One that waits for a disk does so even if it is killed; it does nothing afterwards.
+int Keeper::await_worker() {
+  constexpr int kTurnMs = 10;
+  constexpr int kTurns = 100;
+  const UniqueFd process(int(syscall(SYS_pidfd_open, worker_, 0)));
+  int status = 0;
+  pid_t ended = 0;
+  for (int turn = 0; turn < 2 * kTurns && ended == 0; ++turn) {
+    if (turn == kTurns) kill(worker_, SIGKILL);
+    pollfd end{process.get(), POLLIN, 0};
+    poll_alive(&end, 1, kTurnMs);
+    ended = waitpid(worker_, &status, WNOHANG);
+  }
+  worker_ = 0;
+  return status;
 }
 
 void Keeper::answer_clients(const Report& report) {

@@ -8,6 +8,7 @@
 #include "keeper.hpp"
 #include "keeper/service/service.hpp"
 #include "privileges.hpp"
+#include "proof.hpp"
 
 namespace udpcr::keeper {
 
@@ -26,6 +27,7 @@ int keeper_main(int argc, char** argv) {
   try {
     enter_keeper_life(channel);
     UniqueFd owned(channel);
+    tell_senders(channel, true);
     pollfd first{channel, POLLIN, 0};
     Packet start;
     const Received received =

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Sockets of other network namespaces than the keeper's: each is captured and
-// restored by an engine whose sockets were all opened there (Rights::visit()); the
+// restored by an engine whose sockets were all opened there (PrivilegedCalls::visit()); the
 // keeper itself stays where it is.
 #pragma once
 

@@ -4,8 +4,12 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+
+#include "alive.hpp"
 
 namespace udpcr::keeper {
 
@@ -17,26 +21,71 @@ void Packet::copy_front(void* target, std::size_t size) const {
   std::memcpy(target, data.data(), size);
 }
 
+void check_packet(ByteView data) {
+  wire::WireHeader header;
+  if (data.size() >= sizeof header) std::memcpy(&header, data.data(), sizeof header);
+  switch (wire::soundness_of(header, data.size())) {
+    case wire::Soundness::sound:
+      return;
+    case wire::Soundness::foreign:
+      throw Error("a packet of " + std::to_string(data.size()) +
+                  " bytes that is no message of udpcr's, or of an older release's: install both "
+                  "ends from the same release");
+    case wire::Soundness::other_version:
+      throw Error("the other end speaks version " + std::to_string(header.version) +
+                      " of the protocol, this keeper " + std::to_string(wire::kVersion) +
+                      ": install both from the same release",
+                  EPROTONOSUPPORT);
+    case wire::Soundness::cut:
+      throw Error("a message that states " + std::to_string(header.length) + " bytes has " +
+                  std::to_string(data.size()));
+  }
+}
+
 wire::Type Packet::type() const { return as<wire::WireHeader>().type; }
 
 namespace {
 
-void take_fds(const msghdr& message, std::vector<UniqueFd>& fds) {
+// Of asm-generic/socket.h, Linux 6.5.
+constexpr int kScmPidfd = 4;
+
+constexpr std::size_t kControlSize =
+    CMSG_SPACE(sizeof(int) * wire::kMaxFds) + CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(sizeof(int));
+
+void take_fds(const cmsghdr* control, std::vector<UniqueFd>& fds) {
+  const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  for (std::size_t i = 0; i < count; ++i) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
+    fds.emplace_back(fd);
+  }
+}
+
+void take_control(const msghdr& message, std::vector<UniqueFd>& fds, Sender& sender) {
   for (const cmsghdr* control = CMSG_FIRSTHDR(&message); control != nullptr;
        control = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(control))) {
-    if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
+    if (control->cmsg_level != SOL_SOCKET) continue;
+    if (control->cmsg_type == SCM_RIGHTS) {
+      take_fds(control, fds);
+    } else if (control->cmsg_type == SCM_CREDENTIALS) {
+      ucred credentials{};
+      std::memcpy(&credentials, CMSG_DATA(control), sizeof credentials);
+      sender.pid = credentials.pid;
+      sender.uid = credentials.uid;
+      sender.gid = credentials.gid;
+    } else if (control->cmsg_type == kScmPidfd) {
       int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(control) + i * sizeof fd, sizeof fd);
-      fds.emplace_back(fd);
+      std::memcpy(&fd, CMSG_DATA(control), sizeof fd);
+      // Negative: it has ended.
+      if (fd >= 0) sender.pidfd = UniqueFd(fd);
     }
   }
 }
 
 // As recvmsg(2); `flags`: those of the message.
-ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds, int& flags) {
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)];
+ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds,
+                Sender& sender, int& flags) {
+  alignas(cmsghdr) unsigned char control[kControlSize];
   iovec part{data, size};
   msghdr message{};
   message.msg_iov = &part;
@@ -48,7 +97,8 @@ ssize_t receive(int channel, void* data, std::size_t size, std::vector<UniqueFd>
     received = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     // ECONNRESET: it has not read all of ours; what it sent before comes yet.
   } while (received < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (received >= 0) take_fds(message, fds);
+  sender = {};
+  if (received >= 0) take_control(message, fds, sender);
   flags = message.msg_flags;
   return received;
 }
@@ -59,7 +109,8 @@ Received receive_packet(int channel, Packet& packet) {
   packet.data.resize(wire::kMaxPacket);
   packet.fds.clear();
   int flags = 0;
-  const ssize_t size = receive(channel, packet.data.data(), packet.data.size(), packet.fds, flags);
+  const ssize_t size =
+      receive(channel, packet.data.data(), packet.data.size(), packet.fds, packet.sender, flags);
   if (size < 0) {
     packet.data.clear();
     return errno == EAGAIN ? Received::nothing : Received::end;
@@ -72,27 +123,37 @@ Received receive_packet(int channel, Packet& packet) {
         "file descriptors were lost on the way to the keeper: its RLIMIT_NOFILE is too low; raise "
         "the hard limit (ulimit -Hn)");
   }
-  const auto header = packet.as<wire::WireHeader>();
-  if (header.version != wire::kVersion) {
-    throw Error("the program's shim speaks version " + std::to_string(header.version) +
-                " of the protocol, this keeper " + std::to_string(wire::kVersion) +
-                ": install both from the same release");
-  }
+  check_packet(packet.data);
   return Received::packet;
 }
 
-ssize_t receive_with_fds(int channel, void* data, std::size_t size, std::vector<UniqueFd>& fds) {
-  int flags = 0;
-  return receive(channel, data, size, fds, flags);
+Received await_packet(int channel, Packet& packet, int patience_ms) {
+  using Clock = std::chrono::steady_clock;
+  const auto deadline = Clock::now() + std::chrono::milliseconds(patience_ms);
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd arrival{channel, POLLIN, 0};
+    const int ready = poll_alive(&arrival, 1, patience_ms < 0 ? -1 : int(std::max<long>(left, 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return Received::nothing;
+    const Received received = receive_packet(channel, packet);
+    if (received != Received::nothing) return received;
+  }
 }
 
 bool send_packet(int channel, const void* data, std::size_t size, std::span<const int> fds,
                  int patience_ms) {
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * wire::kMaxFds)] = {};
-  iovec part{const_cast<void*>(data), size};
+  wire::WireHeader header;
+  std::memcpy(&header, data, sizeof header);
+  header.length = std::uint32_t(size);
+  iovec parts[] = {
+      {&header, sizeof header},
+      {static_cast<char*>(const_cast<void*>(data)) + sizeof header, size - sizeof header}};
   msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
+  message.msg_iov = parts;
+  message.msg_iovlen = 2;
   if (!fds.empty()) {
     message.msg_control = control;
     message.msg_controllen = CMSG_SPACE(fds.size_bytes());
@@ -107,7 +168,7 @@ bool send_packet(int channel, const void* data, std::size_t size, std::span<cons
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return false;
     pollfd room{channel, POLLOUT, 0};
-    if (poll(&room, 1, patience_ms) <= 0) return false;
+    if (poll_alive(&room, 1, patience_ms) <= 0) return false;
   }
 }
 

@@ -10,6 +10,8 @@
 #include <atomic>
 #include <climits>
 
+#include "alive.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -30,14 +32,31 @@ Page::Page(const UniqueFd& fd) {
   void* const map = mmap(nullptr, wire::kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
   if (map == MAP_FAILED) throw Error("the shared page cannot be mapped", errno);
   page_ = static_cast<wire::SharedPage*>(map);
+  if (wire::soundness_of(page_->header, wire::kPageSize) != wire::Soundness::sound) {
+    munmap(map, wire::kPageSize);
+    throw Error(
+        "the shared page is not of this version: install shim and tool from the same release");
+  }
   page_->keeper_pid = getpid();
+  begin();
+  show_life_to(Viewer::program, &page_->progress);
+  show_life();
 }
 
-Page::~Page() { munmap(page_, wire::kPageSize); }
+Page::~Page() {
+  show_life_to(Viewer::program, nullptr);
+  munmap(page_, wire::kPageSize);
+}
 
 std::uint32_t Page::epoch() const noexcept { return load(page_->epoch); }
 
-std::uint32_t Page::parked() const noexcept { return load(page_->parked[epoch() & 1]); }
+std::uint32_t Page::parked() const noexcept {
+  return load(page_->parked[wire::parked_index(epoch())]);
+}
+
+void Page::begin() noexcept { epoch_ = epoch(); }
+
+bool Page::has_moved() const noexcept { return epoch() != epoch_; }
 
 void Page::freeze() noexcept { std::atomic_ref(page_->state).store(wire::PageState::freezing); }
 
@@ -52,11 +71,18 @@ bool Page::is_frozen() const noexcept {
   return std::atomic_ref(page_->state).load() == wire::PageState::freezing;
 }
 
-void Page::release(wire::Verdict verdict) noexcept {
-  page_->verdict = verdict;
-  std::atomic_ref(page_->state).store(wire::PageState::idle);
-  std::atomic_ref(page_->epoch).fetch_add(1);
-  syscall(SYS_futex, &page_->epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+bool Page::release(wire::Verdict verdict) noexcept {
+  // Before the end: who sees that would else take part in a checkpoint that is none.
+  if (!has_moved()) std::atomic_ref(page_->state).store(wire::PageState::idle);
+  std::uint32_t expected = epoch_;
+  const bool ended = std::atomic_ref(page_->epoch)
+                         .compare_exchange_strong(expected, wire::epoch_after(epoch_, verdict));
+  if (ended) syscall(SYS_futex, &page_->epoch, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  return ended;
 }
+
+bool Page::is_given_up() const noexcept { return load(page_->given_up) != 0; }
+
+void Page::show_life() noexcept { keeper::show_life(page_->progress); }
 
 }  // namespace udpcr::keeper

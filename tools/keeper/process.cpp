@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -33,31 +34,106 @@ bool Process::has_left() const {
   return channel_ended || (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0);
 }
 
-// It closes its fds on its way out, and is a zombie later.
-bool is_running(pid_t pid) {
-  constexpr unsigned long kExiting = 0x4;  // PF_EXITING of include/linux/sched.h, Linux 6.1
+namespace {
+
+// Number `number` of proc_pid_stat(5), from 3 on: those behind the name, which may
+// hold anything.  Empty: there is no such process.
+std::string stat_field(pid_t pid, int number) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
   std::getline(file, text);
-  // Behind the name, which may hold anything: state, ppid, pgrp, session, tty,
-  // tpgid, flags (proc_pid_stat(5)).
   const std::size_t end = text.rfind(')');
-  if (end == std::string::npos) return false;
+  if (end == std::string::npos) return {};
   std::istringstream fields(text.substr(end + 1));
   std::string field;
-  for (int i = 0; i < 6; ++i) fields >> field;
-  unsigned long flags = kExiting;
-  fields >> flags;
-  return (flags & kExiting) == 0;
+  for (int i = 2; i < number; ++i) fields >> field;
+  return field;
+}
+
+}  // namespace
+
+// It closes its fds on its way out, and is a zombie later.
+bool is_running(pid_t pid) {
+  constexpr unsigned long kExiting = 0x4;  // PF_EXITING of include/linux/sched.h, Linux 6.1
+  constexpr int kFlags = 9;
+  const std::string flags = stat_field(pid, kFlags);
+  return !flags.empty() && (std::strtoul(flags.c_str(), nullptr, 10) & kExiting) == 0;
+}
+
+pid_t parent_of(pid_t pid) {
+  constexpr int kParent = 4;
+  return pid_t(std::atoi(stat_field(pid, kParent).c_str()));
 }
 
 bool Process::has_executed() const { return !ended() && is_running(pid) && !ended(); }
 
-pid_t channel_owner(int channel) {
-  ucred owner{};
-  socklen_t size = sizeof owner;
-  if (getsockopt(channel, SOL_SOCKET, SO_PEERCRED, &owner, &size) != 0) return 0;
-  return owner.pid;
+bool Process::may_be_signalled() const {
+  if (unanswered || ended()) return false;
+  if (uid == 0) return true;
+  const Rights now = Rights::of(pid);
+  // Without /proc the kernel decides, by our own user.
+  return now.known ? now.real == uid || now.saved == uid : geteuid() != 0;
+}
+
+namespace {
+
+Process process_of(UniqueFd channel, Sender& sender, bool with_pidfd) {
+  Process process;
+  process.pid = sender.pid;
+  process.uid = sender.uid;
+  process.pidfd = with_pidfd || sender.pidfd ? std::move(sender.pidfd) : pidfd_of(sender.pid);
+  process.channel = std::move(channel);
+  return process;
+}
+
+}  // namespace
+
+Process first_process(UniqueFd channel, Packet& start) {
+  const bool with_pidfd = tell_senders(channel.get(), false);
+  if (start.sender.pid <= 0) {
+    throw Error(
+        "the keeper is not told which process has started it: install shim and tool from the same "
+        "release");
+  }
+  Process process = process_of(std::move(channel), start.sender, with_pidfd);
+  // Nobody but who has started us has the other end: as long as that is open, the
+  // number is its.
+  if (!process.pidfd || process.has_left()) {
+    throw Error("the program has ended before its keeper ran");
+  }
+  return process;
+}
+
+Process child_process(UniqueFd channel) {
+  if (!is_nameless_pair(channel.get())) {
+    throw Error("what is passed as a child's channel is no end of a socket pair");
+  }
+  const bool with_pidfd = tell_senders(channel.get(), true);
+  Packet first;
+  if (receive_packet(channel.get(), first) != Received::packet ||
+      first.type() != wire::Type::joined || first.sender.pid <= 0) {
+    throw Error("a channel is passed at which no child has said who it is");
+  }
+  Process process = process_of(std::move(channel), first.sender, with_pidfd);
+  if (with_pidfd || !process.pidfd) {
+    tell_senders(process.channel.get(), false);
+    return process;
+  }
+  process.unanswered.emplace();
+  const wire::IdentifyMessage question = process.unanswered->question();
+  send_packet(process.channel.get(), &question, sizeof question, {}, 0);
+  return process;
+}
+
+void settle(Process& process, const Packet& packet) {
+  if (!process.unanswered || packet.sender.pid != process.pid ||
+      !process.unanswered->is_answered_by(packet.as<wire::IdentifyMessage>()) || process.ended()) {
+    throw Error(
+        "it does not show that it is who has joined; it is not taken for one of the "
+        "program's processes");
+  }
+  process.unanswered.reset();
+  tell_senders(process.channel.get(), false);
 }
 
 std::vector<pid_t> threads_of(pid_t pid) {
@@ -115,6 +191,44 @@ std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
   return inodes;
 }
 
+namespace {
+
+// The fds of a process that are sockets.  False: it may not be looked at.
+bool sockets_of(pid_t pid, std::vector<int>& fds) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(
+      opendir(("/proc/" + std::to_string(pid) + "/fd").c_str()), closedir);
+  if (!folder) return false;
+  while (const dirent* entry = readdir(folder.get())) {
+    int fd = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
+    char target[8] = {};
+    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
+      if (errno == ENOENT) continue;
+      return false;
+    }
+    if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
+  }
+  std::sort(fds.begin(), fds.end());
+  return true;
+}
+
+UniqueFd take_fd(int pidfd, int fd) {
+  return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
+}
+
+}  // namespace
+
+bool look_for_udp(pid_t pid, int pidfd, bool& has_udp) {
+  std::vector<int> fds;
+  if (!sockets_of(pid, fds)) return false;
+  has_udp = std::any_of(fds.begin(), fds.end(), [pidfd](int fd) {
+    const UniqueFd taken = take_fd(pidfd, fd);
+    return !taken || is_udp_socket(taken.get());
+  });
+  return true;
+}
+
 bool has_port(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
@@ -125,10 +239,6 @@ bool has_port(int fd) {
 
 std::uint32_t fd_table_size(pid_t pid) {
   return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));
-}
-
-std::uint64_t permitted_capabilities(pid_t pid) {
-  return status_number("/proc/" + std::to_string(pid) + "/status", "CapPrm", 16, 0);
 }
 
 namespace {
@@ -155,10 +265,6 @@ std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid) {
   return found || others == nullptr ? found : others->sockets(pid);
 }
 
-pid_t parent_of(pid_t pid) {
-  return pid_t(status_number("/proc/" + std::to_string(pid) + "/status", "PPid", 10, 0));
-}
-
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;
   for (const pid_t thread : threads) {
@@ -167,16 +273,18 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
   return count;
 }
 
-int signal_thread(pid_t pid, pid_t thread, int signal, std::uint32_t epoch, std::uint32_t magic) {
+int signal_thread(const Process& process, pid_t thread, int signal, std::uint32_t epoch,
+                  std::uint32_t magic) {
   const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
-  if (const auto error = signal_by_monitor(pid, thread, signal, value)) return *error;
+  if (process.ended()) return ESRCH;
+  if (const auto error = signal_by_monitor(process.pid, thread, signal, value)) return *error;
   siginfo_t info{};
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
   std::memcpy(&info.si_value, &value, sizeof value);
-  return syscall(SYS_rt_tgsigqueueinfo, pid, thread, signal, &info) == 0 ? 0 : errno;
+  return syscall(SYS_rt_tgsigqueueinfo, process.pid, thread, signal, &info) == 0 ? 0 : errno;
 }
 
 }  // namespace udpcr::keeper

@@ -22,9 +22,9 @@ bool SharedClaims::begin(const Process& claimant, const wire::ClaimMessage& clai
   const int fd = socket.get();
   std::vector<pid_t> awaited;
   for (const Process& process : processes) {
-    if (process.pid == claimant.pid || process.has_left()) continue;
+    if (process.pid == claimant.pid || process.has_left() || !process.may_be_signalled()) continue;
     if (send_packet(process.channel.get(), &message, sizeof message, std::span(&fd, 1)) &&
-        signal_thread(process.pid, process.pid, signal, 0, wire::kExchangeMagic) == 0) {
+        signal_thread(process, process.pid, signal, 0, wire::kExchangeMagic) == 0) {
       awaited.push_back(process.pid);
     }
   }

@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "unknown_children.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <memory>
 
 #include "control.hpp"
 #include "keeper/monitor/client.hpp"
@@ -27,30 +22,6 @@ constexpr unsigned long kExiting = 0x4;
 constexpr unsigned long kForkedWithoutExec = 0x40;
 
 std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
-
-// The fds of a process that are sockets.  False: it may not be looked at.
-bool sockets_of(pid_t pid, std::vector<int>& fds) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
-                                                   closedir);
-  if (!folder) return false;
-  while (const dirent* entry = readdir(folder.get())) {
-    int fd = 0;
-    const char* const end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
-    char target[8] = {};
-    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
-      if (errno == ENOENT) continue;
-      return false;
-    }
-    if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
-  }
-  std::sort(fds.begin(), fds.end());
-  return true;
-}
-
-UniqueFd take_fd(int pidfd, int fd) {
-  return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
-}
 
 // Of a process that is neither ended nor another program by now.
 bool is_copy(pid_t pid) {
@@ -90,16 +61,6 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
     }
   }
   return unknown;
-}
-
-bool look_for_udp(pid_t child, int pidfd, bool& has_udp) {
-  std::vector<int> fds;
-  if (!sockets_of(child, fds)) return false;
-  has_udp = std::any_of(fds.begin(), fds.end(), [pidfd](int fd) {
-    const UniqueFd taken = take_fd(pidfd, fd);
-    return !taken || is_udp_socket(taken.get());
-  });
-  return true;
 }
 
 bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {

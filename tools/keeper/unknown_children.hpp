@@ -16,7 +16,4 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes);
 // Names the child, unless it is known to have no UDP socket.  True: it has one.
 bool name_unknown_child(pid_t child, std::vector<Loss>& losses);
 
-// Whether a process has UDP sockets.  False: it may not be looked at.
-bool look_for_udp(pid_t child, int pidfd, bool& has_udp);
-
 }  // namespace udpcr::keeper

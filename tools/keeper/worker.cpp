@@ -16,6 +16,7 @@
 #include <map>
 #include <set>
 
+#include "alive.hpp"
 #include "fresh_socket.hpp"
 #include "image_report.hpp"
 #include "interface_indices.hpp"
@@ -35,23 +36,21 @@ constexpr int kExitPatienceMs = 2000;
 constexpr std::uint64_t kLargestReserve = 64ULL << 20;
 // What one checkpoint may hold in memory.
 constexpr std::size_t kMostSockets = 65536;
-// A packet between keeper, worker and tool; beyond it only the log and the
-// image have every line.
-constexpr std::size_t kMostText = std::size_t{64} << 10;
 constexpr std::size_t kMostQueueBytes = std::size_t{1} << 30;
 
 // A checkpoint while it is being made.
 class Work {
  public:
   Work(Gathered& gathered, const Identity& identity, const Settings& settings,
-       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told)
+       const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told, Watch& watch)
       : gathered_(gathered),
         identity_(identity),
         settings_(settings),
         folder_(folder),
         page_(page),
         log_(log),
-        told_(told) {
+        told_(told),
+        watch_(watch) {
     image_.executable = identity.executable;
     image_.arguments = identity.arguments;
     if (identity.arguments_cut) image_.full_arguments_hash = identity.arguments_hash;
@@ -62,6 +61,7 @@ class Work {
     engine_ = std::make_unique<NamespaceEngine>(UseEngine(settings_.engine));
     describe_machine(image_, engine_->name());
     capture();
+    still_waits();
     if (sockets_.empty()) {
       release(wire::Verdict::resume);
       const std::string line =
@@ -74,6 +74,7 @@ class Work {
       // holds none of its sockets either.
       close_sockets();
       released_ = true;
+      watch_.enter(Watch::Phase::writing_freely);
       Report{Outcome::captured, {}}.send(channel);
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
@@ -98,9 +99,11 @@ class Work {
     for (Gathered::Member& member : gathered_.members) member.fds.clear();
   }
 
-  void release(wire::Verdict verdict) {
-    if (!released_) page_.release(verdict);
+  // False: the program has gone on before.
+  bool release(wire::Verdict verdict) {
+    if (released_) return true;
     released_ = true;
+    return page_.release(verdict);
   }
 
  private:
@@ -246,8 +249,14 @@ class Work {
                         [](const Loss& loss) { return loss.what == "kernel module"; });
   }
 
+  // It has given the keeper up: what was read is no state of its sockets.
+  void still_waits() const {
+    if (page_.has_moved()) throw Error("the program waited no longer, and goes on");
+  }
+
   // Everything that can fail comes before the program is told to end.
   void hand_over() {
+    watch_.enter(Watch::Phase::writing);
     if (!gathered_.not_frozen.empty()) {
       throw Error("handover not possible, the program goes on: " + gathered_.not_frozen +
                   "; UDPCR_AFTER=continue makes an image all the same");
@@ -257,26 +266,41 @@ class Work {
     for (const Captured& socket : sockets_) reserve += socket.receive_buffer;
     ImageFile second(folder_.fd(), folder_.name(), folder_.path());
     second.reserve(first.size() + std::min(reserve, kLargestReserve));
-    ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
-    // The next start waits until the image is complete.
-    lock_ = folder_.lock_for_completion();
+    // Locked from the beginning: the next start waits until it is complete.
+    lock_ = ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(first);
 
+    // From here on either the program or the keeper has the queues, and both know who.
+    // Where the keeper was quicker it is about to end this process.
+    while (!watch_.decide()) pause();
     if (settings_.after == After::stop) {
-      for (const Gathered::Member& member : gathered_.members) {
-        signal_process(member.pid, member.pidfd, SIGSTOP);
-      }
-      take_rest(QueueEnd::stays_open, second);
-      release(wire::Verdict::resume);
+      stop_program(second);
     } else {
-      release(wire::Verdict::exit_);
+      if (!release(wire::Verdict::exit_)) throw Error(kGoesOn);
       await_end();
       take_rest(QueueEnd::refuses, second);
     }
   }
 
+  void stop_program(ImageFile& file) {
+    for (const Gathered::Member& member : gathered_.members) signal(member, SIGSTOP);
+    try {
+      take_rest(QueueEnd::stays_open, file);
+    } catch (...) {
+      if (page_.is_given_up()) {
+        for (const Gathered::Member& member : gathered_.members) signal(member, SIGCONT);
+      }
+      throw;
+    }
+  }
+
   void take_rest(QueueEnd end, ImageFile& file) {
     try {
-      if (append_rest(end) != 0) file.write(serialize_image(image_));
+      // The earlier one stays locked until this one, which is locked too, stands
+      // in its place.
+      const bool any = append_rest(end) != 0;
+      // Of a program that is stopped; one that reads again has its queues put back.
+      if (!release(wire::Verdict::resume)) throw Error(kGoesOn);
+      if (any) lock_ = file.write(serialize_image(image_));
     } catch (...) {
       engine_->settle_rest(false);
       throw;
@@ -300,12 +324,16 @@ class Work {
     return added;
   }
 
+  static void signal(const Gathered::Member& member, int number) {
+    if (member.signalable) signal_process(member.pid, member.pidfd, number);
+  }
+
   void await_end() {
     for (const Gathered::Member& member : gathered_.members) {
       pollfd exit{member.pidfd, POLLIN, 0};
       if (member.pidfd < 0 || poll(&exit, 1, kExitPatienceMs) == 1) continue;
       log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
-      signal_process(member.pid, member.pidfd, SIGKILL);
+      signal(member, SIGKILL);
       if (poll(&exit, 1, kExitPatienceMs) != 1) {
         log_.error("process " + std::to_string(member.pid) +
                    " does not end; what it reads from here on may come a second time: end it");
@@ -322,8 +350,19 @@ class Work {
       log_.warn(line);
       text += line + "\n";
     }
-    return {losses.empty() ? Outcome::kept : Outcome::kept_in_part, std::move(text)};
+    std::uint64_t datagrams = 0;
+    for (const ImageSocket& socket : image_.sockets) datagrams += socket.receive_queue.count();
+    return {losses.empty() ? Outcome::kept : Outcome::kept_in_part,
+            std::move(text),
+            folder_.path(),
+            std::uint32_t(image_.sockets.size()),
+            datagrams,
+            std::uint32_t(losses.size())};
   }
+
+  static constexpr char kGoesOn[] =
+      "the program waited no longer, and goes on; the image that stands has its sockets as they "
+      "were a moment ago, as one of UDPCR_AFTER=continue does";
 
   Gathered& gathered_;
   const Identity& identity_;
@@ -333,6 +372,7 @@ class Work {
   Page& page_;
   Log& log_;
   const ToldOptions& told_;
+  Watch& watch_;
   Image image_;
   std::map<std::uint64_t, std::uint32_t> origins_;  // wire::kFd* by inode
   std::vector<Captured> sockets_;                   // beside Image::sockets
@@ -350,25 +390,14 @@ Report failure(const std::string& why, Log& log) {
 
 }  // namespace
 
-void Report::send(int channel) const {
-  std::string packet(1, char(outcome));
-  packet += text.substr(0, kMostText);
-  ::send(channel, packet.data(), packet.size(), MSG_NOSIGNAL);
-}
-
-bool Report::receive(int channel, Report& report) {
-  char packet[kMostText + 1];
-  const ssize_t size = recv(channel, packet, sizeof packet, MSG_DONTWAIT);
-  if (size < 1) return false;
-  report.outcome = Outcome(packet[0]);
-  report.text.assign(packet + 1, std::size_t(size) - 1);
-  return true;
-}
-
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel) {
-  Work work(gathered, identity, settings, folder, page, log, told);
+                int channel, Watch& watch) {
+  // Signs of life are those of the keeper's loop.
+  show_life_to(Viewer::program, nullptr);
+  show_life_to(Viewer::worker, nullptr);
+  watch.guard(page, log);
+  Work work(gathered, identity, settings, folder, page, log, told, watch);
   Report report;
   try {
     report = work.run(channel);
@@ -378,6 +407,7 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
     report = failure("the keeper has not enough memory for the queues", log);
   }
   work.release(wire::Verdict::resume);
+  watch.enter(Watch::Phase::done);
   report.send(channel);
   if (report.outcome != Outcome::failed && settings.after == After::stop) {
     try {

@@ -15,7 +15,9 @@
 #include "log.hpp"
 #include "page.hpp"
 #include "process.hpp"
+#include "report.hpp"
 #include "told_options.hpp"
+#include "watch.hpp"
 
 namespace udpcr::keeper {
 
@@ -23,7 +25,8 @@ namespace udpcr::keeper {
 struct Gathered {
   struct Member {
     pid_t pid = 0;
-    int pidfd = -1;  // not owned
+    int pidfd = -1;           // not owned
+    bool signalable = false;  // Process::may_be_signalled()
     std::vector<SentFd> fds;
   };
   std::vector<Member> members;  // the root of the tree first
@@ -33,25 +36,11 @@ struct Gathered {
   std::set<std::uint64_t> parked;
 };
 
-// Exit statuses of `udpcr checkpoint`; `captured` comes before one of the
-// others: the sockets have been read and need not be held any longer.
-enum class Outcome : std::uint8_t { kept = 0, failed = 1, kept_in_part = 3, captured = 0xff };
-
-// The worker's message to the keeper.
-struct Report {
-  Outcome outcome = Outcome::failed;
-  std::string text;  // lines for the person who asked
-
-  void send(int channel) const;
-  // False when the worker died before it could tell.
-  static bool receive(int channel, Report& report);
-};
-
 // Runs in the forked process, makes its own engine (a netlink socket is not
 // shared), and returns when that may end.  Ends the page's
 // epoch in any case, then sends a Report over `channel`.
 void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
                 const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel);
+                int channel, Watch& watch);
 
 }  // namespace udpcr::keeper

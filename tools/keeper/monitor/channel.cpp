@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "channel.hpp"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -36,14 +35,8 @@ bool send_parts(int channel, ByteView head, ByteView rest, std::span<const int> 
 }
 
 bool receive_parts(int channel, std::span<std::uint8_t> buffer, std::size_t& size,
-                   std::vector<UniqueFd>& fds, int patience_ms) {
+                   std::vector<UniqueFd>& fds) {
   fds.clear();
-  pollfd waiting{channel, POLLIN, 0};
-  int ready = 0;
-  do {
-    ready = poll(&waiting, 1, patience_ms);
-  } while (ready < 0 && errno == EINTR);
-  if (ready != 1) return false;
   alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int) * kMostFds)];
   iovec part{buffer.data(), buffer.size()};
   msghdr message{};

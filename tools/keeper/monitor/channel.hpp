@@ -13,9 +13,9 @@ namespace udpcr::keeper::monitor {
 // One packet: a structure and what follows it.  False: the other end is gone.
 bool send_parts(int channel, ByteView head, ByteView rest, std::span<const int> fds);
 
-// One packet, waited for at most `patience_ms` (-1: for ever).  `size`: bytes that have come; a
-// packet or fds that were cut count as none.  False: nothing came, or the end.
+// One packet, which is not waited for.  `size`: bytes that have come; a packet or fds
+// that were cut count as none.  False: nothing has come, or the end.
 bool receive_parts(int channel, std::span<std::uint8_t> buffer, std::size_t& size,
-                   std::vector<UniqueFd>& fds, int patience_ms);
+                   std::vector<UniqueFd>& fds);
 
 }  // namespace udpcr::keeper::monitor

@@ -2,6 +2,7 @@
 #include "client.hpp"
 
 #include <linux/netlink.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <cstring>
 
 #include "channel.hpp"
+#include "keeper/alive.hpp"
 #include "options.hpp"
 
 namespace udpcr::keeper::monitor {
@@ -17,10 +19,16 @@ namespace udpcr::keeper::monitor {
 namespace {
 
 // It does nothing that could take long; a busy machine may.
-constexpr int kPatienceMs = 10'000;
+constexpr int kPatienceMs = 3'000;
 
 ByteView bytes_of(const void* data, std::size_t size) {
   return {static_cast<const std::uint8_t*>(data), size};
+}
+
+// The program sees that its keeper lives meanwhile.
+bool await(int channel) {
+  pollfd waiting{channel, POLLIN, 0};
+  return poll_alive(&waiting, 1, kPatienceMs) == 1;
 }
 
 bool is_refused(int error) { return error == EPERM || error == EACCES; }
@@ -64,7 +72,7 @@ int Client::ask(const Ask& ask, ByteView payload, std::initializer_list<int> fds
   std::uint8_t buffer[sizeof answer];
   std::size_t size = 0;
   if (!send_parts(channel_.get(), bytes_of(&request, sizeof request), payload, {shown, count}) ||
-      !receive_parts(channel_.get(), buffer, size, received, kPatienceMs) ||
+      !await(channel_.get()) || !receive_parts(channel_.get(), buffer, size, received) ||
       size != sizeof answer) {
     // What comes later would be taken for another answer.
     channel_.reset();
@@ -85,7 +93,7 @@ int Client::call(const Ask& ask, ByteView payload, std::initializer_list<int> fd
 }
 
 int Client::place_of(int socket) noexcept {
-  const int own = Rights::place_of(socket);
+  const int own = PrivilegedCalls::place_of(socket);
   if (own >= 0 || !is_refused(errno)) return own;
   UniqueFd fd;
   call({Operation::place_of}, {}, {socket}, &fd);
@@ -95,40 +103,40 @@ int Client::place_of(int socket) noexcept {
 int Client::socket(int family, int type, int protocol) noexcept {
   // The module looks at the rights of whoever has opened the netlink socket, too.
   const bool of_module = family == AF_NETLINK && protocol == NETLINK_GENERIC;
-  if (place_ < 0 && !of_module) return Rights::socket(family, type, protocol);
+  if (place_ < 0 && !of_module) return PrivilegedCalls::socket(family, type, protocol);
   UniqueFd fd;
   call({Operation::socket, {family, type, protocol}}, {}, {}, &fd, true);
-  if (!fd && place_ < 0) return Rights::socket(family, type, protocol);
+  if (!fd && place_ < 0) return PrivilegedCalls::socket(family, type, protocol);
   return fd.release();
 }
 
 int Client::open_proc_net(const char* name) noexcept {
-  if (place_ < 0) return Rights::open_proc_net(name);
+  if (place_ < 0) return PrivilegedCalls::open_proc_net(name);
   UniqueFd fd;
   call({Operation::proc_net}, bytes_of(name, std::strlen(name)), {}, &fd, true);
   return fd.release();
 }
 
 int Client::setsockopt(int fd, int level, int name, const void* value, socklen_t size) noexcept {
-  if (Rights::setsockopt(fd, level, name, value, size) == 0) return 0;
+  if (PrivilegedCalls::setsockopt(fd, level, name, value, size) == 0) return 0;
   if (!is_refused(errno)) return -1;
   return call({Operation::option, {level, name}}, bytes_of(value, size), {fd});
 }
 
 int Client::bind(int fd, const sockaddr* name, socklen_t size) noexcept {
-  if (Rights::bind(fd, name, size) == 0) return 0;
+  if (PrivilegedCalls::bind(fd, name, size) == 0) return 0;
   if (!is_refused(errno)) return -1;
   return call({Operation::bind}, bytes_of(name, size), {fd});
 }
 
 int Client::chown(int fd, uid_t user) noexcept {
-  if (Rights::chown(fd, user) == 0) return 0;
+  if (PrivilegedCalls::chown(fd, user) == 0) return 0;
   if (!is_refused(errno)) return -1;
   return call({Operation::chown, {static_cast<std::int32_t>(user)}}, {}, {fd});
 }
 
 ssize_t Client::send_more(int fd, const msghdr& message) noexcept {
-  const ssize_t sent = Rights::send_more(fd, message);
+  const ssize_t sent = PrivilegedCalls::send_more(fd, message);
   if (sent >= 0 || !is_refused(errno) || message.msg_iovlen != 1) return sent;
   try {
     Bytes payload;
@@ -219,7 +227,7 @@ ssize_t Client::send_to_module(int netlink, int socket, const void* request,
 }
 
 int Client::open_file(int folder, const char* name, int flags) noexcept {
-  const int own = Rights::open_file(folder, name, flags);
+  const int own = PrivilegedCalls::open_file(folder, name, flags);
   if (own >= 0 || !is_refused(errno)) return own;
   UniqueFd fd;
   call({Operation::open_file, {flags}}, bytes_of(name, std::strlen(name) + 1), {}, &fd);
@@ -227,14 +235,14 @@ int Client::open_file(int folder, const char* name, int flags) noexcept {
 }
 
 int Client::rename_file(int folder, const char* from, const char* to) noexcept {
-  if (Rights::rename_file(folder, from, to) == 0) return 0;
+  if (PrivilegedCalls::rename_file(folder, from, to) == 0) return 0;
   if (!is_refused(errno)) return -1;
   const std::string names = std::string(from) + '\0' + to + '\0';
   return call({Operation::rename_file}, bytes_of(names.data(), names.size()), {});
 }
 
 int Client::unlink_file(int folder, const char* name) noexcept {
-  if (Rights::unlink_file(folder, name) == 0) return 0;
+  if (PrivilegedCalls::unlink_file(folder, name) == 0) return 0;
   if (!is_refused(errno)) return -1;
   return call({Operation::unlink_file}, bytes_of(name, std::strlen(name) + 1), {});
 }

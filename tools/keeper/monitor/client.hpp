@@ -14,7 +14,7 @@
 
 namespace udpcr::keeper::monitor {
 
-class Client final : public Rights {
+class Client final : public PrivilegedCalls {
  public:
   // `may_send_raw`: the monitor has CAP_NET_RAW.
   Client(UniqueFd channel, bool may_send_raw);

@@ -153,6 +153,7 @@ constexpr int kKeeper[] = {
     SCMP_SYS(umask),
     SCMP_SYS(rt_sigtimedwait),
     SCMP_SYS(clock_getres),
+    SCMP_SYS(pause),
 };
 
 // Of the monitor alone: rights.

@@ -8,7 +8,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <string_view>
+
+#include "temporary_file.hpp"
 
 namespace udpcr::keeper::monitor {
 
@@ -38,6 +39,7 @@ Result FolderOperations::setup(const Asked& asked) {
   if (!name_.empty() || !sound) return failure(EPERM);
   path_ = texts[0];
   name_ = texts[1];
+  short_name_ = temporary_stem(name_);
   return {};
 }
 
@@ -55,9 +57,10 @@ bool FolderOperations::open_folder() {
 // The image, what it is called when it has been restored, earlier ones, and what is
 // being written.
 bool FolderOperations::is_ours(const std::string& name) const {
-  constexpr std::string_view kTemporary = ".udpcr-";
   if (name.empty() || name.find('/') != std::string::npos) return false;
-  return name == name_ || name.starts_with(name_ + ".") || name.starts_with(kTemporary);
+  if (name == name_ || name.starts_with(name_ + ".")) return true;
+  return name.front() == '.' && name.ends_with(".tmp") &&
+         (name.starts_with(".udpcr-") || name.starts_with("." + short_name_ + "."));
 }
 
 Result FolderOperations::serve(const Asked& asked) {

@@ -21,6 +21,7 @@ class FolderOperations {
 
   std::string path_;
   std::string name_;
+  std::string short_name_;  // in the names of temporary files
   UniqueFd folder_;
 };
 

@@ -46,7 +46,7 @@ class Monitor {
   bool serve(int channel) {
     std::vector<UniqueFd> fds;
     std::size_t size = 0;
-    if (!receive_parts(channel, buffer_, size, fds, 0)) return false;
+    if (!receive_parts(channel, buffer_, size, fds)) return false;
     Request request{};
     Result result;
     result.error = EPERM;

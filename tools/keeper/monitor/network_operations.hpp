@@ -44,7 +44,7 @@ class NetworkOperations {
   Result send_to_module(const Asked& asked);
   bool ready_to_send(int family, std::uint64_t cookie);
 
-  Rights& rights_ = rights();
+  PrivilegedCalls& rights_ = rights();
   UniqueFd raw_;
   std::optional<RawCheck> check_;
   int raw_family_ = 0;

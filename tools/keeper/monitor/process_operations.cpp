@@ -16,7 +16,6 @@
 
 #include "fresh_socket.hpp"
 #include "keeper/process.hpp"
-#include "keeper/unknown_children.hpp"
 
 namespace udpcr::keeper::monitor {
 
@@ -41,12 +40,10 @@ bool is_pair(int channel) {
       getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
     return false;
   }
+  // Our own end may have got one by asking for credentials (unix(7)).
   sockaddr_un name{};
-  socklen_t own = sizeof name;
   socklen_t peer = sizeof name;
-  return getsockname(channel, reinterpret_cast<sockaddr*>(&name), &own) == 0 &&
-         own == offsetof(sockaddr_un, sun_path) &&
-         getpeername(channel, reinterpret_cast<sockaddr*>(&name), &peer) == 0 &&
+  return getpeername(channel, reinterpret_cast<sockaddr*>(&name), &peer) == 0 &&
          peer == offsetof(sockaddr_un, sun_path);
 }
 

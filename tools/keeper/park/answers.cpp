@@ -14,75 +14,107 @@
 
 namespace udpcr::keeper {
 
+namespace {
+
+// Connections at a time.
+constexpr std::size_t kMostAskers = 128;
+// How often a name is looked for that others held.
+constexpr int kImproveMs = 100;
+
+}  // namespace
+
 void ParkAnswers::listen_if_expected() {
-  if (!listener_ && parks_.expected()) listen();
+  if (listeners_.empty() && parks_.expected()) listen();
 }
 
 std::vector<int> ParkAnswers::sources() {
   listen_if_expected();
   std::vector<int> sources;
-  if (listener_) sources.push_back(listener_.get());
+  for (const UniqueFd& listener : listeners_) sources.push_back(listener.get());
   for (const Asker& asker : askers_) sources.push_back(asker.fd.get());
   return sources;
 }
 
+std::string ParkAnswers::stem() const { return park_stem(parks_.key().image, name_owner()); }
+
 void ParkAnswers::listen() {
-  for (unsigned number = 0; number < wire::kParkNames && !listener_; ++number) {
-    listener_ = listen_on(AbstractName(park_name(parks_.key().image, number, name_place())));
+  UniqueFd listener = listen_in(stem(), has_fixed_name_);
+  if (listener) {
+    listeners_.push_back(std::move(listener));
+    return;
   }
-  if (listener_ || told_) return;
-  log_.error(
-      "the parked sockets cannot be found by the next start: " + std::to_string(wire::kParkNames) +
-      " keepers have sockets of the same image; give each program its own UDPCR_IMAGE");
+  if (told_) return;
+  log_.error("the parked sockets cannot be found by the next start: no Unix socket is to be had (" +
+             std::string(std::strerror(errno)) + "); raise RLIMIT_NOFILE");
   told_ = true;
 }
 
+// At a random name it is found only while somebody holds all others.
+int ParkAnswers::improve_name() {
+  if (listeners_.empty() || has_fixed_name_) return -1;
+  UniqueFd listener = listen_in_fixed(stem());
+  has_fixed_name_ = bool(listener);
+  if (!listener) return kImproveMs;
+  listeners_.push_back(std::move(listener));
+  return -1;
+}
+
 void ParkAnswers::close() {
-  listener_.reset();
+  listeners_.clear();
   askers_.clear();
 }
 
 void ParkAnswers::serve(int source, pid_t living) {
-  if (source == listener_.get()) {
+  if (std::any_of(listeners_.begin(), listeners_.end(),
+                  [source](const UniqueFd& one) { return one.get() == source; })) {
     UniqueFd fd = accept_own(source);
     if (!fd) return;
+    // The one that has waited longest is not likely to ask any more.
+    if (askers_.size() >= kMostAskers) forget(askers_.begin());
     const pid_t pid = peer_of(fd.get()).pid;
     askers_.push_back({std::move(fd), pid, {}});
     return;
   }
   const auto asker = std::find_if(askers_.begin(), askers_.end(),
                                   [source](const Asker& one) { return one.fd.get() == source; });
-  if (asker == askers_.end() || serve(*asker, living)) return;
+  if (asker != askers_.end() && !serve(*asker, living)) forget(asker);
+}
+
+void ParkAnswers::forget(std::list<Asker>::iterator asker) {
   if (!asker->given.empty()) parks_.lend({});
   askers_.erase(asker);
 }
 
 bool ParkAnswers::serve(Asker& asker, pid_t living) {
-  char packet[sizeof(ParkRequest)];
-  const ssize_t size = recv(asker.fd.get(), packet, sizeof packet, MSG_DONTWAIT);
-  if (size < 0) return errno == EAGAIN || errno == EINTR;
-  static_assert(sizeof(wire::ParkProbe) != sizeof(ParkRequest));
-  if (size == sizeof(wire::ParkProbe)) {
-    wire::ParkProbe probe;
-    std::memcpy(&probe, packet, sizeof probe);
-    answer(asker, probe);
+  try {
+    Packet packet;
+    const Received received = receive_packet(asker.fd.get(), packet);
+    if (received != Received::packet) return received == Received::nothing;
+    if (packet.type() == wire::Type::probe) {
+      answer(asker, packet.as<wire::ProbeMessage>());
+      return false;
+    }
+    if (packet.type() != wire::Type::park_ask) return false;
+    answer(asker, packet.as<ParkRequest>(), living);
+    return true;
+  } catch (const Error& error) {
+    // The upgrade's next start: it says that it cannot have what is here.
+    const wire::WireHeader ours{wire::Type::other_version, wire::kVersion};
+    if (error.error_number() == EPROTONOSUPPORT) {
+      send_packet(asker.fd.get(), &ours, sizeof ours, {}, 0);
+    }
+    log_.debug(error.what());
     return false;
   }
-  ParkRequest request;
-  if (size != sizeof request) return false;
-  std::memcpy(&request, packet, sizeof request);
-  if (request.version != kParkTalkVersion) return false;
-  answer(asker, request, living);
-  return true;
 }
 
-void ParkAnswers::answer(const Asker& asker, const wire::ParkProbe& probe) {
+void ParkAnswers::answer(const Asker& asker, const wire::ProbeMessage& probe) {
   const std::vector<Parks::Held> held = parks_.held();
   const bool any = std::any_of(held.begin(), held.end(), [&](const Parks::Held& one) {
     return one.entry.key.is_for(probe.mine, probe.match);
   });
-  const char byte = any ? 1 : 0;
-  send_packet(asker.fd.get(), &byte, sizeof byte, {}, 0);
+  const wire::FoundMessage found{{wire::Type::found, wire::kVersion}, any ? 1U : 0U};
+  send_packet(asker.fd.get(), &found, sizeof found, {}, 0);
 }
 
 void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t first,
@@ -96,7 +128,6 @@ void ParkAnswers::choose(const std::vector<Parks::Held>& wanted, std::uint32_t f
 
 void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living) {
   ParkReply reply;
-  reply.uid = geteuid();
   reply.pid = living;
   parks_.executable().copy(reply.executable, sizeof reply.executable - 1);
   std::vector<Parks::Held> wanted = parks_.held();
@@ -142,7 +173,7 @@ void ParkAnswers::answer(Asker& asker, const ParkRequest& request, pid_t living)
       reply.status = EINVAL;
   }
   const std::size_t size = offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry);
-  send_packet(asker.fd.get(), &reply, size, fds);
+  send_packet(asker.fd.get(), &reply, size, fds, 0);
 }
 
 }  // namespace udpcr::keeper

@@ -24,6 +24,8 @@ class ParkAnswers {
   std::vector<int> sources();
   // `source` is ready.  `living`: a process of the program; 0: all have ended.
   void serve(int source, pid_t living);
+  // Milliseconds until a better name is looked for; -1: it has one.
+  int improve_name();
   // In a forked copy of the keeper.
   void close();
 
@@ -35,9 +37,11 @@ class ParkAnswers {
   };
 
   void listen();
+  [[nodiscard]] std::string stem() const;
+  void forget(std::list<Asker>::iterator asker);
   // False: the connection is over.
   bool serve(Asker& asker, pid_t living);
-  void answer(const Asker& asker, const wire::ParkProbe& probe);
+  void answer(const Asker& asker, const wire::ProbeMessage& probe);
   void answer(Asker& asker, const ParkRequest& request, pid_t living);
   // The first that are asked for are in the reply.
   static void choose(const std::vector<Parks::Held>& wanted, std::uint32_t first, ParkReply& reply,
@@ -45,7 +49,8 @@ class ParkAnswers {
 
   Parks& parks_;
   Log& log_;
-  UniqueFd listener_;
+  std::vector<UniqueFd> listeners_;
+  bool has_fixed_name_ = false;
   bool told_ = false;
   std::list<Asker> askers_;
 };

@@ -1,41 +1,28 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "asker.hpp"
 
-#include <poll.h>
-
-#include <udpcr/image_header.h>
 #include <cerrno>
 #include <cinttypes>
 #include <cstddef>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "abstract_name.hpp"
+#include "keeper/alive.hpp"
 #include "keeper/packet.hpp"
 
 namespace udpcr::keeper {
 
-namespace {
-
-// The keeper may be reading the sockets of a checkpoint.
-constexpr int kPatienceMs = 5000;
-
-}  // namespace
-
-std::string park_name(std::uint64_t image, unsigned number, std::uint64_t place) {
+std::string park_stem(std::uint64_t image, const wire::NameOwner& owner) {
   char name[64];
-  if (place != 0) image = udpcr_identity_hash(image, &place, sizeof place);
-  std::snprintf(name, sizeof name, "%s%016" PRIx64 "/%u", wire::kParkName, image, number);
+  std::snprintf(name, sizeof name, "%s%016" PRIx64, wire::kParkName, wire::park_hash(image, owner));
   return name;
 }
 
-std::optional<ParkAsker> ParkAsker::at(const std::string& name) {
-  UniqueFd fd = connect_to(AbstractName(name));
-  if (!fd) return {};
-  return ParkAsker(std::move(fd));
-}
-
 pid_t ParkAsker::keeper() const { return peer_of(fd_.get()).pid; }
+
+uid_t ParkAsker::user() const { return peer_of(fd_.get()).uid; }
 
 std::vector<ParkAsker::Given> ParkAsker::ask_for_all(ParkRequest request, ParkReply& reply) {
   std::vector<Given> all;
@@ -57,6 +44,11 @@ std::vector<ParkAsker::Given> ParkAsker::ask_for_all(ParkRequest request, ParkRe
   return all;
 }
 
+void ParkAsker::ask_ahead() {
+  const ParkRequest request;
+  asked_ahead_ = send_packet(fd_.get(), &request, sizeof request, {}, 0);
+}
+
 ParkReply ParkAsker::ask(const ParkRequest& request) {
   std::vector<UniqueFd> fds;
   return exchange(request, fds);
@@ -68,19 +60,28 @@ ParkReply ParkAsker::exchange(const ParkRequest& request, std::vector<UniqueFd>&
                      " does not tell of its parked sockets; only root and its own user may ask",
                  EACCES);
   };
-  if (!send_packet(fd_.get(), &request, sizeof request, {}, kPatienceMs)) throw silent();
-  pollfd answer{fd_.get(), POLLIN, 0};
-  if (poll(&answer, 1, kPatienceMs) <= 0) throw silent();
-  ParkReply reply;
-  const ssize_t size = receive_with_fds(fd_.get(), &reply, sizeof reply, fds);
-  if (size == 0 || (size < 0 && errno == ECONNRESET)) {
-    throw Error("keeper " + std::to_string(keeper()) + " has ended", ESRCH);
-  }
-  if (size < ssize_t(offsetof(ParkReply, entries)) || reply.version != kParkTalkVersion ||
-      reply.count > kParkBatch ||
-      std::size_t(size) != offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry)) {
+  if (!std::exchange(asked_ahead_, false) &&
+      !send_packet(fd_.get(), &request, sizeof request, {}, 0)) {
     throw silent();
   }
+  Packet packet;
+  const Received received = await_packet(fd_.get(), packet, patience_->left_ms);
+  if (received == Received::nothing) patience_->left_ms = 0;
+  if (received == Received::nothing) throw silent();
+  if (received == Received::end) {
+    throw Error("keeper " + std::to_string(keeper()) + " has ended", ESRCH);
+  }
+  ParkReply reply;
+  if (packet.type() != wire::Type::park_reply || packet.data.size() > sizeof reply ||
+      packet.data.size() < offsetof(ParkReply, entries)) {
+    throw silent();
+  }
+  std::memcpy(&reply, packet.data.data(), packet.data.size());
+  if (reply.count > kParkBatch ||
+      packet.data.size() != offsetof(ParkReply, entries) + reply.count * sizeof(ParkedEntry)) {
+    throw silent();
+  }
+  fds = std::move(packet.fds);
   reply.executable[sizeof reply.executable - 1] = '\0';
   return reply;
 }

@@ -3,7 +3,6 @@
 // A connection to a keeper that may have parked sockets (talk.hpp).
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,17 +10,28 @@
 
 namespace udpcr::keeper {
 
+// How long keepers may be waited for that say nothing, all together.
+struct Patience {
+  int left_ms = 1000;
+};
+
 class ParkAsker {
  public:
-  // Nothing: nobody listens at that name.
-  static std::optional<ParkAsker> at(const std::string& name);
+  // `connection`: to a keeper.  `patience` outlives this.
+  ParkAsker(UniqueFd connection, Patience& patience)
+      : fd_(std::move(connection)), patience_(&patience) {}
 
+  // Its process id and user, as it listens.
   [[nodiscard]] pid_t keeper() const;
+  [[nodiscard]] uid_t user() const;
 
   struct Given {
     ParkedEntry entry;
     UniqueFd fd;
   };
+  // Asks for the first batch of a list, whose answer ask_for_all() takes: so several
+  // keepers answer at once.
+  void ask_ahead();
   // All batches of list or take.  `reply`: the last.  Throws Error when the
   // keeper does not answer: only root and its own user may ask.
   std::vector<Given> ask_for_all(ParkRequest request, ParkReply& reply);
@@ -29,10 +39,11 @@ class ParkAsker {
   ParkReply ask(const ParkRequest& request);
 
  private:
-  explicit ParkAsker(UniqueFd fd) : fd_(std::move(fd)) {}
   ParkReply exchange(const ParkRequest& request, std::vector<UniqueFd>& fds);
 
   UniqueFd fd_;
+  Patience* patience_;
+  bool asked_ahead_ = false;
 };
 
 }  // namespace udpcr::keeper

@@ -9,7 +9,7 @@ namespace {
 // A killed caller must not take it along: it is parked again at once.
 UniqueFd claim_and_park(const ParkedSocket& socket) {
   ModuleClient module;
-  UniqueFd fd = module.claim(name_of(socket), {});
+  UniqueFd fd = module.claim(name_of(socket), socket.key.bytes());
   SocketName name = name_of(socket);
   name.fd = fd.get();
   module.park(name, socket.key.bytes(), socket.seconds);
@@ -26,7 +26,7 @@ int ParkClaims::take(const ParkedSocket& socket) {
   }
   auto keeper = keepers_.find(socket.address);
   if (keeper == keepers_.end()) {
-    keeper = keepers_.emplace(socket.address, keeper_of(socket)).first;
+    keeper = keepers_.emplace(socket.address, keeper_of(socket, patience_)).first;
   }
   ParkRequest request;
   request.question = ParkQuestion::take;

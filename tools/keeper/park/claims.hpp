@@ -23,6 +23,7 @@ class ParkClaims {
  private:
   std::vector<UniqueFd> fds_;
   std::vector<ParkedSocket> of_module_;
+  Patience patience_;
   std::map<std::string, ParkAsker> keepers_;  // by address
 };
 

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "keeper/alive.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
@@ -23,7 +24,7 @@ constexpr int kPatienceMs = 5000;
 
 bool is_closed_elsewhere(int pipe, int patience_ms) {
   pollfd end{pipe, 0, 0};
-  return poll(&end, 1, patience_ms) == 1 && (end.revents & (POLLHUP | POLLERR)) != 0;
+  return poll_alive(&end, 1, patience_ms) == 1 && (end.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 }  // namespace

@@ -1,32 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "parked_sockets.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
+#include <utility>
 
+#include "abstract_name.hpp"
 #include "take.hpp"
 
 namespace udpcr::keeper {
 
 namespace {
-
-// The abstract names of keepers that have some: "@NAME" in the last column of
-// proc_net(5)'s unix.
-std::vector<std::string> keeper_names() {
-  std::vector<std::string> names;
-  std::ifstream table("/proc/net/unix");
-  const std::string mark = std::string(" @") + wire::kParkName;
-  for (std::string line; std::getline(table, line);) {
-    const std::size_t place = line.find(mark);
-    if (place == std::string::npos) continue;
-    std::string name = line.substr(place + 2);
-    // One of the connections of a listener has its name too.
-    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-  }
-  return names;
-}
 
 void list_of_module(std::vector<ParkedSocket>& all, std::vector<std::string>& complaints) {
   ModuleClient module;
@@ -46,22 +30,21 @@ void list_of_module(std::vector<ParkedSocket>& all, std::vector<std::string>& co
   }
 }
 
-void list_of_keeper(const std::string& name, std::vector<ParkedSocket>& all,
+void list_of_keeper(const std::string& name, ParkAsker& keeper, std::vector<ParkedSocket>& all,
                     std::vector<std::string>& complaints) {
-  auto keeper = ParkAsker::at(name);
-  if (!keeper) return;
   try {
     ParkReply reply;
-    for (ParkAsker::Given& given : keeper->ask_for_all({}, reply)) {
+    for (ParkAsker::Given& given : keeper.ask_for_all({}, reply)) {
+      if (!is_udp_socket(given.fd.get())) continue;
       ParkedSocket socket;
-      socket.record = record_of_parked(given.fd.get(), given.entry.key);
-      socket.record.uid = reply.uid;
-      socket.key = given.entry.key;
+      socket.record = record_of_parked(given.fd.get(), ParkKey(given.entry.key));
+      socket.record.uid = keeper.user();
+      socket.key = ParkKey(given.entry.key);
       socket.executable = reply.executable;
       socket.alive = given.entry.alive != 0;
       if (!socket.alive) socket.since = given.entry.since;
       socket.seconds = given.entry.seconds;
-      socket.holder = keeper->keeper();
+      socket.holder = keeper.keeper();
       socket.address = name;
       all.push_back(std::move(socket));
     }
@@ -81,20 +64,28 @@ std::string name_in_words(const ParkedSocket& socket) {
          to_string(socket.record.local) + ")";
 }
 
-ParkAsker keeper_of(const ParkedSocket& socket) {
-  auto keeper = ParkAsker::at(socket.address);
-  if (!keeper) {
+ParkAsker keeper_of(const ParkedSocket& socket, Patience& patience) {
+  UniqueFd connection = connect_to(AbstractName(socket.address));
+  if (!connection || peer_of(connection.get()).pid != socket.holder) {
     throw Error(
         name_in_words(socket) + ": its keeper " + std::to_string(socket.holder) + " has ended",
         ENOENT);
   }
-  return std::move(*keeper);
+  return {std::move(connection), patience};
 }
 
 std::vector<ParkedSocket> list_parked(std::vector<std::string>& complaints) {
   std::vector<ParkedSocket> all;
   list_of_module(all, complaints);
-  for (const std::string& name : keeper_names()) list_of_keeper(name, all, complaints);
+  Patience patience;
+  std::vector<std::pair<std::string, ParkAsker>> keepers;
+  for (const std::string& name : listed_names(wire::kParkName)) {
+    UniqueFd connection = connect_to(AbstractName(name));
+    // Others' keepers are root's to see, and nobody else's.
+    if (!connection || (geteuid() != 0 && !is_ours(connection.get()))) continue;
+    keepers.emplace_back(name, ParkAsker(std::move(connection), patience)).second.ask_ahead();
+  }
+  for (auto& [name, keeper] : keepers) list_of_keeper(name, keeper, all, complaints);
   return all;
 }
 
@@ -103,7 +94,8 @@ void drop_parked(const ParkedSocket& socket) {
   ParkRequest request;
   request.question = ParkQuestion::drop;
   request.inode = socket.record.inode;
-  if (keeper_of(socket).ask(request).status != 0) {
+  Patience patience;
+  if (keeper_of(socket, patience).ask(request).status != 0) {
     throw Error(name_in_words(socket) + " is not parked any more", ENOENT);
   }
 }

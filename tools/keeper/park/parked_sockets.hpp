@@ -41,6 +41,6 @@ void drop_parked(const ParkedSocket& socket);
 // ENOENT when that has ended).
 SocketName name_of(const ParkedSocket& socket);
 std::string name_in_words(const ParkedSocket& socket);
-ParkAsker keeper_of(const ParkedSocket& socket);
+ParkAsker keeper_of(const ParkedSocket& socket, Patience& patience);
 
 }  // namespace udpcr::keeper

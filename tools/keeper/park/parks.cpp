@@ -282,13 +282,14 @@ int Parks::close_expired() {
   return -1;
 }
 
-void Parks::give_up() {
+void Parks::give_up(const std::string& why) {
   // Of some it is not known whether the service manager has them: not for us to end.
   std::erase_if(parks_, [](const auto& one) { return one.second.park.stored; });
-  close_all(
-      "the program has ended and its keeper is told to (SIGTERM), as a service manager does "
-      "that stops all of a unit; the kernel module, FileDescriptorStoreMax= or a keeper service "
-      "(UDPCR_KEEPER) would keep it");
+  close_all(why);
+}
+
+void Parks::drop_all() {
+  while (!parks_.empty()) release(parks_.begin());
 }
 
 void Parks::close_all(const std::string& why) {

@@ -59,8 +59,10 @@ class Parks {
   // Called when no process is left.
   void program_ended();
   [[nodiscard]] bool ended() const noexcept { return since_ != 0; }
-  // Closes what the keeper itself keeps.
-  void give_up();
+  // Closes what the keeper itself keeps; `why` is a clause.
+  void give_up(const std::string& why);
+  // Ends all parks: the program has its sockets itself.
+  void drop_all();
   // Whether the keeper itself keeps sockets open.
   [[nodiscard]] bool holds() const;
 

@@ -12,6 +12,7 @@
 
 #include "abstract_name.hpp"
 #include "fresh_socket.hpp"
+#include "keeper/alive.hpp"
 #include "keeper/origin.hpp"
 #include "keeper/process.hpp"
 #include "keeper/service/outpost.hpp"
@@ -27,7 +28,7 @@ namespace {
 constexpr int kPatienceMs = 1000;
 constexpr int kKeeperPatienceMs = 5000;
 // For another start, which may restore an image.
-constexpr int kTurnPatienceMs = 10'000;
+constexpr int kTurnPatienceMs = 1000;
 constexpr int kPollMs = 5;
 
 // One that ends has no fds any more when its end is not known yet.
@@ -37,22 +38,30 @@ bool lives(pid_t pid) { return pid > 0 && is_running(pid); }
 
 bool ParkTake::wait(int& waited_ms, int patience_ms) {
   if (waited_ms >= patience_ms) return false;
-  poll(nullptr, 0, kPollMs);
+  poll_alive(nullptr, 0, kPollMs);
   waited_ms += kPollMs;
   return true;
 }
 
-// One start at a time: the other finds nothing left, or what is in use.
+// One start at a time: the other finds nothing left, or what is in use.  Where others
+// hold all names there is no order: then a keeper that is asked twice answers one.
 bool ParkTake::take_turn() {
-  const AbstractName name("udpcr-take/" + std::to_string(mine_.image ^ name_place()));
+  const std::string stem =
+      "udpcr-take/" + std::to_string(wire::park_hash(mine_.image, name_owner()));
   bool told = false;
   int waited_ms = 0;
   for (;;) {
-    turn_ = listen_on(name);
-    if (turn_) return true;
-    const UniqueFd other = connect_to(name);
-    if (!told && other) {
-      log_.info("another start (keeper " + std::to_string(peer_of(other.get()).pid) +
+    pid_t holder = 0;
+    for (unsigned number = 0; number < wire::kFixedNames && holder == 0; ++number) {
+      const AbstractName name(name_in(stem, number));
+      turn_ = listen_on(name);
+      if (turn_) return true;
+      const UniqueFd other = connect_to(name);
+      if (other && is_ours(other.get())) holder = peer_of(other.get()).pid;
+    }
+    if (holder == 0) return true;
+    if (!told) {
+      log_.info("another start (keeper " + std::to_string(holder) +
                 ") is taking the sockets that are parked for image " + settings_.image);
       told = true;
     }
@@ -70,7 +79,9 @@ std::vector<TakenPark> ParkTake::run(std::vector<TakenPark> stored) {
     return taken;
   }
   take_from_module(taken);
-  for (unsigned number = 0; number < wire::kParkNames; ++number) take_from_keeper(number, taken);
+  for (Holder& keeper : find_in(park_stem(mine_.image, name_owner()), is_ours)) {
+    take_from_keeper(std::move(keeper), taken);
+  }
   std::stable_sort(taken.begin(), taken.end(), [](const TakenPark& one, const TakenPark& other) {
     return one.key.sequence < other.key.sequence;
   });
@@ -114,7 +125,7 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
   const std::string where = to_string(parked.record.local);
   for (;;) {
     try {
-      UniqueFd fd = module.claim({parked.record.inode, {}, parked.record.cookie}, {});
+      UniqueFd fd = module.claim({parked.record.inode, {}, parked.record.cookie}, parked.key);
       taken.push_back({key, parked.record.cookie, std::move(fd)});
       return;
     } catch (const Error& error) {
@@ -135,30 +146,51 @@ void ParkTake::claim(ModuleClient& module, const Parked& parked, const ParkKey& 
   }
 }
 
-void ParkTake::take_from_keeper(unsigned number, std::vector<TakenPark>& taken) {
+namespace {
+
+// What a keeper of this user may have: a socket activated one is root's.
+bool may_be_adopted(int fd) {
+  struct stat status {};
+  return is_udp_socket(fd) && fstat(fd, &status) == 0 &&
+         (geteuid() == 0 || status.st_uid == geteuid() || status.st_uid == 0);
+}
+
+}  // namespace
+
+void ParkTake::take_from_keeper(Holder found, std::vector<TakenPark>& taken) {
   for (;;) {
-    auto keeper = ParkAsker::at(park_name(mine_.image, number, name_place()));
-    if (!keeper) return;
-    const pid_t pid = keeper->keeper();
+    if (!found.connection) found.connection = connect_to(AbstractName(found.name));
+    if (!found.connection || !is_ours(found.connection.get())) return;
+    ParkAsker keeper(std::move(found.connection), patience_);
+    const pid_t pid = keeper.keeper();
     try {
       ParkRequest request;
       request.question = ParkQuestion::take;
       request.mine = mine_;
       request.match = settings_.match;
       ParkReply reply;
-      std::vector<ParkAsker::Given> given = keeper->ask_for_all(request, reply);
+      std::vector<ParkAsker::Given> given = keeper.ask_for_all(request, reply);
       const bool busy = reply.status == EBUSY;
       if (busy && !lives(reply.pid) && wait(waited_ms_, kKeeperPatienceMs)) continue;
       if (busy) {
         log_.info("the sockets that keeper " + std::to_string(pid) +
                   " keeps are left alone: process " + std::to_string(reply.pid) +
                   " has them, or is taking them");
-        leave(*keeper);
+        leave(keeper);
+      }
+      const std::size_t before = given.size();
+      std::erase_if(given,
+                    [](const ParkAsker::Given& one) { return !may_be_adopted(one.fd.get()); });
+      if (given.size() != before) {
+        log_.warn("keeper " + std::to_string(pid) + " offers " +
+                  std::to_string(before - given.size()) +
+                  " fds as parked that are no UDP sockets of this user: they are left alone");
       }
       for (ParkAsker::Given& one : given) {
-        taken.push_back({one.entry.key, read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
+        taken.push_back(
+            {ParkKey(one.entry.key), read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
       }
-      if (!given.empty()) givers_.push_back(std::move(*keeper));
+      if (!given.empty()) givers_.push_back(std::move(keeper));
     } catch (const Error& error) {
       // Others have all that it had.
       if (error.error_number() == ESRCH && wait(waited_ms_, kPatienceMs)) continue;

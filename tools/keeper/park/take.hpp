@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "abstract_name.hpp"
 #include "asker.hpp"
 #include "keeper/log.hpp"
 #include "key.hpp"
@@ -41,7 +42,7 @@ class ParkTake {
   void take_from_module(std::vector<TakenPark>& taken);
   void claim(ModuleClient& module, const Parked& parked, const ParkKey& key,
              std::vector<TakenPark>& taken);
-  void take_from_keeper(unsigned number, std::vector<TakenPark>& taken);
+  void take_from_keeper(Holder found, std::vector<TakenPark>& taken);
   // False: waited long enough.
   void leave(ParkAsker& keeper);
   static bool wait(int& waited_ms, int patience_ms);
@@ -52,6 +53,7 @@ class ParkTake {
   std::set<std::uint64_t> in_use_;
   int waited_ms_ = 0;  // for programs that are ending
   UniqueFd turn_;
+  Patience patience_;
   std::vector<ParkAsker> givers_;
 };
 

@@ -3,115 +3,90 @@
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
-#include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
+#include "keeper/packet.hpp"
 #include "keeper/privileges.hpp"
+#include "keeper/proof.hpp"
+#include "protocol/outpost.h"
 
 namespace udpcr::keeper {
 
 namespace {
 
-enum class Ask : std::uint32_t { socket, may_ask };
-
 // The session's end.
 UniqueFd outpost;
-std::uint64_t place_of_session = 0;
+std::optional<wire::NameOwner> owner_of_session;
 
 UniqueFd socket_here() {
   return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-bool may_ask_here(int connection) {
-  ucred peer{0, uid_t(-1), gid_t(-1)};
-  socklen_t size = sizeof peer;
-  if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  return peer.uid == 0 || peer.uid == geteuid();
-}
-
-// One number and at most one fd.
-struct Word {
-  std::uint32_t number = 0;
-  UniqueFd fd;
-};
-
-bool say(int channel, std::uint32_t number, int fd) {
-  iovec part{&number, sizeof number};
-  alignas(cmsghdr) std::array<unsigned char, CMSG_SPACE(sizeof fd)> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (fd >= 0) {
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
-  }
-  return sendmsg(channel, &message, MSG_NOSIGNAL) >= 0;
-}
-
-// False at the end.
-bool hear(int channel, Word& word) {
-  iovec part{&word.number, sizeof word.number};
-  alignas(cmsghdr) std::array<unsigned char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t size = 0;
-  do {
-    size = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-  } while (size < 0 && errno == EINTR);
-  const cmsghdr* const rights = CMSG_FIRSTHDR(&message);
-  if (size > 0 && rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    word.fd = UniqueFd(fd);
-  }
-  return size == ssize_t{sizeof word.number};
-}
-
 void live_in_outpost(int channel) {
   prctl(PR_SET_NAME, "udpcr-outpost");
-  for (Word word; hear(channel, word); word = {}) {
-    if (Ask(word.number) == Ask::socket) {
-      const UniqueFd made = socket_here();
-      if (!say(channel, made ? 0 : std::uint32_t(errno), made.get())) return;
-    } else if (!say(channel, may_ask_here(word.fd.get()) ? 1 : 0, -1)) {
-      return;
+  for (Packet packet; await_packet(channel, packet, -1) == Received::packet; packet = {}) {
+    if (packet.type() != wire::Type::outpost_ask) continue;
+    wire::OutpostAnswer answer;
+    UniqueFd made;
+    if (packet.as<wire::OutpostAsk>().question == wire::OutpostQuestion::socket) {
+      made = socket_here();
+      if (!made) answer.error_number = errno;
+    } else {
+      answer.may =
+          packet.fds.size() == 1 && proven_peer(packet.fds.front().get(), Role::asks, true) != 0;
     }
+    const int fd = made.get();
+    if (!send_packet(channel, &answer, sizeof answer, std::span(&fd, made ? 1 : 0))) return;
   }
+}
+
+// Nothing where the outpost does not answer, as one that has been stopped.
+std::optional<Packet> ask_outpost(wire::OutpostQuestion question, int fd) {
+  constexpr int kPatienceMs = 1000;
+  wire::OutpostAsk ask;
+  ask.question = question;
+  Packet answer;
+  try {
+    if (send_packet(outpost.get(), &ask, sizeof ask, std::span(&fd, fd >= 0 ? 1 : 0), 0) &&
+        await_packet(outpost.get(), answer, kPatienceMs) == Received::packet) {
+      return answer;
+    }
+  } catch (const Error&) {
+  }
+  return std::nullopt;
 }
 
 }  // namespace
 
 UniqueFd name_socket() {
   if (!outpost) return socket_here();
-  Word answer;
-  if (!say(outpost.get(), std::uint32_t(Ask::socket), -1) || !hear(outpost.get(), answer)) {
-    errno = ECONNRESET;
-    return {};
-  }
-  errno = int(answer.number);
-  return std::move(answer.fd);
+  std::optional<Packet> answer = ask_outpost(wire::OutpostQuestion::socket, -1);
+  errno = answer ? answer->as<wire::OutpostAnswer>().error_number : ECONNRESET;
+  return answer && answer->fds.size() == 1 ? std::move(answer->fds.front()) : UniqueFd();
 }
 
 bool may_ask(int connection) {
-  if (!outpost) return may_ask_here(connection);
-  Word answer;
-  return say(outpost.get(), std::uint32_t(Ask::may_ask), connection) &&
-         hear(outpost.get(), answer) && answer.number == 1;
+  // Of the program's user namespace, or of the service's.
+  if (proven_peer(connection, Role::asks, true) != 0) return true;
+  if (!outpost) return false;
+  const std::optional<Packet> answer = ask_outpost(wire::OutpostQuestion::may_ask, connection);
+  return answer && answer->as<wire::OutpostAnswer>().may != 0;
 }
 
-std::uint64_t name_place() { return place_of_session; }
+wire::NameOwner name_owner() {
+  if (owner_of_session) return *owner_of_session;
+  struct stat users {};
+  stat("/proc/self/ns/user", &users);
+  return {0, users.st_ino, geteuid()};
+}
 
-void leave_outpost(uid_t uid, std::uint64_t place) {
+void set_name_owner(const wire::NameOwner& owner) { owner_of_session = owner; }
+
+void leave_outpost(uid_t uid) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
     throw Error("socketpair: " + std::string(std::strerror(errno)), errno);
@@ -135,7 +110,6 @@ void leave_outpost(uid_t uid, std::uint64_t place) {
     _exit(0);
   }
   outpost = std::move(ours);
-  place_of_session = place;
 }
 
 }  // namespace udpcr::keeper

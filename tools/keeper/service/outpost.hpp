@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <udpcr/udpcr.hpp>
 
+#include "wire.h"
+
 namespace udpcr::keeper {
 
 // A new SOCK_SEQPACKET socket, not blocking, for an abstract name.  None, with
@@ -18,15 +20,16 @@ namespace udpcr::keeper {
 UniqueFd name_socket();
 
 // Whether who connected may ask this keeper for something: root and its own user
-// may.
+// may, of the same user namespace (keeper/proof.hpp).
 bool may_ask(int connection);
 
-// What tells programs of one name apart that are in different network namespaces:
-// 0 in the one where keepers are found, else its SO_NETNS_COOKIE.
-std::uint64_t name_place();
+// Whose names keepers of this program have.
+wire::NameOwner name_owner();
+// In a session, before it becomes its program's user.
+void set_name_owner(const wire::NameOwner& owner);
 
 // Forks the outpost, as user `uid`, which ends with the caller; name_socket() and
-// may_ask() go by it from here on.  `place`: where the caller goes.  Throws Error.
-void leave_outpost(uid_t uid, std::uint64_t place);
+// may_ask() go by it from here on.  Throws Error.
+void leave_outpost(uid_t uid);
 
 }  // namespace udpcr::keeper

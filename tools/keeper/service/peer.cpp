@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -16,7 +17,7 @@
 #include "fresh_socket.hpp"
 #include "keeper/packet.hpp"
 #include "keeper/privileges.hpp"
-#include "keeper/process.hpp"
+#include "keeper/proof.hpp"
 #include "kernel_numbers.hpp"
 #include "outpost.hpp"
 
@@ -67,31 +68,8 @@ bool is_in_our_user_namespace(pid_t pid) {
          ours.st_ino == theirs.st_ino;
 }
 
-void set_passing(int channel, int on) {
-  setsockopt(channel, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
-}
-
-// Who sent the next packet, an `identified`; 0 when it is not that.
-pid_t sender_of_identified(int channel) {
-  pollfd answer{channel, POLLIN, 0};
-  if (poll(&answer, 1, kIdentifyPatienceMs) != 1) return 0;
-  wire::WireHeader header{};
-  iovec part{&header, sizeof header};
-  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(ucred))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t size = recvmsg(channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  const cmsghdr* const first = CMSG_FIRSTHDR(&message);
-  if (size != sizeof header || header.type != wire::Type::identified || first == nullptr ||
-      first->cmsg_type != SCM_CREDENTIALS) {
-    return 0;
-  }
-  ucred sender{};
-  std::memcpy(&sender, CMSG_DATA(first), sizeof sender);
-  return sender.pid;
+[[noreturn]] void refuse(pid_t pid, const std::string& why) {
+  throw Error("process " + std::to_string(pid) + " has connected, and " + why + "; it is refused");
 }
 
 }  // namespace
@@ -102,6 +80,13 @@ std::uint64_t network_of_peer(int channel) {
   // (net/unix/af_unix.c, unix_stream_connect, Linux 6.1).
   const std::uint64_t theirs = read_cookie(channel, kSoNetnsCookie);
   return theirs == read_cookie(here.get(), kSoNetnsCookie) ? 0 : theirs;
+}
+
+wire::NameOwner owner_of_peer(int channel) {
+  const ucred peer = credentials(channel);
+  struct stat users {};
+  stat(("/proc/" + std::to_string(peer.pid) + "/ns/user").c_str(), &users);
+  return {network_of_peer(channel), users.st_ino, peer.uid};
 }
 
 Peer::Peer(int channel) : channel_(channel) {
@@ -122,22 +107,46 @@ Peer::Peer(int channel) : channel_(channel) {
   }
 }
 
-// A process id may be another's by now, and so its capabilities: the kernel is
-// asked who answers while a pidfd keeps that number from being given away.
 void Peer::identify() {
-  pidfd_ = UniqueFd(int(syscall(SYS_pidfd_open, pid_, 0)));
+  bool by_number = false;
+  pidfd_ = pidfd_of_peer(channel_, pid_, by_number);
   if (!pidfd_) throw Error("the program has ended before its keeper ran", errno);
-  set_passing(channel_, 1);
-  const wire::WireHeader question{wire::Type::identify, wire::kVersion};
-  send_packet(channel_, &question, sizeof question, {});
-  const bool answered = sender_of_identified(channel_) == pid_;
-  set_passing(channel_, 0);
-  capabilities_ = permitted_capabilities(pid_);
-  pollfd end{pidfd_.get(), POLLIN, 0};
-  if (!answered || poll(&end, 1, 0) != 0) {
-    throw Error("process " + std::to_string(pid_) +
-                " has connected, and does not answer itself; it is refused");
+  tell_senders(channel_, true);
+  Packet packet;
+  // Who knows what is asked answers when it has been asked.
+  if (receive_packet(channel_, packet) != Received::nothing) {
+    refuse(pid_, "answers before it is asked");
   }
+  const Challenge challenge;
+  const wire::IdentifyMessage question = challenge.question();
+  send_packet(channel_, &question, sizeof question, {});
+  pollfd answer{channel_, POLLIN, 0};
+  if (poll(&answer, 1, kIdentifyPatienceMs) != 1 ||
+      receive_packet(channel_, packet) != Received::packet) {
+    refuse(pid_, "does not answer");
+  }
+  tell_senders(channel_, false);
+  if (packet.data.size() != sizeof question || !packet.fds.empty() ||
+      !challenge.is_answered_by(packet.as<wire::IdentifyMessage>())) {
+    refuse(pid_, "does not answer what it was asked");
+  }
+  if (packet.sender.pid != pid_) {
+    refuse(pid_, "process " + std::to_string(packet.sender.pid) + " answers in its place");
+  }
+  // A message tells the real numbers, a connection the effective ones.
+  const Rights now = Rights::of(pid_);
+  if (!now.known) {
+    throw Error("/proc/" + std::to_string(pid_) +
+                "/status does not tell the service who the program is: mount /proc for it");
+  }
+  std::vector<gid_t> groups = groups_;
+  std::sort(groups.begin(), groups.end());
+  if (now.effective != uid_ || now.effective_group != gid_ || now.groups != groups ||
+      packet.sender.uid != now.real) {
+    refuse(pid_, "is not the user any more that it was then");
+  }
+  bounding_ = now.bounding;
+  if (!lives(pidfd_)) throw Error("the program has ended before its keeper ran");
 }
 
 void Peer::enter_namespaces() const {
@@ -145,7 +154,7 @@ void Peer::enter_namespaces() const {
   const std::uint64_t network = network_of_peer(channel_);
   const int kinds = (other_users ? CLONE_NEWUSER : 0) | (network != 0 ? CLONE_NEWNET : 0);
   if (kinds == 0) return;
-  leave_outpost(uid_, network);
+  leave_outpost(uid_);
   if (setns(pidfd_.get(), kinds) == 0) return;
   throw Error("the service may not enter the program's " +
                   std::string(other_users ? "user" : "network") + " namespace (" +
@@ -153,18 +162,28 @@ void Peer::enter_namespaces() const {
               errno);
 }
 
+void Peer::limit_bounding_set() const {
+  for (unsigned one = 0; one < 64; ++one) {
+    if ((bounding_ >> one & 1) == 0) prctl(PR_CAPBSET_DROP, one, 0, 0, 0);
+  }
+}
+
 void Peer::become() const {
   const uid_t service = geteuid();
   // One that may not change its groups serves its own user, whose groups it has.
-  if ((setgroups(groups_.size(), groups_.data()) != 0 || setresgid(gid_, gid_, gid_) != 0 ||
-       prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) &&
+  if ((setgroups(groups_.size(), groups_.data()) != 0 || setresgid(gid_, gid_, gid_) != 0) &&
       uid_ != service) {
     throw Error("the keeper service runs as user " + std::to_string(service) + " and user " +
                     std::to_string(uid_) + " asks (" + std::strerror(errno) +
                     "): run it as root, which serves everybody",
                 errno);
   }
+  set_name_owner(owner_of_peer(channel_));
+  // What the program can never have again tells root from root of a container; another
+  // user namespace brings it all back.
+  limit_bounding_set();
   enter_namespaces();
+  limit_bounding_set();
   // Its number may be another now.
   const uid_t uid = credentials(channel_).uid;
   if (setresuid(uid, uid, uid) != 0) {
@@ -172,7 +191,7 @@ void Peer::become() const {
                     std::strerror(errno) + "): give the program a user that has a number there",
                 errno);
   }
-  enter_session_life(capabilities_);
+  enter_session_life(0);
 }
 
 }  // namespace udpcr::keeper

@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <map>
 #include <set>
 #include <string>
 
@@ -41,6 +42,8 @@ constexpr mode_t kMode = 0666;
 constexpr std::chrono::seconds kPatience{5};
 constexpr std::size_t kMostWaiting = 256;
 constexpr std::size_t kMostWaitingOfUser = 64;
+// Of the first, this many are root's.
+constexpr std::size_t kWaitingOfRoot = 64;
 // Processes that ask keepers for parked sockets, and how long each keeper is waited for.
 constexpr std::size_t kMostAsking = 64;
 constexpr int kKeeperPatienceMs = 200;
@@ -70,24 +73,25 @@ void refuse(int channel, const std::string& why) {
   send_packet(channel, &answer, sizeof answer, {}, 0);
 }
 
-// Keepers that have parked sockets of that image, in the program's network.
-std::vector<UniqueFd> keepers_of(int channel, std::uint64_t image) {
-  const std::uint64_t place = network_of_peer(channel);
-  std::vector<UniqueFd> keepers;
-  for (unsigned number = 0; number < wire::kParkNames; ++number) {
-    UniqueFd keeper = connect_to(AbstractName(park_name(image, number, place)));
-    if (keeper) keepers.push_back(std::move(keeper));
-  }
-  return keepers;
+// Keepers that have parked sockets of that image, of the program's user.
+std::vector<Holder> keepers_of(int channel, std::uint64_t image) {
+  const wire::NameOwner owner = owner_of_peer(channel);
+  return find_in(park_stem(image, owner),
+                 [&](int keeper) { return peer_of(keeper).uid == owner.uid; });
 }
 
-bool has_parked(int keeper, const wire::ParkProbe& probe) {
-  if (!send_packet(keeper, &probe, sizeof probe, {}, kKeeperPatienceMs)) return false;
-  pollfd answer{keeper, POLLIN, 0};
-  char yes = 0;
-  // One that is at work on a checkpoint answers later: then it may have some.
-  return poll(&answer, 1, kKeeperPatienceMs) == 0 ||
-         (recv(keeper, &yes, sizeof yes, MSG_DONTWAIT) == sizeof yes && yes != 0);
+bool has_parked(int keeper, const wire::ProbeMessage& probe) {
+  if (!send_packet(keeper, &probe, sizeof probe, {}, 0)) return false;
+  try {
+    Packet answer;
+    const Received received = await_packet(keeper, answer, kKeeperPatienceMs);
+    // One that is at work on a checkpoint answers later: then it may have some.
+    if (received == Received::nothing) return true;
+    return received == Received::packet && answer.type() == wire::Type::found &&
+           answer.as<wire::FoundMessage>().parked != 0;
+  } catch (const Error&) {
+    return true;  // of another release
+  }
 }
 
 void tell_found(int channel, bool parked) {
@@ -112,10 +116,11 @@ class Service {
 
  private:
   void accept_all();
+  void make_room(uid_t newest);
   // False: it is done with.
   bool read(Waiting& waiting);
   // In a process of its own where somebody else has to be asked, who may be slow.
-  void answer_probe(int channel, const wire::ParkProbe& probe);
+  void answer_probe(int channel, const wire::ProbeMessage& probe);
   void begin_session(Waiting& waiting, Packet& start);
   [[noreturn]] void live_in_session(UniqueFd channel, Packet& start, int place);
   void reap();
@@ -159,17 +164,33 @@ void Service::accept_all() {
     ucred peer{};
     socklen_t size = sizeof peer;
     getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size);
-    const auto of_user = std::size_t(std::count_if(
-        waiting_.begin(), waiting_.end(), [&](const Waiting& one) { return one.uid == peer.uid; }));
-    if (waiting_.size() >= kMostWaiting || (peer.uid != 0 && of_user >= kMostWaitingOfUser)) {
-      refuse(fd.get(), "too many programs of user " + std::to_string(peer.uid) +
-                           " have connected and say nothing; end them");
-      continue;
-    }
     // What it wants has come with it, as a rule.
     Waiting one{std::move(fd), peer.uid, Clock::now() + kPatience};
-    if (read(one)) waiting_.push_back(std::move(one));
+    if (!read(one)) continue;
+    waiting_.push_back(std::move(one));
+    make_room(peer.uid);
   }
+}
+
+// Nobody's silence is at the cost of others: of a user who has his share the oldest
+// goes, and where all together have theirs, of the one who has most.
+void Service::make_room(uid_t newest) {
+  std::map<uid_t, std::size_t> shares;
+  for (const Waiting& one : waiting_) ++shares[one.uid];
+  const std::size_t of_others = waiting_.size() - (shares.count(0) != 0 ? shares[0] : 0);
+  uid_t loser = newest;
+  if (shares[newest] <= kMostWaitingOfUser) {
+    if (newest == 0 || of_others <= kMostWaiting - kWaitingOfRoot) return;
+    shares.erase(0);
+    loser = std::max_element(shares.begin(), shares.end(), [](const auto& one, const auto& other) {
+              return one.second < other.second;
+            })->first;
+  }
+  const auto oldest = std::find_if(waiting_.begin(), waiting_.end(),
+                                   [loser](const Waiting& one) { return one.uid == loser; });
+  refuse(oldest->fd.get(), "too many programs of user " + std::to_string(loser) +
+                               " have connected and say nothing; end them");
+  waiting_.erase(oldest);
 }
 
 bool Service::read(Waiting& waiting) {
@@ -181,7 +202,7 @@ bool Service::read(Waiting& waiting) {
     if (packet.type() == wire::Type::start) {
       begin_session(waiting, packet);
     } else if (packet.type() == wire::Type::probe) {
-      answer_probe(waiting.fd.get(), packet.as<wire::ProbeMessage>().probe);
+      answer_probe(waiting.fd.get(), packet.as<wire::ProbeMessage>());
     }
   } catch (const Error& error) {
     refuse(waiting.fd.get(), error.what());
@@ -189,8 +210,8 @@ bool Service::read(Waiting& waiting) {
   return false;
 }
 
-void Service::answer_probe(int channel, const wire::ParkProbe& probe) {
-  const std::vector<UniqueFd> keepers = keepers_of(channel, probe.mine.image);
+void Service::answer_probe(int channel, const wire::ProbeMessage& probe) {
+  const std::vector<Holder> keepers = keepers_of(channel, probe.mine.image);
   if (keepers.empty()) return tell_found(channel, false);
   const pid_t asker = asking_.size() < kMostAsking ? fork() : -1;
   // Its session will see.
@@ -199,8 +220,8 @@ void Service::answer_probe(int channel, const wire::ParkProbe& probe) {
     asking_.insert(asker);
     return;
   }
-  tell_found(channel, std::any_of(keepers.begin(), keepers.end(), [&](const UniqueFd& keeper) {
-               return has_parked(keeper.get(), probe);
+  tell_found(channel, std::any_of(keepers.begin(), keepers.end(), [&](const Holder& keeper) {
+               return has_parked(keeper.connection.get(), probe);
              }));
   _exit(0);
 }
@@ -238,6 +259,8 @@ void Service::live_in_session(UniqueFd channel, Packet& start, int place) {
     try {
       peer.identify();
       peer.become();
+      // Its numbers in the namespaces that are entered now.
+      start.sender = {peer.pid(), Rights::of(peer.pid()).real, gid_t(-1), peer.take_pidfd()};
     } catch (const Error& error) {
       refuse(fd, error.what());
       _exit(kFailed);

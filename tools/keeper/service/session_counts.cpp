@@ -24,15 +24,18 @@ SessionCounts::~SessionCounts() { munmap(places_, kMost * sizeof(Place)); }
 
 int SessionCounts::take(uid_t uid) {
   std::size_t of_user = 0;
+  std::size_t of_others = 0;  // than root
   int free = -1;
   for (std::size_t i = 0; i < kMost; ++i) {
     if (places_[i].pid.load() == 0) {
       if (free < 0) free = int(i);
-    } else if (places_[i].uid == uid) {
-      ++of_user;
+      continue;
     }
+    if (places_[i].uid == uid) ++of_user;
+    if (places_[i].uid != 0) ++of_others;
   }
-  if (free < 0 || (uid != 0 && of_user >= kMostOfUser)) return -1;
+  const bool has_share = of_user < kMostOfUser && of_others < kMost - kOfRoot;
+  if (free < 0 || (uid != 0 && !has_share)) return -1;
   Place& place = places_[free];
   place.uid = uid;
   place.sockets.store(0);

@@ -17,6 +17,8 @@ class SessionCounts {
   // Sessions at a time, of all users and of one that is not root.
   static constexpr std::size_t kMost = 4096;
   static constexpr std::size_t kMostOfUser = 512;
+  // Of all, this many are root's.
+  static constexpr std::size_t kOfRoot = 512;
   // Throws Error.
   SessionCounts();
   ~SessionCounts();

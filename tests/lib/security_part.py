@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The part `security`: attacks, here and in virtual machines with the module."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import module_part
+from slices import chosen
+
+# Kernel, the virtual machine's seconds.
+DEFAULT = [("6.1", 900)]
+FULL = [("6.1", 3400), ("6.12", 3400), ("7.3", 3400)]
+# How much of what is done many times is done there, where everything takes five times as long:
+# by default, with --full.
+FEWER = {"TEST_KILLS": (50, 1000)}
+# They say nothing that depends on a kernel.
+NATIVE_ONLY = {"hardened"}
+
+
+def in_machine(folder):
+    """The scripts that are run in virtual machines as well."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and
+                  os.access(path, os.X_OK) and path.name not in NATIVE_ONLY)
+
+
+def run(source, build, scripts, natively):
+    """`natively` runs them here; beside it, in virtual machines."""
+    def on(kernel, seconds):
+        if module_part.built(source, kernel, scripts.tally):
+            scripts.run(f"security/{kernel}",
+                        [source / "tests/vm/run.py", kernel, "--seconds", seconds, "--",
+                         source / "tests/lib/security_cases.py", build, kernel],
+                        seconds + module_part.MARGIN, sharing=True)
+
+    jobs = [(natively, scripts)]
+    if chosen(in_machine(source / "tests/security"), scripts.slice):
+        jobs += [(on, *machine) for machine in (FULL if scripts.full else DEFAULT)]
+    with ThreadPoolExecutor(2) as pool:
+        for job in [pool.submit(*job) for job in jobs]:
+            job.result()
