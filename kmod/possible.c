@@ -33,16 +33,15 @@
 /* As __udp4_lib_err() and icmp_unreach() turn them into an errno, or 0. */
 static int errno_of_icmp(u8 type, u8 code)
 {
-	switch (type) {
-	case ICMP_DEST_UNREACH:
-		return code <= NR_ICMP_UNREACH ? icmp_err_convert[code].errno : 0;
-	case ICMP_TIME_EXCEEDED:
-		return EHOSTUNREACH;
-	case ICMP_PARAMETERPROB:
-		return EPROTO;
-	default:
-		return 0;
-	}
+	int error = 0;
+
+	if (type == ICMP_DEST_UNREACH && code <= NR_ICMP_UNREACH)
+		error = icmp_err_convert[code].errno;
+	else if (type == ICMP_TIME_EXCEEDED)
+		error = EHOSTUNREACH;
+	else if (type == ICMP_PARAMETERPROB)
+		error = EPROTO;
+	return error;
 }
 
 /* As __udp6_lib_err() does it. Errors of types that are not known come too. */

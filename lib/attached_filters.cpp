@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "errors.hpp"
+#include "persist.hpp"
 
 namespace udpcr {
 namespace {
@@ -29,7 +30,8 @@ bool is_attached_filter(const SocketOption& option) noexcept {
 void read_filter(int fd, SocketRecord& record, std::vector<Loss>& losses) {
   if (find(record, SO_ATTACH_FILTER) != nullptr) return;
   socklen_t count = 0;  // of instructions, not of bytes
-  if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count) != 0) {
+  if (persist([&] { return ::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, nullptr, &count); }) != 0) {
+    if (errno != EACCES) fail("read the filter of fd " + std::to_string(fd), errno, "");
     // An eBPF program has no classic form to give: EACCES (net/core/filter.c,
     // sk_get_filter).
     losses.push_back(
@@ -38,7 +40,10 @@ void read_filter(int fd, SocketRecord& record, std::vector<Loss>& losses) {
   }
   if (count == 0) return;
   Bytes code(count * sizeof(sock_filter));
-  if (::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code.data(), &count) != 0) {
+  const auto read = [&] {
+    return ::getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, code.data(), &count);
+  };
+  if (persist(read) != 0) {
     losses.push_back({"filter", "it cannot be read: " + errno_text(errno), "attach it again"});
     return;
   }

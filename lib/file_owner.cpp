@@ -6,19 +6,23 @@
 #include <cerrno>
 
 #include "errors.hpp"
+#include "persist.hpp"
 
 namespace udpcr {
 
-FileOwner read_owner(int fd) noexcept {
+FileOwner read_owner(int fd) {
   FileOwner owner;
   f_owner_ex who{};
-  if (::fcntl(fd, F_GETOWN_EX, &who) == 0 && who.pid != 0) {
+  if (persist([&] { return ::fcntl(fd, F_GETOWN_EX, &who); }) != 0) {
+    fail("read the owner (F_GETOWN_EX) of fd " + std::to_string(fd), errno, "");
+  }
+  if (who.pid != 0) {
     owner.type = static_cast<std::uint32_t>(who.type);
     owner.pid = static_cast<std::uint32_t>(who.pid);
   }
-  if (const int signal = ::fcntl(fd, F_GETSIG); signal > 0) {
-    owner.signal = static_cast<std::uint32_t>(signal);
-  }
+  const int signal = persist([fd] { return ::fcntl(fd, F_GETSIG); });
+  if (signal < 0) fail("read the signal (F_GETSIG) of fd " + std::to_string(fd), errno, "");
+  owner.signal = static_cast<std::uint32_t>(signal);
   return owner;
 }
 

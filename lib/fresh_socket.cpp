@@ -7,14 +7,17 @@
 
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 
 namespace udpcr {
 
-std::uint64_t read_cookie(int fd, int name) noexcept {
+std::uint64_t read_cookie(int fd, int name) {
   std::uint64_t value = 0;
   socklen_t size = sizeof value;
-  return ::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0 ? value : 0;
+  if (persist([&] { return ::getsockopt(fd, SOL_SOCKET, name, &value, &size); }) == 0) return value;
+  if (name == kSoNetnsCookie && errno == ENOPROTOOPT) return 0;
+  fail("read the cookie of fd " + std::to_string(fd), errno, "");
 }
 
 OptionValues read_by_getsockopt(int fd, int family, int protocol) {
@@ -52,6 +55,10 @@ std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& f
   std::vector<SocketOption> changed;
   for (std::size_t i = 0; i < now.size(); ++i) {
     auto& [row, value] = now[i];
+    if (!value && row->read_by != ReadBy::module && fresh.values.at(i).second) {
+      throw Error(std::string("cannot read ") + row->text +
+                  " of the socket, which another one of its kind does tell");
+    }
     if (!value || value == fresh.values.at(i).second) continue;
     // Of a connected socket the last datagram's (net/ipv4/udp.c, udp_queue_rcv_one_skb).
     if (connected && row->level == SOL_SOCKET && row->name == SO_INCOMING_CPU) continue;

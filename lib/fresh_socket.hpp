@@ -40,10 +40,12 @@ class FreshSockets {
   std::list<FreshSocket> known_;
 };
 
-// SO_COOKIE, SO_NETNS_COOKIE; 0 when the kernel has none.
-std::uint64_t read_cookie(int fd, int name) noexcept;
+// SO_COOKIE, SO_NETNS_COOKIE; the latter is 0 when the kernel has none.  Throws
+// Error when it cannot be read.
+std::uint64_t read_cookie(int fd, int name);
 
-// The options of `now` that are not as in `fresh`.
+// The options of `now` that are not as in `fresh`.  Throws Error for one that
+// could not be read and that `fresh` has.
 std::vector<SocketOption> changed_options(OptionValues now, const FreshSocket& fresh,
                                           bool connected);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <udpcr/image.hpp>
@@ -52,6 +53,54 @@ void check_file(const struct stat& status, const std::string& display, ImageOwne
   }
 }
 
+// What a reader takes at most: the queues that one checkpoint may have, and as
+// much again for the rest as nobody has ever seen.
+constexpr std::uint64_t kMostBytes = (std::uint64_t{1} << 30) + (std::uint64_t{256} << 20);
+// Zeros that tools for copying leave out may be some of an image; a file that
+// is made of them costs its writer nothing and its reader all of its size.
+constexpr std::uint64_t kMostHoles = std::uint64_t{16} << 20;
+
+// Bytes of the file that are data.  A file system that compresses has fewer
+// blocks than data, so its word about holes is asked for too.
+std::uint64_t bytes_on_disk(int fd, const struct stat& status) {
+  constexpr int kMostExtents = 65536;
+  const auto allocated = static_cast<std::uint64_t>(status.st_blocks) * 512;
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (allocated >= size) return size;
+  std::uint64_t data = 0;
+  off_t at = 0;
+  for (int extent = 0; extent < kMostExtents; ++extent) {
+    const off_t begin = ::lseek(fd, at, SEEK_DATA);
+    if (begin < 0) break;  // ENXIO: only a hole is left
+    const off_t end = ::lseek(fd, begin, SEEK_HOLE);
+    if (end <= begin) break;
+    data += static_cast<std::uint64_t>(end - begin);
+    at = end;
+  }
+  static_cast<void>(::lseek(fd, 0, SEEK_SET));
+  return std::max(data, allocated);
+}
+
+void check_size(int fd, const struct stat& status, const std::string& display) {
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > kMostBytes) {
+    throw Error("cannot use image " + display + ": it has " + std::to_string(size) +
+                    " bytes, more than the " + std::to_string(kMostBytes) +
+                    " that are read; take a new checkpoint, without queues "
+                    "(UDPCR_QUEUES=none) if need be",
+                EFBIG);
+  }
+  const std::uint64_t data = bytes_on_disk(fd, status);
+  if (size > data && size - data > kMostHoles) {
+    throw Error("cannot use image " + display + ": only " + std::to_string(data) + " of its " +
+                    std::to_string(size) + " bytes are on the disk, and no more than " +
+                    std::to_string(kMostHoles) +
+                    " may be missing; take a new checkpoint, or copy it with cp --sparse=never "
+                    "if you trust what is in it",
+                EFBIG);
+  }
+}
+
 // A file may shrink or grow meanwhile: what was read is what counts.
 Bytes read_all(int fd, std::size_t size, const std::string& display) {
   // A large file that is not even an image must not cost its size in memory.
@@ -85,6 +134,7 @@ Image load_image(int folder, const std::string& name, const std::string& display
   struct stat status {};
   if (fstat(fd.get(), &status) != 0) throw_image_error("examine", display, errno);
   check_file(status, display, owner);
+  check_size(fd.get(), status, display);
   try {
     return parse_image(read_all(fd.get(), static_cast<std::size_t>(status.st_size), display));
   } catch (const std::bad_alloc&) {

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <sstream>
 
+#include "errors.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 
 namespace udpcr {
@@ -17,11 +19,19 @@ namespace {
 
 // Reads the file again; false: it says what it said before.
 bool reread(UniqueFd& file, const char* name, std::string& text) {
-  if (!file) file = UniqueFd(rights().open_proc_net(name));
+  if (!file) {
+    file = UniqueFd(persist([name] { return rights().open_proc_net(name); }));
+    // A kernel without multicast, or a sandbox without /proc.
+    if (!file && errno == ENOENT) return false;
+    if (!file) fail(std::string("read /proc/net/") + name, errno, "");
+  }
   std::string now;
   char chunk[8192];
-  ssize_t got = 0;
-  while ((got = ::pread(file.get(), chunk, sizeof chunk, static_cast<off_t>(now.size()))) > 0) {
+  for (;;) {
+    const ssize_t got = persist(
+        [&] { return ::pread(file.get(), chunk, sizeof chunk, static_cast<off_t>(now.size())); });
+    if (got < 0) fail(std::string("read /proc/net/") + name, errno, "");
+    if (got == 0) break;
     now.append(chunk, static_cast<std::size_t>(got));
   }
   if (now == text) return false;
@@ -104,7 +114,11 @@ bool read_filter(int fd, Membership& member) {
     filter.gf_numsrc = static_cast<std::uint32_t>(room);
     std::memcpy(buffer.data(), &filter, sizeof filter);
     auto size = static_cast<socklen_t>(GROUP_FILTER_SIZE(room));
-    if (::getsockopt(fd, level, MCAST_MSFILTER, buffer.data(), &size) != 0) return false;
+    const auto ask = [&] { return ::getsockopt(fd, level, MCAST_MSFILTER, buffer.data(), &size); };
+    if (persist(ask) != 0) {
+      if (errno == EADDRNOTAVAIL || errno == ENODEV || errno == EINVAL) return false;
+      fail("read whether fd " + std::to_string(fd) + " is a " + describe(member), errno, "");
+    }
     std::memcpy(&filter, buffer.data(), sizeof filter);
     if (filter.gf_numsrc <= room) break;
   }

@@ -9,7 +9,9 @@
 #include <cstddef>
 #include <cstring>
 
+#include "errors.hpp"
 #include "kernel_numbers.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 
 namespace udpcr {
@@ -189,27 +191,84 @@ const char* option_name(int level, int name) noexcept {
   return row != nullptr ? row->text : "option";
 }
 
+namespace {
+
+[[noreturn]] void fail_to_read(int fd, int level, int name, int error_number) {
+  const OptionRow* const row = find_option(level, name);
+  const std::string text =
+      row != nullptr ? row->text
+                     : "socket option " + std::to_string(level) + "/" + std::to_string(name);
+  fail("read " + text + " of fd " + std::to_string(fd), error_number, "");
+}
+
+// 0 or the errno; `size` receives the value's.
+int look(int fd, int level, int name, void* value, socklen_t& size) noexcept {
+  const socklen_t room = size;
+  const auto ask = [&] {
+    size = room;
+    return ::getsockopt(fd, level, name, value, &size);
+  };
+  return persist(ask) == 0 ? 0 : errno;
+}
+
+// What kernels and security modules answer about an option that is not to be
+// had; any other failure leaves it open whether there is one.
+bool tells_absence(int error_number) noexcept {
+  switch (error_number) {
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EINVAL:
+    case EPERM:
+    case EACCES:
+    case ENOENT:
+    case ENODEV:
+    case ENODATA:
+    case ENOTCONN:
+    case ENOTSOCK:
+    case EADDRNOTAVAIL:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
 std::optional<Bytes> read_option(int fd, int level, int name) {
   std::uint8_t value[256];
   socklen_t size = sizeof value;
-  if (::getsockopt(fd, level, name, value, &size) != 0) return std::nullopt;
-  return Bytes(value, value + size);
+  const int error = look(fd, level, name, value, size);
+  if (error == 0) return Bytes(value, value + size);
+  if (tells_absence(error)) return std::nullopt;
+  fail_to_read(fd, level, name, error);
 }
 
-std::optional<int> read_number(int fd, int level, int name) noexcept {
+std::optional<int> read_number(int fd, int level, int name) {
   int value = 0;
   socklen_t size = sizeof value;
-  if (::getsockopt(fd, level, name, &value, &size) != 0) return std::nullopt;
+  const int error = look(fd, level, name, &value, size);
+  if (error == 0) return value;
+  if (tells_absence(error)) return std::nullopt;
+  fail_to_read(fd, level, name, error);
+}
+
+int require_number(int fd, int level, int name) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  const int error = look(fd, level, name, &value, size);
+  if (error != 0) fail_to_read(fd, level, name, error);
   return value;
 }
 
 int write_option(int fd, int level, int name, ByteView value) noexcept {
   const auto size = static_cast<socklen_t>(value.size());
-  return rights().setsockopt(fd, level, name, value.data(), size) == 0 ? 0 : errno;
+  const auto set = [&] { return rights().setsockopt(fd, level, name, value.data(), size); };
+  return persist(set) == 0 ? 0 : errno;
 }
 
 int write_number(int fd, int level, int name, int value) noexcept {
-  return rights().setsockopt(fd, level, name, &value, sizeof value) == 0 ? 0 : errno;
+  const auto set = [&] { return rights().setsockopt(fd, level, name, &value, sizeof value); };
+  return persist(set) == 0 ? 0 : errno;
 }
 
 int put_back(int fd, const OptionRow& row, ByteView value) noexcept {
@@ -222,7 +281,10 @@ int put_back(int fd, const OptionRow& row, ByteView value) noexcept {
   // cuts at net.core.[rw]mem_max without a word.
   if (write_number(fd, SOL_SOCKET, forced, doubled / 2) == 0) return 0;
   if (const int error = write_number(fd, SOL_SOCKET, row.name, doubled / 2)) return error;
-  return read_number(fd, SOL_SOCKET, row.name).value_or(0) == doubled ? 0 : EPERM;
+  int now = 0;
+  socklen_t size = sizeof now;
+  if (const int error = look(fd, SOL_SOCKET, row.name, &now, size)) return error;
+  return now == doubled ? 0 : EPERM;
 }
 
 bool same_value(const OptionRow& row, ByteView one, ByteView other) noexcept {

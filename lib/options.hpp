@@ -46,9 +46,13 @@ const OptionRow* find_option(int level, int name) noexcept;
 // "SO_RCVBUF"; "option" for one that the table does not have.
 const char* option_name(int level, int name) noexcept;
 
-// Empty when the socket or the kernel does not have the option.
+// Empty when the kernel says that the socket does not have the option, or that
+// this user may not read it.  Throws Error when it could not be asked.
 std::optional<Bytes> read_option(int fd, int level, int name);
-std::optional<int> read_number(int fd, int level, int name) noexcept;
+std::optional<int> read_number(int fd, int level, int name);
+
+// Of an option that every socket has: any failure throws Error.
+int require_number(int fd, int level, int name);
 
 // Both return 0 or the errno.
 int write_option(int fd, int level, int name, ByteView value) noexcept;

@@ -18,7 +18,7 @@ void refuse_datagrams(int fd) {
   // SO_LOCK_FILTER is set, or the memory for filters is used up
   // (net.core.optmem_max).  A connected socket takes datagrams of its peer
   // only: give it one that never speaks.
-  const int family = read_number(fd, SOL_SOCKET, SO_DOMAIN).value_or(AF_INET);
+  const int family = require_number(fd, SOL_SOCKET, SO_DOMAIN);
   Address nobody;
   nobody.family = static_cast<std::uint16_t>(family);
   nobody.port = 9;  // discard

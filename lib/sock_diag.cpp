@@ -8,8 +8,11 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
+#include <cerrno>
 #include <cstring>
 
+#include "errors.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 #include "route.hpp"
 
@@ -57,6 +60,11 @@ DiagFacts facts_of(const char* message, std::size_t length) {
   return facts;
 }
 
+bool tells_absence(int error_number) {
+  return error_number == EPROTONOSUPPORT || error_number == EAFNOSUPPORT || error_number == EPERM ||
+         error_number == EACCES || error_number == ECONNREFUSED;
+}
+
 bool is_of(const char* message, const SocketRecord& record) {
   inet_diag_msg answer{};
   std::memcpy(&answer, message + NLMSG_HDRLEN, sizeof answer);
@@ -90,16 +98,41 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
 
 std::optional<DiagFacts> SockDiag::ask(const void* request, std::size_t size,
                                        const SocketRecord& record) {
-  if (!netlink_) {
-    netlink_ = UniqueFd(rights().socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG));
+  try {
+    return ask_once(request, size, record);
+  } catch (const Error& error) {
+    if (!is_passing(error.error_number())) throw;
+    return ask_once(request, size, record);
   }
-  if (!netlink_ || ::send(netlink_.get(), request, size, 0) < 0) return std::nullopt;
+}
+
+std::optional<DiagFacts> SockDiag::ask_once(const void* request, std::size_t size,
+                                            const SocketRecord& record) {
+  if (!netlink_) {
+    netlink_ =
+        UniqueFd(persist([] { return rights().socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG); }));
+    // A sandbox, or a kernel that does not have it.
+    if (!netlink_ && tells_absence(errno)) return std::nullopt;
+    if (!netlink_) fail("open a netlink socket for sock_diag", errno, "");
+  }
+  if (persist([&] { return ::send(netlink_.get(), request, size, 0); }) < 0) {
+    if (tells_absence(errno)) return std::nullopt;
+    fail("ask sock_diag about a socket", errno, "");
+  }
   const bool dump = (static_cast<const nlmsghdr*>(request)->nlmsg_flags & NLM_F_DUMP) != 0;
   std::optional<DiagFacts> found;
   alignas(nlmsghdr) char answer[32768];
   do {
-    const ssize_t got = ::recv(netlink_.get(), answer, sizeof answer, 0);
-    if (got <= 0) return found;
+    ssize_t got = 0;
+    do {
+      got = ::recv(netlink_.get(), answer, sizeof answer, 0);
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+      const int error = got < 0 ? errno : EIO;
+      // The rest of this answer is not to be taken for that of the next question.
+      netlink_.reset();
+      fail("read the answer of sock_diag about a socket", error, "");
+    }
     const auto length = static_cast<std::size_t>(got);
     for (std::size_t at = 0; at + sizeof(nlmsghdr) <= length;) {
       nlmsghdr header{};

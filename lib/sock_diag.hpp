@@ -14,11 +14,14 @@ struct DiagFacts {
 // Asks in the network namespace in which it is used first.
 class SockDiag {
  public:
-  // Of a bound socket; empty when the kernel does not say (no udp_diag).
+  // Of a bound socket; empty when the kernel does not say (no udp_diag).  Throws
+  // Error when it could not be asked.
   std::optional<DiagFacts> facts(const SocketRecord& record);
 
  private:
   std::optional<DiagFacts> ask(const void* request, std::size_t size, const SocketRecord& record);
+  std::optional<DiagFacts> ask_once(const void* request, std::size_t size,
+                                    const SocketRecord& record);
 
   UniqueFd netlink_;
 };

@@ -13,9 +13,11 @@
 #include <thread>
 
 #include "attached_filters.hpp"
+#include "errors.hpp"
 #include "file_owner.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "persist.hpp"
 #include "security_label.hpp"
 #include "shutdown.hpp"
 
@@ -29,7 +31,10 @@ constexpr const char* kNeedsModule = "load the kernel module, which keeps it";
 int corked_bytes(int fd) {
   int bytes = 0;
   for (int attempt = 0; attempt < 5; ++attempt) {
-    if (::ioctl(fd, SIOCOUTQ, &bytes) != 0 || bytes == 0) return 0;
+    if (persist([&] { return ::ioctl(fd, SIOCOUTQ, &bytes); }) != 0) {
+      fail("read the send queue of fd " + std::to_string(fd), errno, "");
+    }
+    if (bytes == 0) return 0;
     std::this_thread::sleep_for(std::chrono::milliseconds(attempt));
   }
   return bytes;
@@ -76,7 +81,9 @@ void read_facts(int fd, SocketRecord& record, FactSources& sources, std::vector<
          kNeedsModule);
   }
   pollfd events{fd, POLLRDHUP, 0};
-  ::poll(&events, 1, 0);
+  if (persist([&] { return ::poll(&events, 1, 0); }) < 0) {
+    fail("poll fd " + std::to_string(fd), errno, "");
+  }
   if ((events.revents & POLLERR) != 0) {
     lose("pending error", "an error or messages in the error queue wait to be read", kNeedsModule);
   }

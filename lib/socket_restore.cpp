@@ -21,6 +21,7 @@
 #include "kernel_numbers.hpp"
 #include "memberships.hpp"
 #include "options.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 #include "security_label.hpp"
 #include "shutdown.hpp"
@@ -270,11 +271,18 @@ void Restorer::connect() {
 
 void Restorer::set_file_flags() {
   const int wanted = static_cast<int>(record_.file_flags) & kOnFile;
-  if (wanted != 0) ::fcntl(fd_, F_SETFL, wanted);
+  if (wanted == 0 || persist([&] { return ::fcntl(fd_, F_SETFL, wanted); }) == 0) return;
+  lose("file flags", "they could not be set again: " + errno_text(errno),
+       "let the program set them (fcntl, F_SETFL)");
 }
 
 void Restorer::name_label() {
-  const std::string label = read_label(fd_);
+  std::string label;
+  try {
+    label = read_label(fd_);
+  } catch (const Error& error) {
+    return lose("security label", error.what(), "look at it yourself");
+  }
   if (label == record_.label) return;
   const auto text = [](const std::string& one) { return one.empty() ? "none" : one; };
   lose("security label", "it was " + text(record_.label) + " and is " + text(label),
@@ -284,7 +292,10 @@ void Restorer::name_label() {
 // fchown(2) of a socket changes whom it belongs to (net/socket.c, sockfs_setattr).
 void Restorer::set_uid() {
   struct stat status {};
-  if (::fstat(fd_, &status) != 0 || status.st_uid == record_.uid) return;
+  if (persist([&] { return ::fstat(fd_, &status); }) != 0) {
+    fail("read whom the restored socket belongs to", errno, "");
+  }
+  if (status.st_uid == record_.uid) return;
   if (rights().chown(fd_, record_.uid) == 0) return;
   lose("uid",
        "it belonged to user " + std::to_string(record_.uid) + " and belongs to " +
@@ -295,7 +306,8 @@ void Restorer::set_uid() {
 Address Restorer::local_now() const {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
-  ::getsockname(fd_, reinterpret_cast<sockaddr*>(&name), &size);
+  const auto ask = [&] { return ::getsockname(fd_, reinterpret_cast<sockaddr*>(&name), &size); };
+  if (persist(ask) != 0) fail("read the address of the restored socket", errno, "");
   return Address::from_sockaddr(name);
 }
 

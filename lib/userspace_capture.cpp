@@ -12,7 +12,9 @@
 #include "errors.hpp"
 #include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
+#include "persist.hpp"
 #include "refuse.hpp"
+#include "socket_address.hpp"
 #include "socket_restore.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_fill.hpp"
@@ -29,19 +31,19 @@ constexpr int kPatience = 50;
 
 std::string fd_name(int fd) { return "fd " + std::to_string(fd); }
 
-std::uint16_t local_port(int fd) {
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) return 0;
-  return Address::from_sockaddr(name).port;
-}
-
 }  // namespace
 
-bool is_udp_socket(int fd) noexcept {
-  const int family = read_number(fd, SOL_SOCKET, SO_DOMAIN).value_or(0);
-  const int type = read_number(fd, SOL_SOCKET, SO_TYPE).value_or(0);
-  const int protocol = read_number(fd, SOL_SOCKET, SO_PROTOCOL).value_or(0);
+bool is_udp_socket(int fd) {
+  struct stat status {};
+  if (persist([&] { return ::fstat(fd, &status); }) != 0) {
+    // There is nothing at that number; any other failure leaves it open.
+    if (errno == EBADF && ::fcntl(fd, F_GETFD) < 0 && errno == EBADF) return false;
+    fail("look at " + fd_name(fd), errno, "");
+  }
+  if (!S_ISSOCK(status.st_mode)) return false;
+  const int family = require_number(fd, SOL_SOCKET, SO_DOMAIN);
+  const int type = require_number(fd, SOL_SOCKET, SO_TYPE);
+  const int protocol = require_number(fd, SOL_SOCKET, SO_PROTOCOL);
   return (family == AF_INET || family == AF_INET6) && type == SOCK_DGRAM &&
          (protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE);
 }
@@ -49,28 +51,22 @@ bool is_udp_socket(int fd) noexcept {
 SocketRecord read_record(int fd, std::uint32_t origin_flags, const FreshSocket& fresh) {
   SocketRecord record;
   struct stat status {};
-  if (::fstat(fd, &status) != 0) fail("read the inode of " + fd_name(fd), errno, "");
+  if (persist([&] { return ::fstat(fd, &status); }) != 0) {
+    fail("read the inode of " + fd_name(fd), errno, "");
+  }
   record.inode = status.st_ino;
   record.uid = status.st_uid;
   record.cookie = read_cookie(fd, kSoCookie);
   record.family = static_cast<std::uint16_t>(fresh.family);
   record.protocol = static_cast<std::uint16_t>(fresh.protocol);
-  record.file_flags = static_cast<std::uint32_t>(std::max(0, ::fcntl(fd, F_GETFL)));
+  const int file_flags = persist([fd] { return ::fcntl(fd, F_GETFL); });
+  if (file_flags < 0) fail("read the flags of " + fd_name(fd), errno, "");
+  record.file_flags = static_cast<std::uint32_t>(file_flags);
 
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
-    fail("read the local address of " + fd_name(fd), errno, "");
-  }
-  record.local = Address::from_sockaddr(name);
-  size = sizeof name;
-  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
-    record.peer = Address::from_sockaddr(name);
-    record.flags |= UDPCR_SOCK_CONNECTED;
-  }
-  char device[IF_NAMESIZE] = {};
-  size = sizeof device;
-  if (::getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) == 0) record.device = device;
+  record.local = local_address(fd);
+  record.peer = peer_address(fd);
+  if (record.peer) record.flags |= UDPCR_SOCK_CONNECTED;
+  record.device = bound_device(fd);
 
   if ((origin_flags & UDPCR_SOCK_ORIGIN_KNOWN) != 0) {
     record.flags |= origin_flags;
@@ -101,8 +97,8 @@ SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
                     ": it is not a UDP or UDP-Lite socket over IPv4 or IPv6; pass UDP sockets only",
                 EPROTOTYPE);
   }
-  const FreshSocket& fresh = fresh_.like(*read_number(fd, SOL_SOCKET, SO_DOMAIN),
-                                         *read_number(fd, SOL_SOCKET, SO_PROTOCOL));
+  const FreshSocket& fresh = fresh_.like(require_number(fd, SOL_SOCKET, SO_DOMAIN),
+                                         require_number(fd, SOL_SOCKET, SO_PROTOCOL));
   SocketState state;
   state.record = read_record(fd, options.origin_flags, fresh);
   SocketRecord& record = state.record;
@@ -123,8 +119,9 @@ SocketState UserspaceEngine::read_state(int fd, const CaptureOptions& options) {
   Walk walk;
   const std::chrono::seconds limit = options.is_kept ? kCopyLimit : kWalkLimit;
   {
-    const ReadingOptions reading(fd, record.family);
+    ReadingOptions reading(fd, record.family);
     walk = reader_.walk(fd, record.cookie, record.local.port, limit);
+    reading.put_back();
   }
   record.queue_count = static_cast<std::uint32_t>(walk.datagrams.count());
   state.receive_queue = std::move(walk.datagrams);
@@ -159,8 +156,8 @@ MessageStream UserspaceEngine::take_rest(int fd, std::size_t already, QueueEnd e
   const bool stays_open = end == QueueEnd::stays_open;
   if (!stays_open) refuse_datagrams(fd);
   write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
-  const ReadingOptions reading(fd, *read_number(fd, SOL_SOCKET, SO_DOMAIN));
-  const std::uint16_t port = local_port(fd);
+  const std::uint16_t port = local_address(fd).port;
+  const ReadingOptions reading(fd, require_number(fd, SOL_SOCKET, SO_DOMAIN));
   MessageStream rest;
   std::size_t taken = 0;
   const auto take = [&](const Datagram& datagram) {

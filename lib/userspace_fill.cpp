@@ -414,9 +414,16 @@ void UserspaceFill::finish(int fd, const SocketState& state, Restored& restored)
   }
   if (record.cgroup == 0 || record.local.port == 0) return;
   SocketRecord now = record;
-  now.cookie = read_cookie(fd, kSoCookie);
-  if (const auto facts = diag_.facts(now)) {
-    name_cgroup(record.cgroup, facts->cgroup, restored.losses);
+  try {
+    now.cookie = read_cookie(fd, kSoCookie);
+    if (const auto facts = diag_.facts(now)) {
+      name_cgroup(record.cgroup, facts->cgroup, restored.losses);
+    }
+  } catch (const Error& error) {
+    restored.losses.push_back({"cgroup",
+                               "it was accounted to cgroup " + std::to_string(record.cgroup) +
+                                   ", and which one it is now: " + error.what(),
+                               "restart in the same cgroup"});
   }
 }
 

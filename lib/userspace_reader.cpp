@@ -14,6 +14,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "persist.hpp"
 
 namespace udpcr {
 namespace {
@@ -145,7 +146,7 @@ void take_socket(Datagram& datagram, const cmsghdr& header, const unsigned char*
 QueueMemory queue_memory(int fd) {
   std::uint32_t info[kMeminfoCount] = {};
   socklen_t size = sizeof info;
-  if (::getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size) != 0) {
+  if (persist([&] { return ::getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size); }) != 0) {
     fail("read SO_MEMINFO of fd " + std::to_string(fd), errno, "use Linux 4.12 or newer");
   }
   return {info[kMeminfoRmem], info[kMeminfoDrops]};
@@ -159,34 +160,69 @@ ReadingState::ReadingState(int fd) : fd_(fd) {
   }
 }
 
-void ReadingState::restore() const noexcept {
+int ReadingState::restore() const noexcept {
+  int error = 0;
   for (const SocketOption& option : saved_) {
-    write_option(fd_, option.level, option.name, option.value);
+    const int one = write_option(fd_, option.level, option.name, option.value);
+    if (one != 0) error = one;
+  }
+  return error;
+}
+
+bool ReadingState::has(int level, int name) const noexcept {
+  return std::any_of(saved_.begin(), saved_.end(), [&](const SocketOption& option) {
+    return option.level == level && option.name == name;
+  });
+}
+
+ReadingOptions::ReadingOptions(int fd, int family) : fd_(fd), state_(fd) {
+  if (const int error = set_all(family); error != 0) {
+    state_.restore();
+    fail("set the options of fd " + std::to_string(fd) + " that its queue is read with", error, "");
   }
 }
 
-ReadingOptions::ReadingOptions(int fd, int family) : state_(fd) {
-  write_number(fd, SOL_SOCKET, SO_TIMESTAMPING,
-               read_number(fd, SOL_SOCKET, SO_TIMESTAMPING).value_or(0) |
-                   SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
-  write_number(fd, SOL_IP, IP_PKTINFO, 1);
-  write_number(fd, SOL_IP, IP_RECVTOS, 1);
-  write_number(fd, SOL_IP, IP_RECVTTL, 1);
-  write_number(fd, SOL_IP, IP_RECVOPTS, 1);
-  write_number(fd, SOL_IP, kIpRecvfragsize, 1);
+// 0 or an errno.
+int ReadingOptions::set_all(int family) {
+  int error = 0;
+  // What cannot be put back is left alone.
+  const auto set = [&](int level, int name, int value) {
+    const int one = state_.has(level, name) ? write_number(fd_, level, name, value) : 0;
+    const bool may_be_refused = one == EPERM && name == kSoRcvmark;
+    if (one != 0 && !may_be_refused) error = one;
+  };
+  set(SOL_SOCKET, SO_TIMESTAMPING,
+      read_number(fd_, SOL_SOCKET, SO_TIMESTAMPING).value_or(0) | SOF_TIMESTAMPING_RX_SOFTWARE |
+          SOF_TIMESTAMPING_SOFTWARE);
+  set(SOL_IP, IP_PKTINFO, 1);
+  set(SOL_IP, IP_RECVTOS, 1);
+  set(SOL_IP, IP_RECVTTL, 1);
+  set(SOL_IP, IP_RECVOPTS, 1);
+  set(SOL_IP, kIpRecvfragsize, 1);
   // Where the kernel has them and this user may.
-  write_number(fd, SOL_SOCKET, kSoRcvmark, 1);
-  write_number(fd, SOL_SOCKET, kSoRcvpriority, 1);
-  if (family != AF_INET6) return;
-  write_number(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
-  write_number(fd, SOL_IPV6, IPV6_RECVTCLASS, 1);
+  set(SOL_SOCKET, kSoRcvmark, 1);
+  set(SOL_SOCKET, kSoRcvpriority, 1);
+  if (family != AF_INET6) return error;
+  set(SOL_IPV6, IPV6_RECVPKTINFO, 1);
+  set(SOL_IPV6, IPV6_RECVTCLASS, 1);
   for (const int name : {IPV6_RECVHOPLIMIT, IPV6_RECVHOPOPTS, IPV6_RECVRTHDR, IPV6_RECVDSTOPTS,
                          kIpv6Flowinfo, kIpv6Recvfragsize}) {
-    write_number(fd, SOL_IPV6, name, 1);
+    set(SOL_IPV6, name, 1);
   }
+  return error;
 }
 
-ReadingOptions::~ReadingOptions() { state_.restore(); }
+ReadingOptions::~ReadingOptions() {
+  if (!put_back_) state_.restore();
+}
+
+void ReadingOptions::put_back() {
+  put_back_ = true;
+  if (const int error = state_.restore(); error != 0) {
+    fail("put back the options of fd " + std::to_string(fd_) + " that its queue was read with",
+         error, "");
+  }
+}
 
 struct ReceiveBatch::Slots {
   mmsghdr messages[kBatch];
@@ -224,6 +260,20 @@ int ReceiveBatch::receive(int fd, int flags, unsigned limit) {
   }
 }
 
+int ReceiveBatch::receive_persistently(int fd, int flags, unsigned limit) {
+  int got = receive(fd, flags, limit);
+  // The end of the queue is what is told twice.
+  if (got == -EAGAIN) got = receive(fd, flags, limit);
+  if (got >= 0 || got != -ENOMEM) return got;
+  const auto again = [&] {
+    got = receive(fd, flags, limit);
+    errno = got < 0 ? -got : 0;
+    return got == -EAGAIN ? 0 : got;
+  };
+  persist(again);
+  return got;
+}
+
 Datagram ReceiveBatch::datagram(unsigned index, std::uint16_t local_port) const {
   msghdr& header = slots_->messages[index].msg_hdr;
   Datagram datagram;
@@ -245,6 +295,17 @@ Datagram ReceiveBatch::datagram(unsigned index, std::uint16_t local_port) const 
   return datagram;
 }
 
+namespace {
+
+// Without it each peek would give the head of the queue.
+void peek_from(int fd, int offset) {
+  if (const int error = write_number(fd, SOL_SOCKET, SO_PEEK_OFF, offset); error != 0) {
+    fail("peek into the receive queue of fd " + std::to_string(fd), error, "");
+  }
+}
+
+}  // namespace
+
 Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
                        std::chrono::milliseconds limit) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
@@ -263,19 +324,22 @@ Walk QueueReader::walk(int fd, std::uint64_t cookie, std::uint16_t local_port,
   };
   // recvmmsg(2) gives a pending error once, and clears it.
   const auto receive = [&](unsigned count) {
-    int got = batch_.receive(fd, MSG_PEEK, count);
+    int got = batch_.receive_persistently(fd, MSG_PEEK, count);
     for (int attempt = 0; got < 0 && got != -EAGAIN && attempt < 16; ++attempt) {
       walk.error = -got;
-      got = batch_.receive(fd, MSG_PEEK, count);
+      got = batch_.receive_persistently(fd, MSG_PEEK, count);
+    }
+    if (got < 0 && got != -EAGAIN) {
+      fail("read the receive queue of fd " + std::to_string(fd), -got, "");
     }
     return got;
   };
 
   // Without an offset the kernel gives the head, whatever was peeked before.
-  write_number(fd, SOL_SOCKET, SO_PEEK_OFF, -1);
+  peek_from(fd, -1);
   const bool head_is_empty = receive(1) == 1 && batch_.datagram(0, local_port).payload.empty();
   if (head_is_empty) take(0);
-  write_number(fd, SOL_SOCKET, SO_PEEK_OFF, 0);
+  peek_from(fd, 0);
   for (int got = 0; walk.datagrams.count() < most && (got = receive(kBatch)) > 0;) {
     for (int i = 0; i < got; ++i) take(static_cast<unsigned>(i));
     if (std::chrono::steady_clock::now() > deadline) {
@@ -353,7 +417,7 @@ bool QueueReader::recall(const History& last_walk, std::uint32_t rmem, bool head
 void QueueReader::drain(int fd, std::uint16_t local_port,
                         const std::function<void(const Datagram&)>& take) {
   for (int errors = 0; errors < 16;) {
-    const int got = batch_.receive(fd, 0, kBatch);
+    const int got = batch_.receive_persistently(fd, 0, kBatch);
     if (got == 0 || got == -EAGAIN) return;
     if (got < 0) {
       ++errors;  // a pending error: the next call gets past it

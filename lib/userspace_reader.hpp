@@ -23,13 +23,20 @@ QueueMemory queue_memory(int fd);
 // everything back as it was.
 class ReadingOptions {
  public:
+  // Throws Error when they cannot be read or set; then they are as they were.
   explicit ReadingOptions(int fd, int family);
   ~ReadingOptions();
+  // The destructor does it too, but cannot throw when it fails.
+  void put_back();
   ReadingOptions(const ReadingOptions&) = delete;
   ReadingOptions& operator=(const ReadingOptions&) = delete;
 
  private:
+  int set_all(int family);
+
+  int fd_;
   ReadingState state_;
+  bool put_back_ = false;
 };
 
 // A batch of recvmmsg(2) with room for the largest datagrams.
@@ -42,6 +49,9 @@ class ReceiveBatch {
 
   // The number of datagrams, or -errno.  `limit`: at most so many.
   int receive(int fd, int flags, unsigned limit);
+  // The same, where a lack of memory is outlasted and the end of the queue is
+  // believed when it is told twice.
+  int receive_persistently(int fd, int flags, unsigned limit);
   // Of the last receive().  `local_port` becomes the destination's port.
   [[nodiscard]] Datagram datagram(unsigned index, std::uint16_t local_port) const;
 

@@ -15,7 +15,7 @@ namespace {
 // For one answer.  The keeper may be at work on another process's checkpoint.
 constexpr int kAnswerPatienceMs = 30'000;
 // For the question of a keeper that is asked to take a child in.
-constexpr int kJoinPatienceMs = 100;
+constexpr int kJoinPatienceMs = 1000;
 // Waits for room, for the receiver's RLIMIT_NOFILE (unix(7), ETOOMANYREFS).
 constexpr int kRetryMs = 20;
 constexpr int kRetries = 500;

@@ -7,6 +7,7 @@
 #include "fd_table.h"
 #include "listen.h"
 #include "log.h"
+#include "settings.h"
 #include "sys.h"
 
 namespace udpcr {
@@ -57,9 +58,11 @@ wire::ParkKey own_park_key(const Settings& settings) {
   return key;
 }
 
-int send_hello() {
+int send_hello(const Settings& settings) {
   const bool has_stderr = stderr_is_the_same();
   const listen::Activation activation = listen::activation();
+  // 65536 calls where nothing is open, so only where somebody asks.
+  const uint32_t room = settings.fds == FdMode::listen ? listen::room_behind(activation.count) : 0;
   wire::HelloMessage hello{{wire::Type::hello, wire::kVersion},
                            has_stderr ? 1U : 0U,
                            executable_size,
@@ -69,7 +72,7 @@ int send_hello() {
                            arguments_hash,
                            activation.names_size,
                            activation.count,
-                           listen::room_behind(activation.count),
+                           room,
                            0,
                            0,
                            {}};

@@ -150,7 +150,7 @@ void await_ready(const Settings& settings) {
 void greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
   int unsent = stored::send();
-  if (unsent == 0) unsent = send_hello();
+  if (unsent == 0) unsent = send_hello(settings);
   if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
   // The keeper says what is wrong with an unsound one.  One that is to keep
   // sockets must be there when the first is bound.

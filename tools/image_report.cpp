@@ -4,7 +4,8 @@
 #include <sys/utsname.h>
 
 #include <ctime>
-#include <fstream>
+
+#include "text_file.hpp"
 
 namespace udpcr {
 namespace {
@@ -31,10 +32,8 @@ std::string loss_line(const std::string& whose, const Loss& loss) {
 }  // namespace
 
 std::string boot_id() {
-  std::ifstream boot("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  std::getline(boot, id);
-  return id;
+  const std::string text = read_text("/proc/sys/kernel/random/boot_id");
+  return text.substr(0, text.find('\n'));
 }
 
 void describe_machine(Image& image, std::string_view engine) {

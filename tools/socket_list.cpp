@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <sstream>
 #include <tuple>
 
 #include "module_client.hpp"
+#include "text_file.hpp"
 
 namespace udpcr {
 namespace {
@@ -54,12 +54,10 @@ std::vector<ListedSocket> read_proc_net() {
   std::vector<ListedSocket> sockets;
   bool any = false;
   for (const Table& table : kTables) {
-    std::ifstream file(table.path);
-    if (!file) continue;  // the kernel has no such protocol
+    const std::string text = read_text(table.path);
+    if (text.empty()) continue;  // the kernel has no such protocol
     any = true;
-    std::stringstream text;
-    text << file.rdbuf();
-    for (ListedSocket& socket : parse_proc_net(text.str(), table.family, table.protocol)) {
+    for (ListedSocket& socket : parse_proc_net(text, table.family, table.protocol)) {
       sockets.push_back(std::move(socket));
     }
   }

@@ -62,7 +62,8 @@ void SocketOwners::look_at(pid_t pid) {
   const std::string path = process_path(pid, "fd");
   const Folder folder(opendir(path.c_str()));
   if (!folder) {
-    if (errno == EACCES || errno == EPERM) complete_ = false;
+    // It has ended meanwhile; anything else hides its sockets.
+    if (errno != ENOENT && errno != ESRCH) complete_ = false;
     return;
   }
   for (const int fd : numbers_in(folder.get())) {
@@ -70,6 +71,7 @@ void SocketOwners::look_at(pid_t pid) {
     const std::string link = path + "/" + std::to_string(fd);
     const ssize_t size = readlink(link.c_str(), target, sizeof target - 1);
     unsigned long long inode = 0;
+    if (size < 0 && errno != ENOENT && errno != ESRCH) complete_ = false;
     if (size < 0 || std::sscanf(target, "socket:[%llu]", &inode) != 1) continue;
     owners_[inode].push_back({pid, fd, is_cloexec(pid, fd)});
   }

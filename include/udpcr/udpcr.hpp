@@ -303,15 +303,20 @@ std::unique_ptr<Engine> make_engine(UseEngine choice);
 // back with restore().
 class ReadingState {
  public:
+  // Throws Error when they cannot be read.
   explicit ReadingState(int fd);
-  void restore() const noexcept;
+  // 0, or the errno of an option that could not be written back.
+  int restore() const noexcept;
+  // Whether the socket has the option.
+  [[nodiscard]] bool has(int level, int name) const noexcept;
 
  private:
   int fd_;
   std::vector<SocketOption> saved_;
 };
 
-// True when `fd` is a UDP or UDP-Lite socket over IPv4 or IPv6.
-bool is_udp_socket(int fd) noexcept;
+// True when `fd` is a UDP or UDP-Lite socket over IPv4 or IPv6; false when it
+// is something else.  Throws Error when the kernel does not tell.
+bool is_udp_socket(int fd);
 
 }  // namespace udpcr

@@ -57,7 +57,7 @@ read_large() {
 
 # fuzz TARGET LONGEST_INPUT
 fuzz() {
-    mkdir -p $build/corpus/$1 $build/findings/$1
+    mkdir -p $build/corpus/$1 $build/findings/$1 $build/seeds/$1
     log=$build/fuzz_$1.log
     start=$(date +%s)
     if ! $build/bin/fuzz_$1 -runs="$executions" -max_len=$2 -timeout=10 -rss_limit_mb=2048 \

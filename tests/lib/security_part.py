@@ -14,7 +14,7 @@ FULL = [("6.1", 3400), ("6.12", 3400), ("7.3", 3400)]
 # by default, with --full.
 FEWER = {"TEST_KILLS": (50, 1000)}
 # They say nothing that depends on a kernel.
-NATIVE_ONLY = {"hardened"}
+NATIVE_ONLY = {"hardened", "injections"}
 
 
 def in_machine(folder):

@@ -123,7 +123,6 @@ TEST_CASE("possible: a pending error is one that UDP reports on this socket", "[
         CHECK(answer.error == 0);
       }
       // read(2), where the kernel falls over what is its own.
-      set(one.fd.get(), SOL_SOCKET, SO_RCVTIMEO, 0);
       REQUIRE(::recv(one.fd.get(), &byte, 1, MSG_DONTWAIT) == -1);
       CHECK(errno == static_cast<int>(error != 0 ? error : EAGAIN));
     };
@@ -146,7 +145,7 @@ TEST_CASE("possible: nothing is set by a request of which one value is not", "[s
   const Message record = talk.record(fd.get());
   CHECK(record.u32(UDPCR_A_DROPS) == 0);
   CHECK_FALSE(record.has(UDPCR_A_TSKEY));
-  CHECK((record.u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_BOUND_PORT) != 0);
+  CHECK((record.u32(UDPCR_A_SOCK_FLAGS) & UDPCR_SOCK_BOUND) != 0);
   // Counters may have any value.
   for (const std::uint32_t value : {kMost, 0x80000000U, 0U}) {
     talk.must(Request(UDPCR_CMD_SET)

@@ -97,5 +97,5 @@ TEST_CASE("what is wrong inside is said with the image's name", "[image][load]")
   CHECK_THAT(load_error(folder), Contains("image ./app.udpcr: empty file"));
   // More than there is memory for, none of it on disk.
   REQUIRE(truncate(folder.path("app.udpcr").c_str(), off_t{1} << 42) == 0);
-  CHECK_THAT(load_error(folder), Contains("image ./app.udpcr: not an image"));
+  CHECK_THAT(load_error(folder), Contains("image ./app.udpcr: it has 4398046511104 bytes, more"));
 }

@@ -5,7 +5,9 @@
 #include <cerrno>
 #include <cstring>
 #include <optional>
+#include <utility>
 
+#include "persist.hpp"
 #include "unknown_children.hpp"
 
 namespace udpcr::keeper {
@@ -53,8 +55,10 @@ void Gathering::signal_new_threads() {
       // It may yet show who it is.
       if (process.unanswered) continue;
       if (!may) may = process.may_be_signalled();
-      signalled_.push_back(thread);
       const int error = *may ? signal_thread(process, thread, signal_, page_.epoch()) : EPERM;
+      // It is asked again in the next step, while there is time.
+      if (is_passing(error)) continue;
+      signalled_.push_back(thread);
       if (error != 0 && error != ESRCH && not_frozen_.empty()) {
         not_frozen_ = "process " + std::to_string(process.pid) +
                       " may not be signalled by the keeper (" + std::strerror(error) + ")";
@@ -71,7 +75,11 @@ Gathering::State Gathering::step() {
   }
   bool all_sent = true;
   pid_t missing = 0;
-  for (const Process& process : processes_) {
+  for (Process& process : processes_) {
+    if (!process.failure.empty()) {
+      failure_ = std::exchange(process.failure, {});
+      return State::failed;
+    }
     if (process.channel_ended || process.ended() || process.sent_all) continue;
     if (process.unanswered && elapsed() > kBlockedPatience) {
       if (not_frozen_.empty()) {

@@ -91,6 +91,7 @@ void HeldSockets::take_stored(Packet& packet) {
     throw Error("a message of stored sockets does not hold what it states");
   }
   for (std::size_t i = 0; i < message.count; ++i) {
+    show_life();
     const auto key = ParkKey::from(
         ByteView(packet.data).subspan(sizeof message + i * wire::kParkKeySize, wire::kParkKeySize));
     const int fd = packet.fds[i].get();
@@ -109,13 +110,26 @@ void HeldSockets::take_parked(const Identity& program) {
     // Handed down as well: the program has it.
     if (program.has_alive(taken.cookie)) continue;
     RestoredSocket entry;
-    entry.record = record_of_parked(taken.fd.get(), taken.key);
-    entry.parked = taken.key;
-    UniqueFd copy(fcntl(taken.fd.get(), F_DUPFD_CLOEXEC, 0));
-    if (copy) {
-      parks_.add({taken.key.number, taken.key.flags, entry.record.inode}, 0, std::move(copy));
+    try {
+      entry.record.inode = inode_of(taken.fd.get());
+      UniqueFd copy(fcntl(taken.fd.get(), F_DUPFD_CLOEXEC, 0));
+      if (copy) {
+        parks_.add({taken.key.number, taken.key.flags, entry.record.inode}, 0, std::move(copy));
+      }
+    } catch (const Error& error) {
+      log_.debug(error.what());
     }
-    if (!parks_.has(entry.record.inode)) ++unkept;
+    const bool kept = parks_.has(entry.record.inode);
+    if (!kept) ++unkept;
+    try {
+      entry.record = record_of_parked(taken.fd.get(), taken.key);
+    } catch (const Error& error) {
+      log_.error("parked fd " + std::to_string(taken.key.number) +
+                 " of the program before is not given to this one: " + error.what() +
+                 (kept ? "; it stays parked for the next start" : "; it is lost"));
+      continue;
+    }
+    entry.parked = taken.key;
     entry.fd = std::move(taken.fd);
     entries_.push_back(std::move(entry));
   }

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "alive.hpp"
@@ -34,6 +35,9 @@ constexpr int kGatheringPollMs = 1;
 // of its pid for as long as that one takes to notice.
 constexpr int kNamePollMs = 10;
 constexpr int kNameAttempts = 500;
+// poll(2) that fails for ten seconds on end.
+constexpr unsigned kMostFailedPolls = 1000;
+constexpr std::chrono::milliseconds kPollPause{10};
 // For keepers of earlier runs that are about to close what they have; and for those
 // of them that do not say so (they restore, or are stopped).
 constexpr std::chrono::seconds kOthersPatience{10};
@@ -163,6 +167,7 @@ int Keeper::patience() {
 
 void Keeper::run() {
   end_signal_ = receive_end_signal();
+  unsigned failed_polls = 0;
   for (;;) {
     show_life();
     if (page_->is_given_up()) return abandon();
@@ -182,8 +187,15 @@ void Keeper::run() {
     const std::vector<Source> all = sources();
     std::vector<pollfd> polled;
     for (const Source& source : all) polled.push_back({source.fd, POLLIN, 0});
-    if (poll(polled.data(), polled.size(), patience_ms) < 0 && errno != EINTR) {
-      throw Error("poll: " + std::string(std::strerror(errno)), errno);
+    if (poll(polled.data(), polled.size(), patience_ms) < 0) {
+      if (++failed_polls > kMostFailedPolls) {
+        throw Error("poll: " + std::string(std::strerror(errno)), errno);
+      }
+      // Nothing is known of the sources, but what is due is due.
+      for (pollfd& one : polled) one.revents = 0;
+      if (errno != EINTR) std::this_thread::sleep_for(kPollPause);
+    } else {
+      failed_polls = 0;
     }
     for (std::size_t i = 0; i < all.size(); ++i) {
       if (polled[i].revents != 0) serve(all[i]);
@@ -340,10 +352,16 @@ void Keeper::hello(Process& process, Packet& packet) {
   }
   wire::ReadyMessage ready{};
   ready.header = {wire::Type::ready, wire::kVersion};
-  ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
-  // Before the program binds anything: it may be killed right afterwards.
-  park_answers_.listen_if_expected();
-  held_.confirm_parked();
+  // The program waits for the answer, whatever happens.
+  try {
+    ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+    // Before the program binds anything: it may be killed right afterwards.
+    park_answers_.listen_if_expected();
+    held_.confirm_parked();
+  } catch (const Error& error) {
+    log_.error("nothing more is restored: " + std::string(error.what()));
+    if (settings_.on_error == OnError::abort) ready.abort = 1;
+  }
   ready.inherited = std::uint32_t(held_.inherited().size());
   const int table = held_.table_fd();
   if (table >= 0) ready.entries = std::uint32_t(held_.entries());
@@ -384,11 +402,21 @@ void Keeper::take_fds(Process& process, Packet& packet) {
     std::memcpy(&sent.entry, packet.data.data() + sizeof message + i * sizeof sent.entry,
                 sizeof sent.entry);
     sent.fd = std::move(packet.fds[i]);
-    if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
+    try {
+      if (is_udp_socket(sent.fd.get())) process.sent.push_back(std::move(sent));
+    } catch (const Error& error) {
+      process.failure = "fd " + std::to_string(sent.entry.fd) + " of process " +
+                        std::to_string(process.pid) + ": " + error.what();
+    }
   }
   if (message.has_stderr != 0) log_.borrow(std::move(packet.fds.back()));
   // One that was asked by a signal does not know how far its fds reach.
-  const std::uint32_t reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  std::uint32_t reach = 0;
+  try {
+    reach = std::min(fd_table_size(process.pid), wire::kMostNumber);
+  } catch (const Error& error) {
+    process.failure = error.what();
+  }
   process.sent_all = message.last != 0 && message.scanned >= reach;
   if (message.last != 0 && !process.sent_all) page_->scan_to(reach);
   if (!gathering_) wanted_ = true;
@@ -397,31 +425,6 @@ void Keeper::take_fds(Process& process, Packet& packet) {
 void Keeper::take_option(const Process& process, const Packet& packet) {
   if (process.sent_all || packet.as<wire::OptionMessage>().epoch != page_->epoch()) return;
   told_.take(packet);
-}
-
-void Keeper::answer_claim(Process& process, Packet& packet) {
-  const auto claim = packet.as<wire::ClaimMessage>();
-  wire::ClaimedMessage answer{};
-  answer.header = {wire::Type::claimed, wire::kVersion};
-  UniqueFd socket;
-  if (claim.header.type == wire::Type::claim) {
-    answer.status = held_.claim(claim.entry, process.pid, socket);
-    if (answer.status == 0 && claim.shared != 0 &&
-        shared_claims_.begin(process, claim, socket, processes_, settings_.signal)) {
-      return;
-    }
-  } else if (claim.header.type == wire::Type::release) {
-    answer.status = held_.release(claim.entry);
-  } else {
-    answer.status = packet.fds.size() == 1
-                        ? held_.take_back(claim.entry, std::move(packet.fds.front()))
-                        : EBADF;
-  }
-  const int fd = socket.get();
-  const bool taken = send_packet(process.channel.get(), &answer, sizeof answer,
-                                 std::span<const int>(&fd, socket ? 1 : 0));
-  // Nobody waits for it: it is held again, and closed with the others.
-  if (!taken && socket) held_.take_back(claim.entry, std::move(socket));
 }
 
 void Keeper::tell_of_others(const Process& process) {
@@ -461,28 +464,6 @@ void Keeper::await_others() {
     told = true;
     if (others == Presence::Others::ending) poll_alive(nullptr, 0, kNamePollMs);
   }
-}
-
-void Keeper::park(Process& process, Packet& packet) {
-  const auto message = packet.as<wire::ParkMessage>();
-  if (packet.fds.size() != 1) throw Error("a park message carries no socket");
-  parks_.add(message.entry, process.pid, std::move(packet.fds.front()));
-}
-
-void Keeper::unpark(Process& process, const Packet& packet) {
-  if (packet.type() == wire::Type::unpark) {
-    parks_.unpark(packet.as<wire::UnparkMessage>().inode, process.pid);
-  } else {
-    const auto sweep = packet.as<wire::SweepMessage>();
-    if (sweep.executes != 0) {
-      parks_.executes(process.pid);
-    } else {
-      parks_.sweep(process.pid, std::uint16_t(sweep.port));
-    }
-  }
-  wire::ClaimedMessage answer{};
-  answer.header = {wire::Type::claimed, wire::kVersion};
-  send_packet(process.channel.get(), &answer, sizeof answer, {});
 }
 
 void Keeper::read_client(Client& client) {

@@ -72,6 +72,7 @@ class Keeper {
   void begin_checkpoint();
   bool may_write_image();
   void step_gathering();
+  void step();
   // Its sockets are kept open from here on, until undo_parks().
   void park_gathered();
   void undo_parks();
@@ -79,6 +80,8 @@ class Keeper {
   bool choose_settings();
   void start_worker();
   void end_worker();
+  void end_in_failure(const Report& report);
+  void worker_has_ended(int status);
   void watch_worker();
   // Its exit status, as of waitpid(2); one that does not end by itself is killed.
   int await_worker();
@@ -131,6 +134,7 @@ class Keeper {
   Settings checkpoint_settings_{};
   UniqueFd worker_channel_;
   pid_t worker_ = 0;
+  unsigned unread_reports_ = 0;              // attempts in a row
   std::unique_ptr<Watch> watch_;             // of the worker
   std::vector<std::uint64_t> newly_parked_;  // by the checkpoint going on
   Gathered gathered_;                        // while the worker reads: for putting things right

@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "alive.hpp"
 #include "keeper.hpp"
@@ -34,7 +36,11 @@ void Keeper::begin_checkpoint() {
     await_worker();
   }
   if (!may_write_image()) return;
-  gathering_.emplace(processes_, settings_.signal, *page_, log_);
+  try {
+    gathering_.emplace(processes_, settings_.signal, *page_, log_);
+  } catch (const Error& error) {
+    fail_checkpoint(error.what());
+  }
 }
 
 bool Keeper::may_write_image() {
@@ -54,6 +60,14 @@ bool Keeper::may_write_image() {
 }
 
 void Keeper::step_gathering() {
+  try {
+    step();
+  } catch (const Error& error) {
+    fail_checkpoint(error.what());
+  }
+}
+
+void Keeper::step() {
   switch (gathering_->step()) {
     case Gathering::State::waiting:
       return;
@@ -83,22 +97,19 @@ void Keeper::park_gathered() {
   const bool by_name = settings_.fds == FdMode::adopt;
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
-      if (by_name && ((sent.entry.flags & wire::kFdUnseen) != 0 || !has_port(sent.fd.get()))) {
-        continue;
-      }
-      struct stat status {};
-      UniqueFd copy(fcntl(sent.fd.get(), F_DUPFD_CLOEXEC, 0));
+      std::uint64_t inode = 0;
       try {
-        if (!copy || fstat(copy.get(), &status) != 0) {
-          throw Error("no fd is left (RLIMIT_NOFILE)", errno);
+        inode = inode_of(sent.fd.get());
+        if (by_name && ((sent.entry.flags & wire::kFdUnseen) != 0 || !has_port(sent.fd.get()))) {
+          continue;
         }
-        if (parks_.add(sent.entry, member.pid, std::move(copy))) {
-          newly_parked_.push_back(status.st_ino);
-        }
+        UniqueFd copy(fcntl(sent.fd.get(), F_DUPFD_CLOEXEC, 0));
+        if (!copy) throw Error("no fd is left (RLIMIT_NOFILE)", errno);
+        if (parks_.add(sent.entry, member.pid, std::move(copy))) newly_parked_.push_back(inode);
       } catch (const Error& error) {
         log_.warn("not parked: fd " + std::to_string(sent.entry.fd) + ": " + error.what());
       }
-      if (parks_.has(status.st_ino)) gathered_.parked.insert(status.st_ino);
+      if (parks_.has(inode)) gathered_.parked.insert(inode);
     }
   }
   if (!gathered_.parked.empty()) page_->set_parking();
@@ -118,8 +129,17 @@ void Keeper::fail_checkpoint(const std::string& why) {
     for (Process& process : processes_) {
       process.sent.clear();
       process.sent_all = false;
+      process.failure.clear();
     }
   }
+  for (const ReadingState& state : reading_states_) {
+    if (const int error = state.restore(); error != 0) {
+      log_.error("options of a socket that its queue was read with could not be put back: " +
+                 std::string(std::strerror(error)) + "; restart the program");
+    }
+  }
+  reading_states_.clear();
+  gathered_ = {};
   page_->release(wire::Verdict::resume);
   const std::string line = "checkpoint failed: " + why;
   log_.error(line);
@@ -129,12 +149,12 @@ void Keeper::fail_checkpoint(const std::string& why) {
 
 void Keeper::start_worker() {
   if (!choose_settings()) {
-    gathered_ = {};
     return fail_checkpoint("who asked for a restart waits for it no longer; the program goes on");
   }
   park_gathered();
   for (const Gathered::Member& member : gathered_.members) {
     for (const SentFd& sent : member.fds) {
+      show_life();
       reading_states_.emplace_back(sent.fd.get());
     }
   }
@@ -161,42 +181,82 @@ void Keeper::start_worker() {
     park_answers_.close();
     presence_.become_worker();
     for (Process& process : processes_) process.control.reset();
-    run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_, folder_,
-               *page_, log_, told_, theirs.get(), *watch_);
-    _exit(0);
+    _exit(int(run_worker(std::move(gathered_), identity_.value_or(Identity{}), checkpoint_settings_,
+                         folder_, *page_, log_, told_, theirs.get(), *watch_)));
   }
+  unread_reports_ = 0;
   told_.forget();
   worker_channel_ = std::move(ours);
 }
 
 void Keeper::end_worker() {
+  // Reports that cannot be read for so long come no more.
+  constexpr unsigned kMostUnread = 1000;
   Report report;
-  if (!Report::receive(worker_channel_.get(), report)) {
-    const int status = await_worker();
-    worker_channel_.reset();
-    for (const ReadingState& state : reading_states_) state.restore();
-    reading_states_.clear();
-    gathered_ = {};
-    return fail_checkpoint("the process that reads the sockets was ended by signal " +
-                           std::to_string(WTERMSIG(status)) +
-                           "; the sockets are as they were, no image was harmed");
+  Received received = Report::receive(worker_channel_.get(), report);
+  if (received == Received::nothing) {
+    if (++unread_reports_ < kMostUnread) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      return;
+    }
+    received = Received::end;
+    kill(worker_, SIGKILL);
   }
+  if (received == Received::end) {
+    worker_channel_.reset();
+    return worker_has_ended(await_worker());
+  }
+  if (report.outcome == Outcome::failed) return end_in_failure(report);
   reading_states_.clear();
   gathered_ = {};
   if (report.outcome == Outcome::captured) {
     page_->release(wire::Verdict::resume);
     return;
   }
-  // A program that has ended has left them.
-  if (report.outcome == Outcome::failed && living() != 0) undo_parks();
   newly_parked_.clear();
   // Tells the worker that we hold none of the sockets any more.
   worker_channel_.reset();
-  const bool lasting =
-      checkpoint_settings_.after == After::stop && report.outcome != Outcome::failed;
-  if (!lasting) await_worker();
+  if (checkpoint_settings_.after != After::stop) await_worker();
   log_.borrow({});
   answer_clients(report);
+}
+
+// The worker has said why in the log, has put the options back, and the program
+// goes on: they are its own again.
+void Keeper::end_in_failure(const Report& report) {
+  reading_states_.clear();
+  gathered_ = {};
+  // A program that has ended has left them.
+  if (living() != 0) undo_parks();
+  newly_parked_.clear();
+  worker_channel_.reset();
+  await_worker();
+  log_.borrow({});
+  answer_clients(report);
+}
+
+// Before its report could be read: what it did is known by its exit status.
+void Keeper::worker_has_ended(int status) {
+  const bool made = WIFEXITED(status) && (WEXITSTATUS(status) == int(Outcome::kept) ||
+                                          WEXITSTATUS(status) == int(Outcome::kept_in_part));
+  if (!made) {
+    return fail_checkpoint(
+        (WIFSIGNALED(status)
+             ? "the process that reads the sockets was ended by signal " +
+                   std::to_string(WTERMSIG(status))
+             : std::string("the report of the process that reads the sockets was lost")) +
+        "; the sockets are as they were, no image was harmed");
+  }
+  reading_states_.clear();
+  gathered_ = {};
+  newly_parked_.clear();
+  page_->release(wire::Verdict::resume);
+  const std::string line =
+      "image " + folder_.path() +
+      ": it stands, but the report of what is in it was lost; see `udpcr show`";
+  log_.warn(line);
+  log_.borrow({});
+  answer_clients({Outcome(WEXITSTATUS(status)), line + "\n"});
 }
 
 void Keeper::watch_worker() {
@@ -205,9 +265,6 @@ void Keeper::watch_worker() {
   kill(worker_, SIGKILL);
   await_worker();
   worker_channel_.reset();
-  for (const ReadingState& state : reading_states_) state.restore();
-  reading_states_.clear();
-  gathered_ = {};
   fail_checkpoint(why + "; the sockets are as they were, and the program goes on");
 }
 

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "alive.hpp"
+#include "persist.hpp"
 
 namespace udpcr::keeper {
 
@@ -113,7 +114,8 @@ Received receive_packet(int channel, Packet& packet) {
       receive(channel, packet.data.data(), packet.data.size(), packet.fds, packet.sender, flags);
   if (size < 0) {
     packet.data.clear();
-    return errno == EAGAIN ? Received::nothing : Received::end;
+    // Short of memory or fds is not the end: poll(2) tells of the packet again.
+    return is_passing(errno) ? Received::nothing : Received::end;
   }
   packet.data.resize(static_cast<std::size_t>(size));
   if (size == 0) return Received::end;
@@ -134,8 +136,12 @@ Received await_packet(int channel, Packet& packet, int patience_ms) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     pollfd arrival{channel, POLLIN, 0};
-    const int ready = poll_alive(&arrival, 1, patience_ms < 0 ? -1 : int(std::max<long>(left, 0)));
-    if (ready < 0 && errno == EINTR) continue;
+    const int ready = patience_ms < 0 ? poll(&arrival, 1, -1)
+                                      : poll_alive(&arrival, 1, int(std::max<long>(left, 0)));
+    if (ready < 0 && is_passing(errno)) {
+      if (errno != EINTR) poll(nullptr, 0, 1);
+      continue;
+    }
     if (ready <= 0) return Received::nothing;
     const Received received = receive_packet(channel, packet);
     if (received != Received::nothing) return received;
@@ -163,9 +169,14 @@ bool send_packet(int channel, const void* data, std::size_t size, std::span<cons
     rights->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size_bytes());
   }
-  for (;;) {
+  constexpr int kShort = 50;  // attempts while there is no memory, 1 ms apart
+  for (int attempt = 0;;) {
     if (sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
     if (errno == EINTR) continue;
+    if ((errno == ENOMEM || errno == ENOBUFS) && ++attempt < kShort) {
+      poll(nullptr, 0, 1);
+      continue;
+    }
     if (errno != EAGAIN) return false;
     pollfd room{channel, POLLOUT, 0};
     if (poll_alive(&room, 1, patience_ms) <= 0) return false;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <algorithm>
@@ -14,10 +15,13 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <sstream>
 #include <string_view>
+#include <thread>
+
+#include "persist.hpp"
+#include "text_file.hpp"
 
 #include "keeper/monitor/client.hpp"
 
@@ -39,9 +43,7 @@ namespace {
 // Number `number` of proc_pid_stat(5), from 3 on: those behind the name, which may
 // hold anything.  Empty: there is no such process.
 std::string stat_field(pid_t pid, int number) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+  const std::string text = read_text("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t end = text.rfind(')');
   if (end == std::string::npos) return {};
   std::istringstream fields(text.substr(end + 1));
@@ -65,7 +67,31 @@ pid_t parent_of(pid_t pid) {
   return pid_t(std::atoi(stat_field(pid, kParent).c_str()));
 }
 
-bool Process::has_executed() const { return !ended() && is_running(pid) && !ended(); }
+bool Process::has_executed() const {
+  if (ended()) return false;
+  bool running = false;
+  try {
+    running = is_running(pid);
+  } catch (const Error&) {
+    // A process that has ended shows it soon.
+    return !ends_within(pidfd.get(), std::chrono::milliseconds(100));
+  }
+  return running && !ended();
+}
+
+bool ends_within(int pidfd, std::chrono::milliseconds patience) {
+  using namespace std::chrono;
+  if (pidfd < 0) return true;
+  const auto deadline = steady_clock::now() + patience;
+  for (;;) {
+    const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
+    pollfd exit{pidfd, POLLIN, 0};
+    const int result = poll(&exit, 1, int(std::max(left, 0ms).count()));
+    if (result == 1) return true;
+    if (left.count() <= 0) return false;
+    if (result < 0) std::this_thread::sleep_for(5ms);
+  }
+}
 
 bool Process::may_be_signalled() const {
   if (unanswered || ended()) return false;
@@ -82,6 +108,12 @@ Process process_of(UniqueFd channel, Sender& sender, bool with_pidfd) {
   process.pid = sender.pid;
   process.uid = sender.uid;
   process.pidfd = with_pidfd || sender.pidfd ? std::move(sender.pidfd) : pidfd_of(sender.pid);
+  // An ended process has none; one that lives would be taken for it.
+  if (!process.pidfd && is_running(process.pid)) {
+    throw Error(
+        "process " + std::to_string(process.pid) +
+        " cannot be watched (no pidfd: RLIMIT_NOFILE, or no memory); its sockets are not kept");
+  }
   process.channel = std::move(channel);
   return process;
 }
@@ -97,10 +129,9 @@ Process first_process(UniqueFd channel, Packet& start) {
   }
   Process process = process_of(std::move(channel), start.sender, with_pidfd);
   // Nobody but who has started us has the other end: as long as that is open, the
-  // number is its.
-  if (!process.pidfd || process.has_left()) {
-    throw Error("the program has ended before its keeper ran");
-  }
+  // number is its.  One that has ended, as a daemon's parent does, is never signalled;
+  // its children join by its channel.
+  if (!with_pidfd && process.has_left()) process.pidfd.reset();
   return process;
 }
 
@@ -136,17 +167,42 @@ void settle(Process& process, const Packet& packet) {
   tell_senders(process.channel.get(), false);
 }
 
+namespace {
+
+using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+Folder open_folder(const std::string& path) {
+  Folder folder(opendir(path.c_str()), closedir);
+  for (int attempt = 0; !folder && is_passing(errno) && attempt < 4; ++attempt) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1 << attempt));
+    folder.reset(opendir(path.c_str()));
+  }
+  return folder;
+}
+
+}  // namespace
+
 std::vector<pid_t> threads_of(pid_t pid) {
   std::vector<pid_t> threads;
   const std::string path = "/proc/" + std::to_string(pid) + "/task";
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  const Folder folder = open_folder(path);
+  const auto tells_nothing = [](int error) {
+    return error != ENOENT && error != ESRCH && error != EACCES && error != EPERM;
+  };
+  const auto give_up = [&path](int error) {
+    throw Error("cannot read " + path + ": " + std::strerror(error), error);
+  };
+  if (!folder && tells_nothing(errno)) give_up(errno);
   if (!folder) return threads;
-  while (const dirent* entry = readdir(folder.get())) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr && errno != 0 && tells_nothing(errno)) give_up(errno);
+    if (entry == nullptr) return threads;
     pid_t thread = 0;
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, thread).ptr == end) threads.push_back(thread);
   }
-  return threads;
 }
 
 namespace {
@@ -155,14 +211,13 @@ namespace {
 // file, 0 when it has no such line.
 std::uint64_t status_number(const std::string& path, const char* name, int base,
                             std::uint64_t absent) {
-  const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char text[4096];
-  const ssize_t size = file ? read(file.get(), text, sizeof text - 1) : -1;
-  if (size <= 0) return absent;
-  text[size] = '\0';
+  const std::string text = read_text(path);
+  if (text.empty()) return absent;
   const std::string start = std::string("\n") + name + ":\t";
-  const char* const line = std::strstr(text, start.c_str());
-  return line == nullptr ? 0 : std::strtoull(line + start.size(), nullptr, base);
+  const std::size_t line = text.find(start);
+  return line == std::string::npos
+             ? 0
+             : std::strtoull(text.c_str() + line + start.size(), nullptr, base);
 }
 
 // All ones when the thread has ended.
@@ -176,15 +231,24 @@ std::uint64_t blocked_signals(pid_t pid, pid_t thread) {
 
 std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/fd";
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(path.c_str()), closedir);
+  const Folder folder = open_folder(path);
   if (!folder && errno != ENOENT) return std::nullopt;
   std::set<std::uint64_t> inodes;
-  while (const dirent* entry = folder ? readdir(folder.get()) : nullptr) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = folder ? readdir(folder.get()) : nullptr;
+    if (entry == nullptr && errno != 0 && errno != ENOENT) return std::nullopt;
+    if (entry == nullptr) break;
+    if (entry->d_name[0] == '.') continue;
     constexpr std::string_view kSocket = "socket:[";
     char target[64];
-    const ssize_t size = readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target);
+    const ssize_t size = persist(
+        [&] { return readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target); });
+    // It has been closed meanwhile.
+    if (size < 0 && errno == ENOENT) continue;
+    if (size < 0) return std::nullopt;
     std::uint64_t inode = 0;
-    if (size < 0 || !std::string_view(target, std::size_t(size)).starts_with(kSocket)) continue;
+    if (!std::string_view(target, std::size_t(size)).starts_with(kSocket)) continue;
     std::from_chars(target + kSocket.size(), target + size, inode);
     inodes.insert(inode);
   }
@@ -198,7 +262,11 @@ bool sockets_of(pid_t pid, std::vector<int>& fds) {
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(
       opendir(("/proc/" + std::to_string(pid) + "/fd").c_str()), closedir);
   if (!folder) return false;
-  while (const dirent* entry = readdir(folder.get())) {
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr && errno != 0) return false;
+    if (entry == nullptr) break;
     int fd = 0;
     const char* const end = entry->d_name + std::strlen(entry->d_name);
     if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
@@ -224,7 +292,11 @@ bool look_for_udp(pid_t pid, int pidfd, bool& has_udp) {
   if (!sockets_of(pid, fds)) return false;
   has_udp = std::any_of(fds.begin(), fds.end(), [pidfd](int fd) {
     const UniqueFd taken = take_fd(pidfd, fd);
-    return !taken || is_udp_socket(taken.get());
+    try {
+      return !taken || is_udp_socket(taken.get());
+    } catch (const Error&) {
+      return true;
+    }
   });
   return true;
 }
@@ -232,9 +304,20 @@ bool look_for_udp(pid_t pid, int pidfd, bool& has_udp) {
 bool has_port(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
+  const auto ask = [&] { return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size); };
+  if (persist(ask) != 0) {
+    throw Error("cannot read the address of a socket: " + std::string(std::strerror(errno)), errno);
+  }
   // The port has the same place in both families.
-  return getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
-         reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+  return reinterpret_cast<const sockaddr_in&>(name).sin_port != 0;
+}
+
+std::uint64_t inode_of(int fd) {
+  struct stat status {};
+  if (persist([&] { return fstat(fd, &status); }) != 0) {
+    throw Error("cannot read the inode of a socket: " + std::string(std::strerror(errno)), errno);
+  }
+  return status.st_ino;
 }
 
 std::uint32_t fd_table_size(pid_t pid) {

@@ -5,9 +5,11 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <deque>
 #include <optional>
 #include <set>
+#include <string>
 #include <udpcr/udpcr.hpp>
 #include <vector>
 
@@ -40,6 +42,7 @@ struct Process {
   // Of the checkpoint going on.
   std::vector<SentFd> sent;
   bool sent_all = false;
+  std::string failure;  // why what it sent cannot be used; empty: it can
 
   [[nodiscard]] bool ended() const;
   // Whether it may be signalled: it is proven to be of the tree, and who it was when
@@ -52,8 +55,8 @@ struct Process {
   [[nodiscard]] bool has_executed() const;
 };
 
-// The program, whose first message `start` is.  Throws Error when it has ended, or
-// is not to be seen from here.
+// The program, whose first message `start` is; it may have ended.  Throws Error when
+// it is not to be seen from here.
 Process first_process(UniqueFd channel, Packet& start);
 // A child of fork: `channel` is the keeper's end of its own, as its parent has passed
 // it on, with its first message.  Throws Error unless it proves itself.
@@ -61,15 +64,17 @@ Process child_process(UniqueFd channel);
 // The answer to its challenge.  Throws Error when it is none.
 void settle(Process& process, const Packet& packet);
 
-// Thread ids of a process; empty when it is gone or /proc is not there.
+// Thread ids of a process; empty when it is gone or /proc is not there.  Throws
+// Error when they could not be read.
 std::vector<pid_t> threads_of(pid_t pid);
 
-// False: it has ended or is on its way out, or is not known.
+// False: it has ended or is on its way out, or is not known.  Throws Error.
 bool is_running(pid_t pid);
 // 0: there is no such process.
 pid_t parent_of(pid_t pid);
 
-// The inodes of the sockets that a process has open; empty: we may not look.
+// The inodes of the sockets that a process has open; empty: we may not or could
+// not look.
 std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid);
 
 // The same, of a process of the program; what we may not see the monitor does.
@@ -78,10 +83,18 @@ std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid);
 // Whether a process has UDP sockets.  False: it may not be looked at.
 bool look_for_udp(pid_t pid, int pidfd, bool& has_udp);
 
-// Of a UDP socket: it is bound, or has sent.
+// Of a UDP socket: it is bound, or has sent.  Throws Error.
 bool has_port(int fd);
 
-// How far the fds of a process can reach; 0 when /proc does not tell.
+// The inode of a socket.  Throws Error.
+std::uint64_t inode_of(int fd);
+
+// Whether the process ends before that time; failures of poll(2) do not
+// shorten it.  A process without a pidfd had ended when it was looked at.
+bool ends_within(int pidfd, std::chrono::milliseconds patience);
+
+// How far the fds of a process can reach; 0 when /proc does not tell.  Throws
+// Error when it could not be read.
 std::uint32_t fd_table_size(pid_t pid);
 
 // How many of `threads` do not block `signal`: such a thread is either not yet

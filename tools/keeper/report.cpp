@@ -50,11 +50,15 @@ Report Report::from(const Packet& packet) {
   return report;
 }
 
-bool Report::receive(int channel, Report& report) {
-  Packet packet;
-  if (receive_packet(channel, packet) != Received::packet) return false;
-  report = from(packet);
-  return true;
+Received Report::receive(int channel, Report& report) {
+  try {
+    Packet packet;
+    const Received received = receive_packet(channel, packet);
+    if (received == Received::packet) report = from(packet);
+    return received;
+  } catch (const Error&) {
+    return Received::end;
+  }
 }
 
 }  // namespace udpcr::keeper

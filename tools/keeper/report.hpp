@@ -26,8 +26,9 @@ struct Report {
 
   // False, with errno: the other end is gone or does not read.
   bool send(int channel) const;
-  // False when there is none: the other end has died before it could tell.
-  static bool receive(int channel, Report& report);
+  // `nothing`: not yet, or it could not be read just now; `end`: the other end has
+  // ended, or failed, before it could tell.
+  static Received receive(int channel, Report& report);
   // Throws Error when the packet is none.
   static Report from(const Packet& packet);
 };

@@ -11,11 +11,12 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <optional>
+#include <sstream>
 
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -97,7 +98,7 @@ std::optional<std::pair<unsigned, std::string>> anycast_interface(const ipv6_mre
     std::snprintf(digits, sizeof digits, "%02x", byte);
     wanted += digits;
   }
-  std::ifstream table("/proc/net/anycast6");
+  std::istringstream table(read_text("/proc/net/anycast6"));
   unsigned index = 0;
   std::string name;
   std::string address;

@@ -7,10 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
+#include <sstream>
 
 #include "control.hpp"
 #include "keeper/monitor/client.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -25,9 +26,7 @@ std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
 // Of a process that is neither ended nor another program by now.
 bool is_copy(pid_t pid) {
-  std::ifstream file(proc_of(pid) + "/stat");
-  std::string text;
-  std::getline(file, text);
+  const std::string text = read_text(proc_of(pid) + "/stat");
   const std::size_t name_end = text.rfind(") ");
   if (name_end == std::string::npos) return false;
   char state = 0;
@@ -47,8 +46,8 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
   for (const Process& process : processes) {
     if (process.ended()) continue;
     for (const pid_t thread : threads_of(process.pid)) {
-      std::ifstream children(proc_of(process.pid) + "/task/" + std::to_string(thread) +
-                             "/children");
+      std::istringstream children(
+          read_text(proc_of(process.pid) + "/task/" + std::to_string(thread) + "/children"));
       for (pid_t child = 0; children >> child;) {
         const auto is_child = [child](const Process& other) { return other.pid == child; };
         if (child == getppid() || std::any_of(processes.begin(), processes.end(), is_child)) {

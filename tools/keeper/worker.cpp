@@ -6,15 +6,16 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <udpcr/udpcr_netlink.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "alive.hpp"
 #include "fresh_socket.hpp"
@@ -22,7 +23,9 @@
 #include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "namespace_engine.hpp"
+#include "options.hpp"
 #include "origin.hpp"
+#include "persist.hpp"
 #include "signal_owner.hpp"
 #include "unseen.hpp"
 
@@ -31,7 +34,7 @@ namespace udpcr::keeper {
 namespace {
 
 // How long a program that was told to end may take before it is killed.
-constexpr int kExitPatienceMs = 2000;
+constexpr std::chrono::milliseconds kExitPatience{2000};
 // Disk space kept for what arrives between the image and the program's end.
 constexpr std::uint64_t kLargestReserve = 64ULL << 20;
 // What one checkpoint may hold in memory.
@@ -73,9 +76,13 @@ class Work {
       // What it closes from now on is closed: the keeper lets it go on when it
       // holds none of its sockets either.
       close_sockets();
-      released_ = true;
       watch_.enter(Watch::Phase::writing_freely);
-      Report{Outcome::captured, {}}.send(channel);
+      if (!Report{Outcome::captured, {}}.send(channel)) {
+        throw Error("the keeper cannot be told that the sockets are read: " +
+                        std::string(std::strerror(errno)),
+                    errno);
+      }
+      released_ = true;
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
       hand_over();
@@ -88,8 +95,8 @@ class Work {
   // start.
   void await_stopped_program() {
     for (const Gathered::Member& member : gathered_.members) {
-      pollfd exit{member.pidfd, POLLIN, 0};
-      if (member.pidfd >= 0) poll(&exit, 1, -1);
+      while (!ends_within(member.pidfd, std::chrono::hours(1))) {
+      }
     }
     ImageFile last(folder_.fd(), folder_.name(), folder_.path());
     take_rest(QueueEnd::refuses, last);
@@ -127,9 +134,7 @@ class Work {
       ImageProcess process;
       process.pid = member.pid;
       for (const SentFd& sent : member.fds) {
-        struct stat status {};
-        if (fstat(sent.fd.get(), &status) != 0) continue;
-        const std::uint32_t index = socket_index(status.st_ino, sent);
+        const std::uint32_t index = socket_index(inode_of(sent.fd.get()), sent);
         // One that has no name yet may be in the middle of socket(2).
         if ((sent.entry.flags & wire::kFdUnseen) == 0 || !has_port(sent.fd.get())) {
           seen.insert(index);
@@ -225,9 +230,7 @@ class Work {
       throw Error("the program's queues hold more than " + std::to_string(kMostQueueBytes >> 20) +
                   " MiB, the most that one image takes; UDPCR_QUEUES=none leaves them out");
     }
-    int buffer = 0;
-    socklen_t size = sizeof buffer;
-    getsockopt(sent.fd.get(), SOL_SOCKET, SO_RCVBUF, &buffer, &size);
+    const int buffer = require_number(sent.fd.get(), SOL_SOCKET, SO_RCVBUF);
     sockets_.push_back(
         {inode, sent.fd.get(), state.receive_queue.count(), std::uint32_t(std::max(buffer, 0))});
     image_.sockets.push_back({encode_record(state.record), std::move(state.receive_queue),
@@ -282,7 +285,14 @@ class Work {
   }
 
   void stop_program(ImageFile& file) {
-    for (const Gathered::Member& member : gathered_.members) signal(member, SIGSTOP);
+    for (const Gathered::Member& member : gathered_.members) {
+      // One that runs on would read what is taken out of its sockets.
+      if (signal(member, SIGSTOP) || ends_within(member.pidfd, std::chrono::milliseconds(0))) {
+        continue;
+      }
+      for (const Gathered::Member& one : gathered_.members) signal(one, SIGCONT);
+      throw Error("process " + std::to_string(member.pid) + " cannot be stopped");
+    }
     try {
       take_rest(QueueEnd::stays_open, file);
     } catch (...) {
@@ -294,47 +304,79 @@ class Work {
   }
 
   void take_rest(QueueEnd end, ImageFile& file) {
+    const std::size_t added = append_rest(end);
+    // Of a program that is stopped; one that reads again has its queues put back.
+    if (!release(wire::Verdict::resume)) {
+      engine_->settle_rest(false);
+      throw Error(kGoesOn);
+    }
     try {
       // The earlier one stays locked until this one, which is locked too, stands
       // in its place.
-      const bool any = append_rest(end) != 0;
-      // Of a program that is stopped; one that reads again has its queues put back.
-      if (!release(wire::Verdict::resume)) throw Error(kGoesOn);
-      if (any) lock_ = file.write(serialize_image(image_));
-    } catch (...) {
+      if (added != 0) lock_ = write_again(file);
+    } catch (const Error& error) {
       engine_->settle_rest(false);
-      throw;
+      throw Error(
+          std::to_string(added) +
+              " datagrams that arrived after the image was written are not in it: " + error.what(),
+          error.error_number());
     }
     engine_->settle_rest(true);
   }
 
-  // The number of datagrams that the image has now and its file has not.
+  // The program cannot go on any more, so a second way is tried: a file that
+  // has nothing of the first.
+  UniqueFd write_again(ImageFile& file) {
+    const Bytes whole = serialize_image(image_);
+    try {
+      return file.write(whole);
+    } catch (const Error& error) {
+      log_.debug(error.what());
+      return ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(whole);
+    }
+  }
+
+  // The number of datagrams that the image has now and its file has not.  What
+  // could not be taken of one socket is that one's loss.
   std::size_t append_rest(QueueEnd end) {
     std::size_t added = 0;
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
       if (gathered_.parked.count(sockets_[i].inode) != 0) continue;
-      const MessageStream rest = engine_->take_rest(sockets_[i].fd, sockets_[i].datagrams, end);
-      sockets_[i].datagrams = 0;
-      std::size_t offset = 0;
-      for (ByteView message = rest.next(offset); !message.empty(); message = rest.next(offset)) {
-        image_.sockets[i].receive_queue.append(message);
+      try {
+        added += append_rest(i, end);
+      } catch (const Error& error) {
+        image_.sockets[i].losses.push_back(
+            {"receive queue",
+             std::string("what arrived after the image was begun is not kept: ") + error.what(),
+             "let the senders send again"});
+        ++added;  // the loss is to stand in the file too
       }
-      added += rest.count();
     }
     return added;
   }
 
-  static void signal(const Gathered::Member& member, int number) {
-    if (member.signalable) signal_process(member.pid, member.pidfd, number);
+  std::size_t append_rest(std::size_t socket, QueueEnd end) {
+    Captured& captured = sockets_[socket];
+    const MessageStream rest = engine_->take_rest(captured.fd, captured.datagrams, end);
+    captured.datagrams = 0;
+    std::size_t offset = 0;
+    for (ByteView message = rest.next(offset); !message.empty(); message = rest.next(offset)) {
+      image_.sockets[socket].receive_queue.append(message);
+    }
+    return rest.count();
+  }
+
+  // Whether it could be sent.
+  static bool signal(const Gathered::Member& member, int number) {
+    return member.signalable && signal_process(member.pid, member.pidfd, number) == 0;
   }
 
   void await_end() {
     for (const Gathered::Member& member : gathered_.members) {
-      pollfd exit{member.pidfd, POLLIN, 0};
-      if (member.pidfd < 0 || poll(&exit, 1, kExitPatienceMs) == 1) continue;
+      if (ends_within(member.pidfd, kExitPatience)) continue;
       log_.info("process " + std::to_string(member.pid) + " did not end by itself, killing it");
       signal(member, SIGKILL);
-      if (poll(&exit, 1, kExitPatienceMs) != 1) {
+      if (!ends_within(member.pidfd, kExitPatience)) {
         log_.error("process " + std::to_string(member.pid) +
                    " does not end; what it reads from here on may come a second time: end it");
       }
@@ -390,14 +432,32 @@ Report failure(const std::string& why, Log& log) {
 
 }  // namespace
 
-void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel, Watch& watch) {
+namespace {
+
+// The image stays locked until nobody holds its sockets any more: the keeper
+// hangs up when it has closed its own.
+void await_end_of_keeper(int channel) {
+  char answer = 0;
+  for (;;) {
+    const ssize_t got = recv(channel, &answer, 1, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno == ECONNRESET)) return;
+    pollfd end{channel, POLLIN, 0};
+    if (poll(&end, 1, 1000) < 0 || got < 0) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+}
+
+}  // namespace
+
+Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
+                   const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told_options,
+                   int channel, Watch& watch) {
   // Signs of life are those of the keeper's loop.
   show_life_to(Viewer::program, nullptr);
   show_life_to(Viewer::worker, nullptr);
   watch.guard(page, log);
-  Work work(gathered, identity, settings, folder, page, log, told, watch);
+  Work work(gathered, identity, settings, folder, page, log, told_options, watch);
   Report report;
   try {
     report = work.run(channel);
@@ -405,10 +465,12 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
     report = failure(error.what(), log);
   } catch (const std::bad_alloc&) {
     report = failure("the keeper has not enough memory for the queues", log);
+  } catch (const std::exception& error) {
+    report = failure(error.what(), log);
   }
   work.release(wire::Verdict::resume);
   watch.enter(Watch::Phase::done);
-  report.send(channel);
+  const bool told = report.send(channel);
   if (report.outcome != Outcome::failed && settings.after == After::stop) {
     try {
       work.await_stopped_program();
@@ -416,12 +478,9 @@ void run_worker(Gathered gathered, const Identity& identity, const Settings& set
       failure(error.what(), log);
     }
   }
-  // The image stays locked until nobody holds its sockets any more: the keeper
-  // answers when it has closed its own.
   work.close_sockets();
-  char answer = 0;
-  while (recv(channel, &answer, 1, 0) < 0 && errno == EINTR) {
-  }
+  if (told) await_end_of_keeper(channel);
+  return report.outcome;
 }
 
 }  // namespace udpcr::keeper

@@ -38,9 +38,10 @@ struct Gathered {
 
 // Runs in the forked process, makes its own engine (a netlink socket is not
 // shared), and returns when that may end.  Ends the page's
-// epoch in any case, then sends a Report over `channel`.
-void run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
-                const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
-                int channel, Watch& watch);
+// epoch in any case, then sends a Report over `channel`.  Returns the outcome,
+// which is the process's exit status, should the Report not have arrived.
+Outcome run_worker(Gathered gathered, const Identity& identity, const Settings& settings,
+                   const ImageFolder& folder, Page& page, Log& log, const ToldOptions& told,
+                   int channel, Watch& watch);
 
 }  // namespace udpcr::keeper

@@ -22,22 +22,22 @@ static void make(int family, int port) {
   struct sockaddr_storage name = {.ss_family = (sa_family_t)family};
   socklen_t size = family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
   if (family == AF_INET) {
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&name;
+    struct sockaddr_in* v4 = (struct sockaddr_in*)&name;
     v4->sin_port = htons((unsigned short)port);
     v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   } else {
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&name;
+    struct sockaddr_in6* v6 = (struct sockaddr_in6*)&name;
     v6->sin6_port = htons((unsigned short)port);
     v6->sin6_addr = in6addr_loopback;
   }
   int fd = socket(family, SOCK_DGRAM, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&name, size) != 0) {
+  if (fd < 0 || bind(fd, (struct sockaddr*)&name, size) != 0) {
     printf("failed %d %s\n", port, strerror(errno));
     exit(1);
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) return 2;
   setvbuf(stdout, NULL, _IOLBF, 0);
   const int port = atoi(argv[1]);

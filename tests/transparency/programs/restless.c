@@ -30,9 +30,11 @@ int main(void) {
     }
     if (stays) break;
     if (++alive < 5) continue;
-    while (waitpid(-1, NULL, 0) < 0) MUST(errno == EINTR);
-    --alive;
     if (poll(&order, 1, 0) == 1) stays = read(0, line, sizeof line) > 0;
+    // The one that stays is alone.
+    do {
+      while (waitpid(-1, NULL, 0) < 0) MUST(errno == EINTR);
+    } while (--alive > 0 && stays);
   }
   for (;;) {
     if (waitpid(-1, NULL, 0) < 0) MUST(errno == EINTR || errno == ECHILD);

@@ -94,6 +94,8 @@ class Monitor {
         default:
           return network_.serve(asked, place);
       }
+    } catch (const Error&) {
+      return {EPERM, 0, 0, {}};  // what is shown could not be looked at
     } catch (const std::exception&) {
       return {ENOMEM, 0, 0, {}};
     }

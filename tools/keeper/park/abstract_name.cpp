@@ -10,10 +10,11 @@
 #include <cinttypes>
 #include <cstddef>
 #include <cstdio>
-#include <fstream>
+#include <sstream>
 
 #include "keeper/proof.hpp"
 #include "keeper/service/outpost.hpp"
+#include "text_file.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
@@ -93,7 +94,7 @@ UniqueFd listen_in(const std::string& stem, bool& fixed) {
 
 std::vector<std::string> listed_names(const std::string& start) {
   std::vector<std::string> names;
-  std::ifstream table("/proc/net/unix");
+  std::istringstream table(read_text("/proc/net/unix"));
   const std::string mark = " @" + start;
   for (std::string line; std::getline(table, line);) {
     const std::size_t place = line.find(mark);

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <ctime>
 
+#include "keeper/alive.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
@@ -53,6 +55,7 @@ void Parks::refuse(const Park& park, const std::string& who, const std::string& 
 }
 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
+  show_life();
   struct stat status {};
   if (fstat(socket.get(), &status) != 0 || !is_udp_socket(socket.get())) {
     throw Error("what is to be parked is no UDP socket");

@@ -9,6 +9,9 @@
 
 #include "fresh_socket.hpp"
 #include "kernel_numbers.hpp"
+#include "options.hpp"
+#include "persist.hpp"
+#include "socket_address.hpp"
 
 namespace udpcr::keeper {
 
@@ -16,13 +19,6 @@ namespace {
 
 // A program binds many in a row.
 constexpr std::chrono::milliseconds kAskAfter{100};
-
-int number_option(int fd, int name) {
-  int value = 0;
-  socklen_t size = sizeof value;
-  getsockopt(fd, SOL_SOCKET, name, &value, &size);
-  return value;
-}
 
 SocketName name_of(const Park& park) { return {park.inode, {}, park.cookie}; }
 
@@ -41,14 +37,11 @@ Park ParkStore::park(const ParkKey& key, UniqueFd socket, std::string& fallen_ba
   if (fstat(socket.get(), &status) != 0) throw Error("fstat of a socket to park", errno);
   park.inode = status.st_ino;
   park.cookie = read_cookie(socket.get(), kSoCookie);
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) == 0) {
-    park.local = Address::from_sockaddr(name);
-  }
-  park.protocol = std::uint16_t(number_option(socket.get(), SO_PROTOCOL));
-  park.reuseport = number_option(socket.get(), SO_REUSEPORT) != 0;
-  park.receive_buffer = receive_buffer_of(socket.get());
+  park.local = local_address(socket.get());
+  park.protocol = std::uint16_t(require_number(socket.get(), SOL_SOCKET, SO_PROTOCOL));
+  park.reuseport = require_number(socket.get(), SOL_SOCKET, SO_REUSEPORT) != 0;
+  park.receive_buffer =
+      std::uint32_t(std::max(require_number(socket.get(), SOL_SOCKET, SO_RCVBUF), 0));
   if (module_) {
     try {
       module_->park({park.inode, socket.get(), park.cookie}, key.bytes(),
@@ -105,14 +98,10 @@ void ParkStore::release(const Park& park) {
   }
 }
 
-std::uint32_t receive_buffer_of(int fd) noexcept {
-  return std::uint32_t(std::max(number_option(fd, SO_RCVBUF), 0));
-}
-
 std::uint32_t queue_bytes_of(int fd) noexcept {
   std::uint32_t info[kMeminfoCount] = {};
   socklen_t size = sizeof info;
-  if (getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size) != 0) return 0;
+  if (persist([&] { return getsockopt(fd, SOL_SOCKET, kSoMeminfo, info, &size); }) != 0) return 0;
   return info[kMeminfoRmem];
 }
 

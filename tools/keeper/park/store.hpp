@@ -62,9 +62,7 @@ class ParkStore {
 constexpr std::size_t kMostParked = 8192;
 constexpr std::uint64_t kMostParkedBytes = std::uint64_t{512} << 20;
 
-// Bytes of SO_RCVBUF.
-std::uint32_t receive_buffer_of(int fd) noexcept;
-// SO_MEMINFO's bytes of the receive queue.
+// SO_MEMINFO's bytes of the receive queue; 0 when they cannot be read.
 std::uint32_t queue_bytes_of(int fd) noexcept;
 
 }  // namespace udpcr::keeper

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "take.hpp"
 
-#include <net/if.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <udpcr/udpcr_netlink.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <set>
 
 #include "abstract_name.hpp"
@@ -17,6 +18,8 @@
 #include "keeper/process.hpp"
 #include "keeper/service/outpost.hpp"
 #include "kernel_numbers.hpp"
+#include "options.hpp"
+#include "socket_address.hpp"
 #include "store.hpp"
 
 namespace udpcr::keeper {
@@ -186,10 +189,13 @@ void ParkTake::take_from_keeper(Holder found, std::vector<TakenPark>& taken) {
                   std::to_string(before - given.size()) +
                   " fds as parked that are no UDP sockets of this user: they are left alone");
       }
+      // All of them or none: what is not taken stays with its keeper.
+      std::vector<TakenPark> mine;
       for (ParkAsker::Given& one : given) {
-        taken.push_back(
+        mine.push_back(
             {ParkKey(one.entry.key), read_cookie(one.fd.get(), kSoCookie), std::move(one.fd)});
       }
+      std::move(mine.begin(), mine.end(), std::back_inserter(taken));
       if (!given.empty()) givers_.push_back(std::move(keeper));
     } catch (const Error& error) {
       // Others have all that it had.
@@ -211,31 +217,15 @@ void ParkTake::leave(ParkAsker& keeper) {
 
 SocketRecord record_of_parked(int fd, const ParkKey& key) {
   SocketRecord record;
-  struct stat status {};
-  if (fstat(fd, &status) == 0) record.inode = status.st_ino;
+  record.inode = inode_of(fd);
   record.cookie = read_cookie(fd, kSoCookie);
-  const auto number = [fd](int name) {
-    int value = 0;
-    socklen_t size = sizeof value;
-    getsockopt(fd, SOL_SOCKET, name, &value, &size);
-    return value;
-  };
-  record.family = std::uint16_t(number(SO_DOMAIN));
-  record.protocol = std::uint16_t(number(SO_PROTOCOL));
+  record.family = std::uint16_t(require_number(fd, SOL_SOCKET, SO_DOMAIN));
+  record.protocol = std::uint16_t(require_number(fd, SOL_SOCKET, SO_PROTOCOL));
   record.flags = origin_flags(key.flags);
-  sockaddr_storage name{};
-  socklen_t size = sizeof name;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
-    record.local = Address::from_sockaddr(name);
-  }
-  size = sizeof name;
-  if (getpeername(fd, reinterpret_cast<sockaddr*>(&name), &size) == 0) {
-    record.peer = Address::from_sockaddr(name);
-    record.flags |= UDPCR_SOCK_CONNECTED;
-  }
-  char device[IFNAMSIZ + 1] = {};
-  size = IFNAMSIZ;
-  if (getsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, &size) == 0) record.device = device;
+  record.local = local_address(fd);
+  record.peer = peer_address(fd);
+  if (record.peer) record.flags |= UDPCR_SOCK_CONNECTED;
+  record.device = bound_device(fd);
   record.rmem = queue_bytes_of(fd);
   return record;
 }

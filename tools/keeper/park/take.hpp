@@ -58,6 +58,7 @@ class ParkTake {
 };
 
 // What getsockname(2) and its likes say of a socket, and its flags for a record.
+// Throws Error when the kernel does not tell.
 SocketRecord record_of_parked(int fd, const ParkKey& key);
 
 }  // namespace udpcr::keeper
