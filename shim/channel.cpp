@@ -77,6 +77,8 @@ bool open(int channel_fd, int page_fd) {
 
 int fd() { return own_fds::get(own_fds::Use::channel); }
 
+void close() { own_fds::drop(own_fds::Use::channel); }
+
 bool is_open() { return fd() >= 0; }
 
 wire::SharedPage* page() { return shared_page.load(std::memory_order_acquire); }

@@ -14,6 +14,9 @@ namespace udpcr::channel {
 // Takes the connection over; maps the page and closes its fd.  False: the page
 // is not what it should be; both fds are closed.
 bool open(int channel_fd, int page_fd);
+// The keeper has ended: another may be talked to.  Its page stays mapped, for other
+// threads may look at it.
+void close();
 bool is_open();
 int fd();
 // nullptr: no channel.

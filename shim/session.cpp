@@ -102,8 +102,9 @@ void make_socket(const wire::MakeMessage& wanted) {
   if (fd >= 0) sys::close(socket);
 }
 
-// The image is being restored: its sockets, or the table of them.
-void await_ready(const Settings& settings) {
+// The image is being restored: its sockets, or the table of them.  0, or why there is no
+// answer.
+int await_ready(const Settings& settings) {
   Patience patience(kReadyPatienceMs);
   static constinit struct {
     union {
@@ -117,7 +118,7 @@ void await_ready(const Settings& settings) {
   ssize_t size = 0;
   for (;;) {
     size = channel::receive(&packet, sizeof packet, &table, 1, arrived, patience);
-    if (size < 0) return say_that_it_is_silent(errno, settings.image);
+    if (size < 0) return errno;
     if (packet.message.header.type != wire::Type::make ||
         static_cast<size_t>(size) != sizeof packet.wanted) {
       break;
@@ -128,7 +129,7 @@ void await_ready(const Settings& settings) {
   if (static_cast<size_t>(size) != sizeof ready + ready.names_size ||
       ready.header.type != wire::Type::ready) {
     if (arrived.fd_count > 0) sys::close(table);
-    return say_that_it_is_silent(EPROTO, settings.image);
+    return EPROTO;
   }
   if (ready.abort != 0) {
     if (arrived.fd_count > 0) sys::close(table);
@@ -139,25 +140,27 @@ void await_ready(const Settings& settings) {
     sys::exit_group(125);
   }
   if (arrived.fd_count > 0) adopt::open_table(table, ready.entries);
-  if (ready.inherited == 0) return;
+  if (ready.inherited == 0) return 0;
   place_inherited(ready.inherited, patience);
   if (settings.fds == FdMode::listen) {
     listen::announce(ready.inherited, packet.names, ready.names_size);
   }
+  return 0;
 }
 
-// `parked`: sockets may be.
-void greet(const Settings& settings, bool parked) {
+// `parked`: sockets may be.  0, or why the keeper does not answer.
+int greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
   int unsent = stored::send();
   if (unsent == 0) unsent = send_hello(settings);
-  if (unsent != 0) return say_that_it_is_silent(unsent, settings.image);
+  if (unsent != 0) return unsent;
   // The keeper says what is wrong with an unsound one.  One that is to keep
   // sockets must be there when the first is bound.
   if (parked || settings.park != ParkMode::off || image == Standing::ours ||
       image == Standing::unsound) {
-    await_ready(settings);
+    return await_ready(settings);
   }
+  return 0;
 }
 
 // False: there is none, or none that can be had.
@@ -172,7 +175,8 @@ bool connect_to_service(const Settings& settings, KeeperConnection& connection) 
   return false;
 }
 
-void start(const Settings& settings, bool parked) {
+// False: there is none, which has been said.
+bool open_keeper(const Settings& settings) {
   KeeperConnection connection{};
   const char* path = settings.keeper;
   if (!connect_to_service(settings, connection)) {
@@ -180,19 +184,33 @@ void start(const Settings& settings, bool parked) {
     const KeeperStartError problem = start_keeper(path, settings, environ, connection);
     if (problem.error_number != 0) {
       say_why_not(problem, path);
-      stored::close_all();
-      keeper.store(Keeper::failed, std::memory_order_release);
-      return;
+      return false;
     }
   }
   if (!channel::open(connection.channel, connection.page)) {
     say_why_not({ENOMEM, "its page cannot be mapped"}, path);
-    stored::close_all();
-    keeper.store(Keeper::failed, std::memory_order_release);
+    return false;
+  }
+  return true;
+}
+
+// What a keeper that was killed at its work would have given stays where it was, with
+// the ports that it has: a second one is to give it.
+void start(const Settings& settings, bool parked) {
+  constexpr int kAttempts = 2;
+  for (int attempt = 1; open_keeper(settings); ++attempt) {
+    const int error = greet(settings, parked);
+    const bool has_ended = error == EPIPE || error == ECONNRESET;
+    if (has_ended && attempt < kAttempts) {
+      channel::close();
+      continue;
+    }
+    if (error != 0) say_that_it_is_silent(error, settings.image);
+    keeper.store(Keeper::runs, std::memory_order_release);
     return;
   }
-  greet(settings, parked);
-  keeper.store(Keeper::runs, std::memory_order_release);
+  stored::close_all();
+  keeper.store(Keeper::failed, std::memory_order_release);
 }
 
 // "CHANNEL,PAGE" of `udpcr run`; it is for this process alone.
@@ -268,7 +286,8 @@ void begin(const Settings& settings, int argc, const char* const* argv) {
   const bool parked = stored || may_be_parked(settings);
   if (take_given_channel()) {
     keeper.store(Keeper::starting, std::memory_order_relaxed);
-    greet(settings, parked);
+    const int error = greet(settings, parked);
+    if (error != 0) say_that_it_is_silent(error, settings.image);
     keeper.store(Keeper::runs, std::memory_order_release);
     return;
   }

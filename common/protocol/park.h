@@ -46,6 +46,8 @@ inline uint64_t park_hash(uint64_t image, const NameOwner& owner) {
 // Every keeper listens at a name of this kind too, and sends whoever connects a
 // PresenceMessage (tools/keeper/presence.hpp).
 constexpr char kPresenceName[] = "udpcr-keeper/";
+// A worker listens at one of these, and answers nobody.
+constexpr char kWorkerName[] = "udpcr-worker/";
 
 struct PresenceMessage {
   WireHeader header{Type::presence, kVersion};

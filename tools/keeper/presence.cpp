@@ -24,8 +24,6 @@ namespace udpcr::keeper {
 namespace {
 
 constexpr int kAnswerMs = 50;
-// Of workers, which are found when their keepers are not there any more.
-constexpr char kWorkerName[] = "udpcr-worker/";
 
 std::string stem_of(const char* kind, std::uint64_t image) {
   char name[64];
@@ -58,7 +56,7 @@ std::vector<Asked> connect_to_all(std::uint64_t image) {
     keepers.insert(keeper);
     if (keeper != getpid()) all.push_back({std::move(one.connection), keeper});
   }
-  for (Holder& one : find_in(stem_of(kWorkerName, image), is_ours)) {
+  for (Holder& one : find_in(stem_of(wire::kWorkerName, image), is_ours)) {
     const pid_t worker = peer_of(one.connection.get()).pid;
     if (keepers.count(parent_of(worker)) == 0) all.push_back({std::move(one.connection), 0});
   }
@@ -75,7 +73,7 @@ void Presence::listen(std::uint64_t image) {
 
 void Presence::become_worker() {
   bool fixed = false;
-  listener_ = listen_in(stem_of(kWorkerName, image_), fixed);
+  listener_ = listen_in(stem_of(wire::kWorkerName, image_), fixed);
 }
 
 void Presence::answer(bool ending) const {

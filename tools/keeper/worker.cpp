@@ -77,12 +77,14 @@ class Work {
       // holds none of its sockets either.
       close_sockets();
       watch_.enter(Watch::Phase::writing_freely);
-      if (!Report{Outcome::captured, {}}.send(channel)) {
+      // A keeper that was killed holds none, and its program waits for it no more.
+      const bool told = Report{Outcome::captured, {}}.send(channel);
+      if (!told && errno != EPIPE && errno != ECONNRESET) {
         throw Error("the keeper cannot be told that the sockets are read: " +
                         std::string(std::strerror(errno)),
                     errno);
       }
-      released_ = true;
+      released_ = told;
       ImageFile(folder_.fd(), folder_.name(), folder_.path()).write(serialize_image(image_));
     } else {
       hand_over();
