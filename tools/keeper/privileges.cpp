@@ -92,10 +92,15 @@ void settle() {
   for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP}) {
     signal(ignored, SIG_IGN);
   }
-  prctl(PR_SET_NAME, "udpcr-keeper");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
     throw Error("prctl: " + std::string(std::strerror(errno)), errno);
   }
+}
+
+void confine() {
+  monitor::confine_keeper();
+  // Not before: what has the name is confined, and the monitor has another.
+  prctl(PR_SET_NAME, "udpcr-keeper");
 }
 
 }  // namespace
@@ -119,13 +124,13 @@ void enter_keeper_life(int& channel, std::uint64_t most) {
 
   settle();
   monitor::separate(most & needed());
-  monitor::confine_keeper();
+  confine();
 }
 
 void enter_session_life(std::uint64_t most) {
   settle();
   keep_capabilities(most & needed());
-  monitor::confine_keeper();
+  confine();
 }
 
 }  // namespace udpcr::keeper

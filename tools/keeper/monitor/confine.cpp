@@ -154,6 +154,7 @@ constexpr int kKeeper[] = {
     SCMP_SYS(rt_sigtimedwait),
     SCMP_SYS(clock_getres),
     SCMP_SYS(pause),
+    SCMP_SYS(pipe2),
 };
 
 // Of the monitor alone: rights.
