@@ -85,9 +85,8 @@ int named_fd(ByteView message) {
   return -1;
 }
 
-// An fd in the answer would be whose who has asked.
-bool gives_fd(ByteView message) {
-  return message.empty() || message[0] == UDPCR_CMD_OPEN || message[0] == UDPCR_CMD_CLAIM;
+bool is_command(ByteView message, std::uint8_t one, std::uint8_t other) {
+  return !message.empty() && (message[0] == one || message[0] == other);
 }
 
 }  // namespace
@@ -189,13 +188,18 @@ void NetlinkSocket::receive(const std::function<bool(const Header&, ByteView)>& 
 Ack NetlinkSocket::request(std::uint16_t family, std::uint16_t flags, ByteView message,
                            const TakeReply& take) {
   Ack ack;
+  // Parks are kept by the rights of whoever parks.
+  const bool keeps_rights = is_command(message, UDPCR_CMD_PARK, UDPCR_CMD_PARKED);
+  if (keeps_rights && exchange(family, flags, message, take, true, ack)) return ack;
   exchange(family, flags, message, take, false, ack);
-  if (ack.error_number == EPERM && !gives_fd(message))
+  // An fd in the answer would be whose who has asked.
+  if (ack.error_number == EPERM && !is_command(message, UDPCR_CMD_OPEN, UDPCR_CMD_CLAIM)) {
     exchange(family, flags, message, take, true, ack);
+  }
   return ack;
 }
 
-void NetlinkSocket::exchange(std::uint16_t family, std::uint16_t flags, ByteView message,
+bool NetlinkSocket::exchange(std::uint16_t family, std::uint16_t flags, ByteView message,
                              const TakeReply& take, bool by_others, Ack& ack) {
   outgoing_.clear();
   const bool dump = (flags & NLM_F_DUMP) == NLM_F_DUMP;
@@ -205,7 +209,7 @@ void NetlinkSocket::exchange(std::uint16_t family, std::uint16_t flags, ByteView
     send();
   } else if (rights().send_to_module(fd_.get(), named_fd(message), outgoing_.data(),
                                      outgoing_.size()) < 0) {
-    return;  // nobody may: the answer stays
+    return false;
   }
   ack = {};
   bool interrupted = false;
@@ -221,6 +225,7 @@ void NetlinkSocket::exchange(std::uint16_t family, std::uint16_t flags, ByteView
     return true;
   });
   ack.interrupted = interrupted;
+  return true;
 }
 
 void NetlinkSocket::begin(Ended ended) {

@@ -36,8 +36,8 @@ class NetlinkSocket {
   void flush();
 
  private:
-  // `by_others`: what the module has refused is asked through rights().
-  void exchange(std::uint16_t family, std::uint16_t flags, ByteView message, const TakeReply& take,
+  // `by_others`: through rights().  False: it was not sent, and `ack` stays.
+  bool exchange(std::uint16_t family, std::uint16_t flags, ByteView message, const TakeReply& take,
                 bool by_others, Ack& ack);
   void append(std::uint16_t family, std::uint16_t flags, ByteView message, ByteView more);
   void send();

@@ -91,6 +91,12 @@ ssize_t PrivilegedCalls::send_to_module(int /*netlink*/, int /*socket*/, const v
   return -1;
 }
 
+int PrivilegedCalls::claim_parked(std::uint64_t /*inode*/, std::uint64_t /*cookie*/,
+                                  ByteView /*key*/) noexcept {
+  errno = ENOSYS;
+  return -1;
+}
+
 int PrivilegedCalls::open_file(int folder, const char* name, int flags) noexcept {
   return ::openat(folder, name, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 }

@@ -46,10 +46,13 @@ class PrivilegedCalls {
   // being filled, which is bound to a port that nobody knows and to no address.
   virtual int send_raw(int raw, int target, mmsghdr* messages, unsigned count) noexcept;
 
-  // A generic netlink request to the kernel module, that it has refused (EPERM) to
-  // this process.  `socket`: the fd that it names; -1: none.
+  // A generic netlink request to the kernel module, made with other rights than this
+  // process has.  `socket`: the fd that it names; -1: none.  EPERM: nobody has others.
   virtual ssize_t send_to_module(int netlink, int socket, const void* request,
                                  std::size_t size) noexcept;
+
+  // A parked socket, out of the module: the fd.  ENOSYS: nobody has other rights.
+  virtual int claim_parked(std::uint64_t inode, std::uint64_t cookie, ByteView key) noexcept;
 
   // Of the image's folder, by the image's own names (folders may be another user's).
   // `flags` of open(2), without symbolic links, close-on-exec, mode 0600.

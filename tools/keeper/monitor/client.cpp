@@ -226,6 +226,21 @@ ssize_t Client::send_to_module(int netlink, int socket, const void* request,
   return error == 0 ? static_cast<ssize_t>(size) : -1;
 }
 
+int Client::claim_parked(std::uint64_t inode, std::uint64_t cookie, ByteView key) noexcept {
+  if (!channel_) return PrivilegedCalls::claim_parked(inode, cookie, key);
+  try {
+    const ByteView head = bytes_of(&cookie, sizeof cookie);
+    Bytes payload(head.begin(), head.end());
+    payload.insert(payload.end(), key.begin(), key.end());
+    UniqueFd fd;
+    call({Operation::claim, {}, inode}, payload, {}, &fd);
+    return fd.release();
+  } catch (const std::bad_alloc&) {
+    errno = ENOMEM;
+    return -1;
+  }
+}
+
 int Client::open_file(int folder, const char* name, int flags) noexcept {
   const int own = PrivilegedCalls::open_file(folder, name, flags);
   if (own >= 0 || !is_refused(errno)) return own;

@@ -31,6 +31,7 @@ class Client final : public PrivilegedCalls {
   int send_raw(int raw, int target, mmsghdr* messages, unsigned count) noexcept override;
   ssize_t send_to_module(int netlink, int socket, const void* request,
                          std::size_t size) noexcept override;
+  int claim_parked(std::uint64_t inode, std::uint64_t cookie, ByteView key) noexcept override;
   int open_file(int folder, const char* name, int flags) noexcept override;
   int rename_file(int folder, const char* from, const char* to) noexcept override;
   int unlink_file(int folder, const char* name) noexcept override;

@@ -43,6 +43,10 @@ Result FolderOperations::setup(const Asked& asked) {
   return {};
 }
 
+std::string FolderOperations::image() const {
+  return path_ + (path_.ends_with('/') ? "" : "/") + name_;
+}
+
 // It may have come after the program's start.
 bool FolderOperations::open_folder() {
   if (folder_) return true;

@@ -14,6 +14,8 @@ class FolderOperations {
   // payload: folder and name, each with its NUL.  EPERM: it was said before.
   Result setup(const Asked& asked);
   Result serve(const Asked& asked);
+  // Its path.
+  [[nodiscard]] std::string image() const;
 
  private:
   bool open_folder();

@@ -76,7 +76,10 @@ class Monitor {
       switch (asked.request.operation) {
         case Operation::setup: {
           Result result = folder_.setup(asked);
-          if (result.error == 0) processes_.set_signal(asked.request.number[0]);
+          if (result.error == 0) {
+            processes_.set_signal(asked.request.number[0]);
+            network_.set_image(folder_.image());
+          }
           return result;
         }
         case Operation::channel:

@@ -19,6 +19,7 @@
 #include "kernel_numbers.hpp"
 #include "module_client.hpp"
 #include "options.hpp"
+#include "protocol/park.h"
 
 namespace udpcr::keeper::monitor {
 
@@ -107,6 +108,8 @@ Result NetworkOperations::serve(const Asked& asked, int place) {
       return send_more(asked);
     case Operation::raw:
       return send_raw(asked);
+    case Operation::claim:
+      return claim(asked);
     case Operation::module:
       return send_to_module(asked);
     default:
@@ -252,6 +255,26 @@ Result NetworkOperations::send_raw(const Asked& asked) {
     ++result.count;
   }
   return result;
+}
+
+void NetworkOperations::set_image(const std::string& path) {
+  image_ = udpcr_identity_hash(UDPCR_HASH_START, path.data(), path.size());
+}
+
+Result NetworkOperations::claim(const Asked& asked) {
+  std::uint64_t cookie = 0;
+  wire::ParkKey key;
+  if (asked.payload.size() != sizeof cookie + sizeof key) return failure(EPERM);
+  std::memcpy(&cookie, asked.payload.data(), sizeof cookie);
+  const ByteView bytes = asked.payload.subspan(sizeof cookie);
+  std::memcpy(&key, bytes.data(), sizeof key);
+  if (key.image != image_ || image_ == 0) return failure(EPERM);
+  try {
+    UniqueFd socket = ModuleClient().claim({asked.request.value, {}, cookie}, bytes);
+    return {0, 0, 0, std::move(socket)};
+  } catch (const Error& error) {
+    return failure(error.error_number() != 0 ? error.error_number() : EPERM);
+  }
 }
 
 // Each message of the packet is one to the module, which checks all the rest.

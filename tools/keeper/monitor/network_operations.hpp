@@ -31,6 +31,8 @@ struct Result {
 // none of the fixed list.
 class NetworkOperations {
  public:
+  // The image that parked sockets are for; once.
+  void set_image(const std::string& path);
   // In network namespace `place`; -1: our own.
   Result serve(const Asked& asked, int place);
 
@@ -41,6 +43,7 @@ class NetworkOperations {
   Result bind(const Asked& asked);
   Result send_more(const Asked& asked);
   Result send_raw(const Asked& asked);
+  Result claim(const Asked& asked);
   Result send_to_module(const Asked& asked);
   bool ready_to_send(int family, std::uint64_t cookie);
 
@@ -49,6 +52,7 @@ class NetworkOperations {
   std::optional<RawCheck> check_;
   int raw_family_ = 0;
   std::uint64_t raw_place_ = 0;  // SO_NETNS_COOKIE
+  std::uint64_t image_ = 0;      // its hash
   int module_family_ = 0;
 };
 

@@ -40,6 +40,10 @@ enum class Operation : std::uint32_t {
   // fds: the netlink socket, that fd.
   module,
 
+  // value: the inode; payload: the cookie (uint64_t) and the key, whose image is the
+  // one of `setup`.  Answer: the socket, which the module has parked.
+  claim,
+
   // fds: a pidfd, the end of the process's channel.  number: pid.
   join,
   // number: pid of one that has joined, thread or 0, signal; value: si_value.
