@@ -22,7 +22,7 @@ def main():
     full = bool(os.environ.get("TEST_FULL"))
     os.environ.update({name: str(counts[full]) for name, counts in FEWER.items()})
     all_well = True
-    for script, sharing in chosen(in_machine(TESTS / "security"), Slice.of_environment()):
+    for script, sharing in chosen(in_machine(TESTS / "security", full), Slice.of_environment()):
         if not sharing:
             os.environ.pop("TEST_SLICE", None)
         with tempfile.TemporaryDirectory() as folder:

@@ -8,19 +8,22 @@ import module_part
 from slices import chosen
 
 # Kernel, the virtual machine's seconds.
-DEFAULT = [("6.1", 900)]
+DEFAULT = []  # the time of the default tier goes to the machines of the part `module`
 FULL = [("6.1", 3400), ("6.12", 3400), ("7.3", 3400)]
 # How much of what is done many times is done there, where everything takes five times as long:
 # by default, with --full.
 FEWER = {"TEST_KILLS": (50, 1000)}
 # They say nothing that depends on a kernel.
 NATIVE_ONLY = {"hardened", "injections"}
+# Long, and about our own processes: in a virtual machine with --full alone.
+FULL_ONLY = {"image_memory", "stopped_keeper", "stopped_service"}
 
 
-def in_machine(folder):
+def in_machine(folder, full):
     """The scripts that are run in virtual machines as well."""
+    without = NATIVE_ONLY if full else NATIVE_ONLY | FULL_ONLY
     return sorted(path for path in folder.iterdir() if path.is_file() and
-                  os.access(path, os.X_OK) and path.name not in NATIVE_ONLY)
+                  os.access(path, os.X_OK) and path.name not in without)
 
 
 def run(source, build, scripts, natively):
@@ -33,7 +36,7 @@ def run(source, build, scripts, natively):
                         seconds + module_part.MARGIN, sharing=True)
 
     jobs = [(natively, scripts)]
-    if chosen(in_machine(source / "tests/security"), scripts.slice):
+    if chosen(in_machine(source / "tests/security", scripts.full), scripts.slice):
         jobs += [(on, *machine) for machine in (FULL if scripts.full else DEFAULT)]
     with ThreadPoolExecutor(2) as pool:
         for job in [pool.submit(*job) for job in jobs]:

@@ -34,20 +34,22 @@ enum role { KEEPER, WORKER, SERVICE, SESSION, TOOL, SHIM, ROLES, UNKNOWN };
 static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
                                               "session", "tool",   "shim"};
 
+// clang-format off
 #define CALLS(X)                                                                                   \
   X(accept)                                                                                        \
   X(accept4)                                                                                       \
   X(access)                                                                                        \
   X(bind)                                                                                          \
-  X(brk) X(capget) X(capset) X(chdir) X(clock_nanosleep) X(clone) X(clone3) X(close) X(            \
-      close_range) X(connect) X(copy_file_range) X(dup) X(dup2) X(dup3) X(epoll_create1)           \
-      X(epoll_ctl) X(epoll_wait) X(execve) X(execveat) X(faccessat) X(faccessat2) X(fallocate) X(  \
-          fchdir) X(fchmod) X(fchmodat) X(fchown) X(fchownat) X(fcntl) X(fdatasync) X(fgetxattr)   \
-          X(flock) X(fork) X(fstat) X(fsync) X(ftruncate) X(futex) X(getdents64) X(getpeername)    \
-              X(getpgid) X(getpgrp) X(getpid) X(getppid) X(getrandom) X(getresgid) X(getresuid) X( \
-                  getrlimit) X(getsid) X(getsockname) X(getsockopt) X(gettid) X(geteuid) X(getuid) \
-                  X(getegid) X(getgid) X(ioctl) X(kill) X(linkat) X(listen) X(lseek) X(lstat)      \
-                      X(madvise) X(membarrier) X(memfd_create) X(mkdir) X(mkdirat) X(mmap)         \
+  X(brk)                                                                                           \
+  X(capget) X(capset) X(chdir) X(clock_nanosleep) X(clone) X(clone3) X(close) X(close_range) X(    \
+      connect) X(copy_file_range) X(dup) X(dup2) X(dup3) X(epoll_create1) X(epoll_ctl)             \
+      X(epoll_wait) X(execve) X(execveat) X(faccessat) X(faccessat2) X(fallocate) X(fchdir) X(     \
+          fchmod) X(fchmodat) X(fchown) X(fchownat) X(fcntl) X(fdatasync) X(fgetxattr) X(flock)    \
+          X(fork) X(fstat) X(fsync) X(ftruncate) X(futex) X(getdents64) X(getpeername) X(getpgid)  \
+              X(getpgrp) X(getpid) X(getppid) X(getrandom) X(getresgid) X(getresuid) X(getrlimit)  \
+                  X(getsid) X(getsockname) X(getsockopt) X(gettid) X(geteuid) X(getuid) X(getegid) \
+                      X(getgid) X(ioctl) X(kill) X(linkat) X(listen) X(lseek) X(lstat) X(          \
+                          madvise) X(membarrier) X(memfd_create) X(mkdir) X(mkdirat) X(mmap)       \
                           X(mprotect) X(mremap) X(munmap) X(nanosleep) X(newfstatat) X(open) X(    \
                               openat) X(openat2) X(pidfd_getfd) X(pidfd_open)                      \
                               X(pidfd_send_signal) X(pipe) X(pipe2) X(poll) X(ppoll) X(prctl) X(   \
@@ -60,10 +62,10 @@ static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
                                               seccomp) X(sendmmsg) X(sendmsg) X(sendto) X(setgid)  \
                                               X(setgroups) X(setns) X(setpriority) X(setresgid) X( \
                                                   setresuid) X(setrlimit) X(setsid) X(setsockopt)  \
-                                                  X(setuid) X(shutdown) X(sigaltstack)             \
-                                                      X(signalfd4) X(socket) X(socketpair) X(stat) \
-                                                          X(statfs) X(statx) X(symlinkat) X(       \
-                                                              sync_file_range) X(syncfs) X(tgkill) \
+                                                  X(setuid) X(shutdown) X(sigaltstack) X(          \
+                                                      signalfd4) X(socket) X(socketpair) X(stat)   \
+                                                      X(statfs) X(statx) X(symlinkat)              \
+                                                          X(sync_file_range) X(syncfs) X(tgkill)   \
                                                               X(timerfd_create) X(timerfd_settime) \
                                                                   X(tkill) X(umask) X(uname)       \
                                                                       X(unlink) X(unlinkat)        \
@@ -71,6 +73,7 @@ static const char* const role_names[ROLES] = {"keeper",  "worker", "service",
                                                                               X(wait4) X(waitid)   \
                                                                                   X(write)         \
                                                                                       X(writev)
+// clang-format on
 
 // Not every architecture has every call.
 static const struct {
