@@ -63,6 +63,8 @@ class Monitor {
         if (request.in_place == 0 || place) result = perform({request, payload, fds}, place.get());
       }
     }
+    // Whoever has the answer may close its own, and expects the port to be free.
+    fds.clear();
     // Whoever asks for it shares this channel with others, and does not read here.
     if (request.operation == Operation::channel) return true;
     const Answer answer{result.error, result.value, result.count};
