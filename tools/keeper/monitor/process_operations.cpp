@@ -95,7 +95,7 @@ const ProcessOperations::Member* ProcessOperations::living(pid_t pid) {
 
 Result ProcessOperations::join(const Asked& asked) {
   const pid_t pid = asked.request.number[0];
-  if (pid <= 1 || !is_pair(asked.fd(1))) return failure(EPERM);
+  if (pid <= 0 || !is_pair(asked.fd(1))) return failure(EPERM);
   ucred maker{};
   socklen_t size = sizeof maker;
   if (getsockopt(asked.fd(1), SOL_SOCKET, SO_PEERCRED, &maker, &size) != 0 || maker.pid != pid) {
