@@ -18,6 +18,8 @@
 #include "control_message.hpp"
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
+#include "rights.hpp"
+#include "route.hpp"
 
 namespace udpcr {
 namespace {
@@ -87,7 +89,7 @@ void Cork::say_way() {
   if (datagram_.source) source = *datagram_.source;
   const bool from_elsewhere =
       datagram_.source && !source.is_wildcard() && !same_ip(on_socket(source), record_.local);
-  const std::uint32_t bound = record_.device.empty() ? 0 : ::if_nametoindex(record_.device.c_str());
+  const std::uint32_t bound = record_.device.empty() ? 0 : interface_index(record_.device);
   const std::uint32_t interface =
       datagram_.ifindex.value_or(0) == bound ? 0 : datagram_.ifindex.value_or(0);
   if (!from_elsewhere && interface == 0) return;
@@ -187,7 +189,7 @@ int Cork::send(int fd) {
   message.msg_iovlen = 1;
   control_.attach(message);
   // With UDP_CORK on, MSG_MORE changes nothing (net/ipv4/udp.c, udp_sendmsg).
-  return ::sendmsg(fd, &message, MSG_MORE | MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? 0 : errno;
+  return rights().send_more(fd, message) >= 0 ? 0 : errno;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "persist.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 
@@ -36,7 +37,7 @@ const FreshSocket& FreshSockets::like(int family, int protocol) {
   for (const FreshSocket& fresh : known_) {
     if (fresh.family == family && fresh.protocol == protocol) return fresh;
   }
-  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, protocol));
+  const UniqueFd fd(rights().socket(family, SOCK_DGRAM, protocol));
   if (!fd) {
     fail(std::string("create an ") + (family == AF_INET ? "IPv4" : "IPv6") +
              (protocol == IPPROTO_UDPLITE ? " UDP-Lite" : " UDP") + " socket",

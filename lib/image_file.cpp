@@ -11,6 +11,7 @@
 #include <cstring>
 #include <udpcr/image.hpp>
 
+#include "rights.hpp"
 #include "temporary_file.hpp"
 
 namespace udpcr {
@@ -104,7 +105,7 @@ ImageFile::~ImageFile() { discard(); }
 
 void ImageFile::discard() noexcept {
   // While it is locked: the name may be another writer's afterwards.
-  if (!temporary_.empty()) unlinkat(folder_, temporary_.c_str(), 0);
+  if (!temporary_.empty()) rights().unlink_file(folder_, temporary_.c_str());
   temporary_.clear();
   reserved_.reset();
 }
@@ -165,7 +166,7 @@ UniqueFd ImageFile::write(ByteView content) {
   if (beyond_size_limit(content.size())) fail("write", EFBIG);
   fill(content);
   if (temporary_.empty()) name_it(content);
-  if (renameat(folder_, temporary_.c_str(), folder_, name_.c_str()) != 0) {
+  if (rights().rename_file(folder_, temporary_.c_str(), name_.c_str()) != 0) {
     fail("put in place", errno);
   }
   temporary_.clear();

@@ -10,14 +10,14 @@
 #include <udpcr/image.hpp>
 
 #include "image_file.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
 
 UniqueFd open_image(int folder, const std::string& name, const std::string& display) {
   // O_NONBLOCK: a FIFO put there must not hold us up.
-  UniqueFd fd(
-      openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY));
+  UniqueFd fd(rights().open_file(folder, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
   if (fd) return fd;
   if (errno == ELOOP) {
     throw Error(

@@ -15,6 +15,7 @@
 #include <map>
 
 #include "options.hpp"
+#include "route.hpp"
 
 namespace udpcr {
 namespace {
@@ -94,7 +95,7 @@ class Translation {
  public:
   Translation(const SocketRecord& record, std::vector<Loss>& losses) : losses_(losses) {
     for (const Interface& interface : record.interfaces) {
-      const std::uint32_t now = ::if_nametoindex(interface.name.c_str());
+      const std::uint32_t now = interface_index(interface.name);
       known_[interface.index] = {interface.name, now};
       changes_ = changes_ || now != interface.index;
     }

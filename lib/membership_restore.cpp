@@ -2,7 +2,6 @@
 //
 // A filter is set whole, by MCAST_MSFILTER: so its sources have the order that
 // they had.
-#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,6 +10,8 @@
 
 #include "errors.hpp"
 #include "memberships.hpp"
+#include "rights.hpp"
+#include "route.hpp"
 
 namespace udpcr {
 namespace {
@@ -39,14 +40,17 @@ int join_anycast(int fd, const Membership& member, unsigned interface) {
   ipv6_mreq request{};
   std::memcpy(&request.ipv6mr_multiaddr, member.group.bytes, sizeof request.ipv6mr_multiaddr);
   request.ipv6mr_interface = interface;
-  return ::setsockopt(fd, SOL_IPV6, IPV6_JOIN_ANYCAST, &request, sizeof request) == 0 ? 0 : errno;
+  return rights().setsockopt(fd, SOL_IPV6, IPV6_JOIN_ANYCAST, &request, sizeof request) == 0
+             ? 0
+             : errno;
 }
 
 int change(int fd, const Membership& member, unsigned interface, int option) {
   group_req request{};
   request.gr_interface = interface;
   request.gr_group = name_of(member.group);
-  return ::setsockopt(fd, level_of(member), option, &request, sizeof request) == 0 ? 0 : errno;
+  return rights().setsockopt(fd, level_of(member), option, &request, sizeof request) == 0 ? 0
+                                                                                          : errno;
 }
 
 int join_source(int fd, const Membership& member, unsigned interface) {
@@ -54,7 +58,8 @@ int join_source(int fd, const Membership& member, unsigned interface) {
   request.gsr_interface = interface;
   request.gsr_group = name_of(member.group);
   request.gsr_source = name_of(member.sources.front());
-  return ::setsockopt(fd, level_of(member), MCAST_JOIN_SOURCE_GROUP, &request, sizeof request) == 0
+  return rights().setsockopt(fd, level_of(member), MCAST_JOIN_SOURCE_GROUP, &request,
+                             sizeof request) == 0
              ? 0
              : errno;
 }
@@ -73,7 +78,9 @@ int set_filter(int fd, const Membership& member, unsigned interface) {
     std::memcpy(buffer.data() + GROUP_FILTER_SIZE(i), &source, sizeof source);
   }
   const auto size = static_cast<socklen_t>(GROUP_FILTER_SIZE(member.sources.size()));
-  return ::setsockopt(fd, level_of(member), MCAST_MSFILTER, buffer.data(), size) == 0 ? 0 : errno;
+  return rights().setsockopt(fd, level_of(member), MCAST_MSFILTER, buffer.data(), size) == 0
+             ? 0
+             : errno;
 }
 
 int join(int fd, const Membership& member, unsigned interface) {
@@ -121,7 +128,7 @@ std::string describe(const Membership& member) {
 
 void join_groups(int fd, const std::vector<Membership>& groups, std::vector<Loss>& losses) {
   for (const Membership& member : groups) {
-    const unsigned interface = member.device.empty() ? 0 : ::if_nametoindex(member.device.c_str());
+    const unsigned interface = member.device.empty() ? 0 : interface_index(member.device);
     const int error = interface == 0 ? ENODEV : join(fd, member, interface);
     if (error == 0) continue;
     losses.push_back({member.anycast ? "anycast" : "membership",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "memberships.hpp"
 
-#include <fcntl.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
@@ -13,24 +12,25 @@
 
 #include "errors.hpp"
 #include "persist.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
 
 // Reads the file again; false: it says what it said before.
-bool reread(UniqueFd& file, const char* path, std::string& text) {
+bool reread(UniqueFd& file, const char* name, std::string& text) {
   if (!file) {
-    file = UniqueFd(persist([path] { return ::open(path, O_RDONLY | O_CLOEXEC); }));
+    file = UniqueFd(persist([name] { return rights().open_proc_net(name); }));
     // A kernel without multicast, or a sandbox without /proc.
     if (!file && errno == ENOENT) return false;
-    if (!file) fail(std::string("read ") + path, errno, "");
+    if (!file) fail(std::string("read /proc/net/") + name, errno, "");
   }
   std::string now;
   char chunk[8192];
   for (;;) {
     const ssize_t got = persist(
         [&] { return ::pread(file.get(), chunk, sizeof chunk, static_cast<off_t>(now.size())); });
-    if (got < 0) fail(std::string("read ") + path, errno, "");
+    if (got < 0) fail(std::string("read /proc/net/") + name, errno, "");
     if (got == 0) break;
     now.append(chunk, static_cast<std::size_t>(got));
   }
@@ -151,12 +151,12 @@ std::vector<Membership> Memberships::of(int fd, int family, std::vector<Loss>& l
       if (read_filter(fd, member)) found.push_back(std::move(member));
     }
   };
-  if (reread(ipv4_.file, "/proc/net/igmp", ipv4_.text)) ipv4_.groups = parse_igmp(ipv4_.text);
+  if (reread(ipv4_.file, "igmp", ipv4_.text)) ipv4_.groups = parse_igmp(ipv4_.text);
   look(ipv4_);
   if (family != AF_INET6) return found;
-  if (reread(ipv6_.file, "/proc/net/igmp6", ipv6_.text)) ipv6_.groups = parse_ipv6(ipv6_.text);
+  if (reread(ipv6_.file, "igmp6", ipv6_.text)) ipv6_.groups = parse_ipv6(ipv6_.text);
   look(ipv6_);
-  if (reread(anycast_.file, "/proc/net/anycast6", anycast_.text)) {
+  if (reread(anycast_.file, "anycast6", anycast_.text)) {
     anycast_.groups = parse_ipv6(anycast_.text);
   }
   for (Membership& member : anycast_.groups) {

@@ -12,6 +12,7 @@
 
 #include "attributes.hpp"
 #include "errors.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
@@ -300,6 +301,11 @@ void ModuleClient::park(const SocketName& name, ByteView key, std::uint32_t seco
 
 UniqueFd ModuleClient::claim(const SocketName& name, ByteView key) {
   const std::string what = "claim " + text_of(name);
+  if (name.cookie) {
+    UniqueFd by_others(rights().claim_parked(name.inode, *name.cookie, key));
+    if (by_others) return by_others;
+    if (errno != ENOSYS) fail(what, errno, "");
+  }
   AttributeWriter request = named_in_park(name);
   request.put(UDPCR_A_KEY, key.data(), key.size());
   auto fd = fd_of(ask(what, UDPCR_CMD_CLAIM, 0, request.bytes()).replies);

@@ -64,6 +64,7 @@ class ModuleClient {
   // False: no module answers; then `absence` says why, and every other method
   // throws it.
   [[nodiscard]] bool available() const noexcept { return family_ != 0; }
+  [[nodiscard]] std::uint16_t family() const noexcept { return family_; }
   [[nodiscard]] const Error& absence() const noexcept { return absence_; }
 
   // UDPCR_CMD_SOCKET: messages for decode_record().

@@ -14,6 +14,7 @@
 #include "interface_indices.hpp"
 #include "kernel_numbers.hpp"
 #include "refuse.hpp"
+#include "rights.hpp"
 #include "socket_facts.hpp"
 
 namespace udpcr {
@@ -203,7 +204,7 @@ Restored ModuleEngine::restore(const SocketState& state, const RestoreOptions& o
 std::vector<Loss> ModuleEngine::limits() const {
   std::vector<Loss> limits;
   ModuleClient client;
-  const UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd(rights().socket(AF_INET6, SOCK_DGRAM, 0));
   if (fd && client.available()) {
     std::vector<std::uint16_t> unknown;
     const SocketRecord record = decode_record(client.record(SocketName::of(fd.get())), unknown);

@@ -4,11 +4,13 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <sys/socket.h>
+#include <udpcr/udpcr_netlink.h>
 
 #include <cerrno>
 
 #include "attributes.hpp"
 #include "errors.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
@@ -73,6 +75,20 @@ ByteView without_padding(ByteView message) {
   return message.first(end);
 }
 
+// The caller's fd that a request to the module names; -1: none.
+int named_fd(ByteView message) {
+  if (message.size() < GENL_HDRLEN) return -1;
+  AttributeReader reader(message.subspan(GENL_HDRLEN));
+  for (Attribute attribute; reader.next(attribute);) {
+    if (attribute.type == UDPCR_A_FD) return static_cast<int>(attribute.as<std::uint32_t>());
+  }
+  return -1;
+}
+
+bool is_command(ByteView message, std::uint8_t one, std::uint8_t other) {
+  return !message.empty() && (message[0] == one || message[0] == other);
+}
+
 }  // namespace
 
 struct NetlinkSocket::Header {
@@ -82,7 +98,7 @@ struct NetlinkSocket::Header {
 };
 
 NetlinkSocket::NetlinkSocket()
-    : fd_(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC)),
+    : fd_(rights().socket(AF_NETLINK, SOCK_RAW, NETLINK_GENERIC)),
       incoming_(std::make_unique_for_overwrite<std::uint8_t[]>(kIncoming)) {
   if (!fd_) {
     fail("open a generic netlink socket", errno,
@@ -171,12 +187,31 @@ void NetlinkSocket::receive(const std::function<bool(const Header&, ByteView)>& 
 
 Ack NetlinkSocket::request(std::uint16_t family, std::uint16_t flags, ByteView message,
                            const TakeReply& take) {
+  Ack ack;
+  // Parks are kept by the rights of whoever parks.
+  const bool keeps_rights = is_command(message, UDPCR_CMD_PARK, UDPCR_CMD_PARKED);
+  if (keeps_rights && exchange(family, flags, message, take, true, ack)) return ack;
+  exchange(family, flags, message, take, false, ack);
+  // An fd in the answer would be whose who has asked.
+  if (ack.error_number == EPERM && !is_command(message, UDPCR_CMD_OPEN, UDPCR_CMD_CLAIM)) {
+    exchange(family, flags, message, take, true, ack);
+  }
+  return ack;
+}
+
+bool NetlinkSocket::exchange(std::uint16_t family, std::uint16_t flags, ByteView message,
+                             const TakeReply& take, bool by_others, Ack& ack) {
   outgoing_.clear();
   const bool dump = (flags & NLM_F_DUMP) == NLM_F_DUMP;
   append(family, static_cast<std::uint16_t>(flags | (dump ? 0 : NLM_F_ACK)), message, {});
   const std::uint32_t sequence = sequence_;
-  send();
-  Ack ack;
+  if (!by_others) {
+    send();
+  } else if (rights().send_to_module(fd_.get(), named_fd(message), outgoing_.data(),
+                                     outgoing_.size()) < 0) {
+    return false;
+  }
+  ack = {};
   bool interrupted = false;
   receive([&](const Header& header, ByteView bytes) {
     // Of a request before, whose answer was not waited for.
@@ -190,7 +225,7 @@ Ack NetlinkSocket::request(std::uint16_t family, std::uint16_t flags, ByteView m
     return true;
   });
   ack.interrupted = interrupted;
-  return ack;
+  return true;
 }
 
 void NetlinkSocket::begin(Ended ended) {

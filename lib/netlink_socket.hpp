@@ -36,6 +36,9 @@ class NetlinkSocket {
   void flush();
 
  private:
+  // `by_others`: through rights().  False: it was not sent, and `ack` stays.
+  bool exchange(std::uint16_t family, std::uint16_t flags, ByteView message, const TakeReply& take,
+                bool by_others, Ack& ack);
   void append(std::uint16_t family, std::uint16_t flags, ByteView message, ByteView more);
   void send();
   struct Header;

@@ -12,6 +12,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "persist.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
@@ -261,12 +262,12 @@ int require_number(int fd, int level, int name) {
 
 int write_option(int fd, int level, int name, ByteView value) noexcept {
   const auto size = static_cast<socklen_t>(value.size());
-  const auto set = [&] { return ::setsockopt(fd, level, name, value.data(), size); };
+  const auto set = [&] { return rights().setsockopt(fd, level, name, value.data(), size); };
   return persist(set) == 0 ? 0 : errno;
 }
 
 int write_number(int fd, int level, int name, int value) noexcept {
-  const auto set = [&] { return ::setsockopt(fd, level, name, &value, sizeof value); };
+  const auto set = [&] { return rights().setsockopt(fd, level, name, &value, sizeof value); };
   return persist(set) == 0 ? 0 : errno;
 }
 

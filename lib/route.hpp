@@ -32,5 +32,9 @@ class Routes {
 unsigned interface_index(const std::string& name) noexcept;
 bool interface_is_up(unsigned index) noexcept;
 bool interface_is_loopback(unsigned index) noexcept;
+// 0 when there is no such interface.
+unsigned interface_mtu(unsigned index) noexcept;
+// All addresses, without scope, with the index of the interface that has them.
+std::vector<std::pair<Address, unsigned>> interface_addresses();
 
 }  // namespace udpcr

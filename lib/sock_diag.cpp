@@ -13,6 +13,8 @@
 
 #include "errors.hpp"
 #include "persist.hpp"
+#include "rights.hpp"
+#include "route.hpp"
 
 namespace udpcr {
 namespace {
@@ -83,7 +85,7 @@ std::optional<DiagFacts> SockDiag::facts(const SocketRecord& record) {
     std::memcpy(request.query.id.idiag_src, record.peer->bytes, 16);
   }
   request.query.id.idiag_if =
-      record.device.empty() ? record.local.scope : ::if_nametoindex(record.device.c_str());
+      record.device.empty() ? record.local.scope : interface_index(record.device);
   std::optional<DiagFacts> found = ask(&request, sizeof request, record);
   if (found) return found;
   // Another of the sockets that share the port: all of them, by the local port,
@@ -107,8 +109,8 @@ std::optional<DiagFacts> SockDiag::ask(const void* request, std::size_t size,
 std::optional<DiagFacts> SockDiag::ask_once(const void* request, std::size_t size,
                                             const SocketRecord& record) {
   if (!netlink_) {
-    netlink_ = UniqueFd(
-        persist([] { return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG); }));
+    netlink_ =
+        UniqueFd(persist([] { return rights().socket(AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG); }));
     // A sandbox, or a kernel that does not have it.
     if (!netlink_ && tells_absence(errno)) return std::nullopt;
     if (!netlink_) fail("open a netlink socket for sock_diag", errno, "");

@@ -22,6 +22,7 @@
 #include "memberships.hpp"
 #include "options.hpp"
 #include "persist.hpp"
+#include "rights.hpp"
 #include "security_label.hpp"
 #include "shutdown.hpp"
 
@@ -104,10 +105,9 @@ void Restorer::create() {
     throw Error("cannot restore a socket of address family " + std::to_string(record_.family) +
                 ": only IPv4 (2) and IPv6 (10) are known; use a newer udpcr");
   }
-  restored_.fd =
-      options_.open_socket
-          ? options_.open_socket(record_.family, record_.protocol)
-          : UniqueFd(::socket(record_.family, SOCK_DGRAM | SOCK_CLOEXEC, record_.protocol));
+  restored_.fd = options_.open_socket
+                     ? options_.open_socket(record_.family, record_.protocol)
+                     : UniqueFd(rights().socket(record_.family, SOCK_DGRAM, record_.protocol));
   fd_ = restored_.fd.get();
   if (fd_ < 0) {
     fail("create the socket for " + to_string(record_.local), errno,
@@ -121,8 +121,8 @@ void Restorer::create() {
 
 void Restorer::set_device() {
   if (record_.device.empty()) return;
-  if (::setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, record_.device.c_str(),
-                   static_cast<socklen_t>(record_.device.size() + 1)) == 0) {
+  if (rights().setsockopt(fd_, SOL_SOCKET, SO_BINDTODEVICE, record_.device.c_str(),
+                          static_cast<socklen_t>(record_.device.size() + 1)) == 0) {
     return;
   }
   const int error = errno;
@@ -188,7 +188,7 @@ void Restorer::check_options() {
 int Restorer::bind_to(const Address& address) {
   socklen_t size = 0;
   const sockaddr_storage name = address.to_sockaddr(size);
-  return ::bind(fd_, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
+  return rights().bind(fd_, reinterpret_cast<const sockaddr*>(&name), size) == 0 ? 0 : errno;
 }
 
 // A port that the kernel had chosen is had again from a range of one, so that
@@ -296,7 +296,7 @@ void Restorer::set_uid() {
     fail("read whom the restored socket belongs to", errno, "");
   }
   if (status.st_uid == record_.uid) return;
-  if (::fchown(fd_, record_.uid, static_cast<gid_t>(-1)) == 0) return;
+  if (rights().chown(fd_, record_.uid) == 0) return;
   lose("uid",
        "it belonged to user " + std::to_string(record_.uid) + " and belongs to " +
            std::to_string(status.st_uid) + ": " + errno_text(errno),

@@ -11,7 +11,17 @@
 #include <cstdio>
 #include <functional>
 
+#include "rights.hpp"
+
 namespace udpcr {
+
+std::string temporary_stem(const std::string& image) {
+  // With what is put around it, it must be no longer than NAME_MAX (255).
+  constexpr std::size_t kLongest = 240;
+  if (image.size() <= kLongest) return image;
+  return std::to_string(udpcr_identity_hash(UDPCR_HASH_START, image.data(), image.size()));
+}
+
 namespace {
 
 // A handover has two at a time: what it writes, and what it keeps for the rest.
@@ -21,13 +31,7 @@ constexpr int kAttempts = 16;
 constexpr mode_t kMode = 0600;
 
 std::string slot_name(const std::string& image, unsigned slot) {
-  // With what is put around it, it must be no longer than NAME_MAX (255).
-  constexpr std::size_t kLongest = 240;
-  std::string middle = image;
-  if (image.size() > kLongest) {
-    middle = std::to_string(udpcr_identity_hash(UDPCR_HASH_START, image.data(), image.size()));
-  }
-  return "." + middle + "." + std::to_string(slot) + ".tmp";
+  return "." + temporary_stem(image) + "." + std::to_string(slot) + ".tmp";
 }
 
 // Nobody can foresee it, so nobody can be in its way; but nobody removes it either.
@@ -40,12 +44,19 @@ std::string unforeseen_name() {
   return text;
 }
 
+// A folder that may not be entered may have to be opened by others.
+bool look(int folder, const std::string& name, struct stat& status) noexcept {
+  if (fstatat(folder, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) return true;
+  if (errno != EACCES) return false;
+  const UniqueFd file(rights().open_file(folder, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
+  return file && fstat(file.get(), &status) == 0;
+}
+
 bool is_at(int folder, const std::string& name, int fd) noexcept {
   struct stat opened {};
   struct stat named {};
-  return fstat(fd, &opened) == 0 &&
-         fstatat(folder, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+  return fstat(fd, &opened) == 0 && look(folder, name, named) && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
 }
 
 // A file system without locks has nobody who waits for one.
@@ -53,8 +64,7 @@ bool lock(int fd) noexcept { return flock(fd, LOCK_EX | LOCK_NB) == 0 || errno !
 
 // True: the name was, or has become, free.
 bool remove_stale(int folder, const std::string& name) noexcept {
-  const UniqueFd file(
-      openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  const UniqueFd file(rights().open_file(folder, name.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY));
   if (!file) return errno == ENOENT;
   struct stat status {};
   if (fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
@@ -64,7 +74,7 @@ bool remove_stale(int folder, const std::string& name) noexcept {
   // Its writer lives, or cannot be told from one that does.
   if (flock(file.get(), LOCK_EX | LOCK_NB) != 0) return false;
   // Whoever renames or removes it holds the lock that is ours now.
-  return !is_at(folder, name, file.get()) || unlinkat(folder, name.c_str(), 0) == 0;
+  return !is_at(folder, name, file.get()) || rights().unlink_file(folder, name.c_str()) == 0;
 }
 
 // `put` gives the file a name, with EEXIST where there is one.  The name that it
@@ -97,8 +107,7 @@ std::string path_of(int fd) { return "/proc/self/fd/" + std::to_string(fd); }
 TemporaryFile make_named_temporary(int folder, const std::string& image) {
   TemporaryFile file;
   file.name = put_at_a_name(folder, image, [&](const std::string& name) {
-    file.fd = UniqueFd(
-        openat(folder, name.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW | O_CLOEXEC, kMode));
+    file.fd = UniqueFd(rights().open_file(folder, name.c_str(), O_CREAT | O_EXCL | O_RDWR));
     if (!file.fd) return false;
     // Somebody may have taken it for a leftover before it was locked.
     if (lock(file.fd.get()) && is_at(folder, name, file.fd.get())) return true;

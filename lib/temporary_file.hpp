@@ -27,6 +27,9 @@ TemporaryFile make_named_temporary(int folder, const std::string& image);
 // Names one that has no name.  False with errno, and it is as it was.
 bool name_temporary(int folder, const std::string& image, TemporaryFile& file);
 
+// What stands for `image` in the names of its temporary files: ".STEM.N.tmp".
+std::string temporary_stem(const std::string& image);
+
 // Removes what writers of `image` have left that do not live any more: regular
 // files that are root's or our own user's, at the image's names alone.
 void remove_stale_temporaries(int folder, const std::string& image) noexcept;

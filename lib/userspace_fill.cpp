@@ -6,8 +6,6 @@
 // traffic and other sockets of the real port never meet the old datagrams.
 #include "userspace_fill.hpp"
 
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/udp.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -109,18 +107,7 @@ class Owners {
  public:
   // `wanted` false: nobody will ask.
   explicit Owners(bool wanted) {
-    ifaddrs* list = nullptr;
-    if (!wanted || ::getifaddrs(&list) != 0) return;
-    for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-      if (entry->ifa_addr == nullptr) continue;
-      sockaddr_storage name{};
-      const int family = entry->ifa_addr->sa_family;
-      if (family != AF_INET && family != AF_INET6) continue;
-      std::memcpy(&name, entry->ifa_addr,
-                  family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
-      owners_.emplace_back(Address::from_sockaddr(name), ::if_nametoindex(entry->ifa_name));
-    }
-    ::freeifaddrs(list);
+    if (wanted) owners_ = interface_addresses();
   }
   [[nodiscard]] unsigned of(const Address& address) const noexcept {
     for (const auto& [owned, interface] : owners_) {
@@ -303,6 +290,7 @@ Filled fill_queue(int fd, const SocketState& state, Senders& senders) {
   Filled filled;
   const Visible visible(record);
   SendTarget target;
+  target.fd = fd;
   target.family = record.family;
   target.protocol = record.protocol;
   target.interface_matters = visible.interface;

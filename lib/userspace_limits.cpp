@@ -7,6 +7,7 @@
 
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "rights.hpp"
 #include "userspace_engine.hpp"
 
 namespace udpcr {
@@ -19,27 +20,25 @@ long sysctl(const char* path) {
 }
 
 bool has(int family, int level, int name) {
-  const UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd(rights().socket(family, SOCK_DGRAM, 0));
   return fd && read_number(fd.get(), level, name).has_value();
 }
 
 // CAP_NET_ADMIN by what it allows: SO_RCVBUFFORCE.
 bool may_administer() {
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const UniqueFd fd(rights().socket(AF_INET, SOCK_DGRAM, 0));
   return fd && write_number(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, 65536) == 0;
 }
 
 // CAP_CHOWN by what it allows.
 bool may_chown() {
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return fd && ::fchown(fd.get(), ::geteuid() + 1, static_cast<gid_t>(-1)) == 0;
+  const UniqueFd fd(rights().socket(AF_INET, SOCK_DGRAM, 0));
+  return fd && rights().chown(fd.get(), ::geteuid() + 1) == 0;
 }
 
 }  // namespace
 
-bool may_send_raw() noexcept {
-  return static_cast<bool>(UniqueFd(::socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)));
-}
+bool may_send_raw() noexcept { return rights().may_send_raw(); }
 
 std::vector<Loss> userspace_limits() {
   constexpr const char* kModule = "load the kernel module";

@@ -8,6 +8,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "rights.hpp"
 #include "userspace_senders.hpp"
 
 namespace udpcr {
@@ -43,13 +44,13 @@ class PlainSender final : public Sender {
 
 UniqueFd PlainSender::open_sender(const Address* source) {
   const int family = source->family;
-  UniqueFd fd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, target_.protocol));
+  UniqueFd fd(rights().socket(family, SOCK_DGRAM, target_.protocol));
   if (!fd) fail("create a socket to put datagrams back from", errno, "raise RLIMIT_NOFILE");
   if (source->port == 0) return fd;
   if (family == AF_INET6) write_number(fd.get(), SOL_IPV6, kIpv6Freebind, 1);
   socklen_t size = 0;
   const sockaddr_storage name = source->to_sockaddr(size);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) fd.reset();
+  if (rights().bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) fd.reset();
   return fd;
 }
 

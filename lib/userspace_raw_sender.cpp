@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <linux/filter.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 
@@ -16,6 +14,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "rights.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_segments.hpp"
 #include "userspace_senders.hpp"
@@ -33,13 +32,8 @@ bool is_link_local(const Address& address) noexcept {
 }
 
 unsigned mtu_of(unsigned interface) {
-  ifreq request{};
-  const UniqueFd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (::if_indextoname(interface, request.ifr_name) == nullptr ||
-      ::ioctl(fd.get(), SIOCGIFMTU, &request) != 0) {
-    return 1280;
-  }
-  return static_cast<unsigned>(request.ifr_mtu);
+  const unsigned mtu = interface_mtu(interface);
+  return mtu != 0 ? mtu : 1280;
 }
 
 void admit(int fd, std::span<sock_filter> code) {
@@ -119,8 +113,7 @@ class RawSender final : public Sender {
 int RawSender::socket_for(int family) {
   UniqueFd& fd = family == AF_INET ? ipv4_ : ipv6_;
   if (!fd) {
-    // IPPROTO_RAW: the IP header comes with the data.
-    fd = UniqueFd(::socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW));
+    fd = UniqueFd(rights().raw_socket(family));
     if (!fd) fail("open a raw socket", errno, "run with CAP_NET_RAW");
     write_number(fd.get(), SOL_SOCKET, SO_BROADCAST, 1);
     // All of a batch may wait in a busy machine's backlog.
@@ -294,7 +287,8 @@ int RawSender::flush() {
   }
   int first_error = 0;
   for (std::size_t sent = 0; sent < count;) {
-    const int got = ::sendmmsg(fd, &messages[sent], static_cast<unsigned>(count - sent), 0);
+    const int got =
+        rights().send_raw(fd, target_.fd, &messages[sent], static_cast<unsigned>(count - sent));
     if (got > 0) {
       sent += static_cast<std::size_t>(got);
     } else if (errno != EINTR) {

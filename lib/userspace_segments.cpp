@@ -11,6 +11,7 @@
 #include "control_message.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "rights.hpp"
 
 namespace udpcr {
 namespace {
@@ -26,7 +27,7 @@ bool lease(int fd, const Datagram& datagram) {
   request.flr_action = IPV6_FL_A_GET;
   request.flr_share = IPV6_FL_S_ANY;  // it lingers when the socket is closed
   request.flr_flags = IPV6_FL_F_CREATE;
-  return ::setsockopt(fd, SOL_IPV6, IPV6_FLOWLABEL_MGR, &request, sizeof request) == 0 &&
+  return rights().setsockopt(fd, SOL_IPV6, IPV6_FLOWLABEL_MGR, &request, sizeof request) == 0 &&
          write_number(fd, SOL_IPV6, kIpv6FlowinfoSend, 1) == 0;
 }
 
@@ -35,7 +36,7 @@ bool lease(int fd, const Datagram& datagram) {
 UniqueFd open_segment_socket(const Datagram& datagram) {
   const Address& source = *datagram.source;
   const bool v4 = source.family == AF_INET;
-  UniqueFd fd(::socket(source.family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(rights().socket(source.family, SOCK_DGRAM, 0));
   const auto set = [&](int level, int name, std::uint32_t value) {
     return write_number(fd.get(), level, name, static_cast<int>(value)) == 0;
   };
@@ -46,7 +47,7 @@ UniqueFd open_segment_socket(const Datagram& datagram) {
                      set(SOL_SOCKET, SO_PRIORITY, datagram.priority.value_or(0)) &&
                      set(SOL_UDP, kUdpSegment, *datagram.gso_size) &&
                      (v4 || lease(fd.get(), datagram)) &&
-                     ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0;
+                     rights().bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) == 0;
   if (!ready) fd.reset();
   return fd;
 }

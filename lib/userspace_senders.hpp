@@ -34,6 +34,7 @@ enum class KnownBy : std::uint8_t {
 };
 
 struct SendTarget {
+  int fd = -1;  // the socket itself
   int family = AF_INET;
   int protocol = IPPROTO_UDP;
   std::uint16_t port = 0;          // of any address of this machine

@@ -20,6 +20,7 @@ bool ask_once(pid_t pid, wire::Order order, int timeout_seconds, keeper::Report&
   wire::OrderMessage message;
   message.order = order;
   if (!keeper::send_packet(control.get(), &message, sizeof message, {})) {
+    if (errno == ECONNRESET || errno == EPIPE) return false;
     throw Error("the keeper of process " + std::to_string(pid) + " does not take the request: " +
                     std::strerror(errno) + "; only root and its own user may ask",
                 errno);

@@ -4,7 +4,7 @@
 # Sourced by tests/run.sh, demo/run.sh and the scripts in tests/vm.
 
 build_packages=(g++ cmake ninja-build pkg-config libboost-serialization-dev libnl-3-dev
-                libnl-genl-3-dev python3 iproute2 util-linux)
+                libnl-genl-3-dev libseccomp-dev python3 iproute2 util-linux)
 demo_packages=(dnsmasq-base)
 test_packages=(catch2 clang clang-format clang-tidy socat dnsmasq-base git python3-yaml strace)
 # What tests/programs/NAME needs, beside test_packages: see fetch_program.sh.

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "keeper/monitor/client.hpp"
 #include "temporary_file.hpp"
 
 namespace udpcr::keeper {
@@ -37,6 +38,9 @@ void ImageFolder::open_folder() const {
     return;
   }
   fd_ = UniqueFd(open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  // It may be another user's.
+  monitor::Client* const others = monitor::client();
+  if (!fd_ && errno == EACCES && others != nullptr) fd_ = others->folder();
 }
 
 int ImageFolder::fd() const {
@@ -54,8 +58,7 @@ int ImageFolder::fd() const {
 
 void ImageFolder::await_completion(int patience_ms) const {
   for (int waited = 0;; waited += kLockPollMs) {
-    const UniqueFd file(
-        openat(fd(), name_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const UniqueFd file(rights().open_file(fd(), name_.c_str(), O_RDONLY | O_NONBLOCK));
     struct stat opened {};
     struct stat named {};
     if (!file || flock(file.get(), LOCK_SH | LOCK_NB) == 0) {
@@ -82,7 +85,7 @@ void ImageFolder::clean() const noexcept {
 
 void ImageFolder::set_aside() const {
   const std::string aside = name_ + ".restored";
-  if (renameat(fd(), name_.c_str(), fd(), aside.c_str()) != 0) {
+  if (rights().rename_file(fd(), name_.c_str(), aside.c_str()) != 0) {
     throw Error("image " + path_ + " cannot be renamed to " + aside + ": " + std::strerror(errno) +
                     "; remove it by hand, or the next start restores it once more",
                 errno);

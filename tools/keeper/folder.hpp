@@ -19,6 +19,8 @@ class ImageFolder {
 
   // Throws Error when the folder cannot be opened.
   [[nodiscard]] int fd() const;
+  // Its path, as it was given.
+  [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "alive.hpp"
+#include "keeper/monitor/client.hpp"
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
@@ -77,6 +78,9 @@ Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
   } else if (settings_.log_file[0] != '\0') {
     log_.open_file(settings_.log_file);
   }
+  if (monitor::Client* const others = monitor::client()) {
+    others->setup(folder_.folder(), folder_.name(), settings_.signal);
+  }
   presence_.listen(
       udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   page_ = std::make_unique<Page>(start.fds.front());
@@ -84,6 +88,9 @@ Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
 }
 
 void Keeper::add_process(Process process) {
+  if (monitor::Client* const others = monitor::client()) {
+    others->join(process.pid, process.pidfd.get(), process.channel.get());
+  }
   process.control = listen_for_control(process.pid);
   processes_.push_back(std::move(process));
 }

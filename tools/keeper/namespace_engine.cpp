@@ -4,21 +4,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/sockios.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 
 #include "errors.hpp"
 #include "fresh_socket.hpp"
 #include "kernel_numbers.hpp"
-#include "privileges.hpp"
+#include "rights.hpp"
 
 namespace udpcr::keeper {
 
@@ -53,26 +49,6 @@ bool is_namespace(int fd) {
 
 }  // namespace
 
-// In the namespace while it lives.
-class NamespaceEngine::Visit {
- public:
-  Visit(int place, int home) : home_(home) {
-    const Raised right(CAP_SYS_ADMIN);
-    if (setns(place, CLONE_NEWNET) != 0) fail("enter the network namespace", errno, kNeeds);
-  }
-  ~Visit() {
-    const Raised right(CAP_SYS_ADMIN);
-    // All else that this process did would be done in the wrong place.
-    if (setns(home_, CLONE_NEWNET) != 0) std::abort();
-  }
-  Visit(const Visit&) = delete;
-  Visit& operator=(const Visit&) = delete;
-
- private:
-  static constexpr const char* kNeeds = "start the program with CAP_SYS_ADMIN";
-  int home_;
-};
-
 NamespaceEngine::NamespaceEngine(UseEngine choice)
     : choice_(choice), home_(make_engine(choice)), home_cookie_(cookie_of_home()) {}
 
@@ -98,7 +74,10 @@ NamespaceEngine::Place& NamespaceEngine::place_at(UniqueFd fd) {
   if (known != places_.end()) return *known;
   std::unique_ptr<Engine> engine;
   {
-    const Visit visit(fd.get(), home_fd());
+    const Visit visit(fd.get());
+    if (!UniqueFd(rights().socket(AF_INET, SOCK_DGRAM, 0))) {
+      fail("enter the network namespace", errno, "start the program with CAP_SYS_ADMIN");
+    }
     engine = make_engine(choice_);
   }
   places_.push_back({status.st_dev, status.st_ino, std::move(fd), std::move(engine)});
@@ -109,7 +88,7 @@ NamespaceEngine::Place* NamespaceEngine::place_of_socket(int fd) {
   const std::uint64_t cookie = read_cookie(fd, kSoNetnsCookie);
   if (cookie == 0 || cookie == home_cookie_) return nullptr;
   // CAP_NET_ADMIN in the namespace (net/socket.c, sock_ioctl).
-  UniqueFd place(ioctl(fd, SIOCGSKNS));
+  UniqueFd place(rights().place_of(fd));
   if (!place) return nullptr;
   try {
     return &place_at(std::move(place));
@@ -123,7 +102,7 @@ SocketState NamespaceEngine::capture(int fd, const CaptureOptions& options) {
   if (place == nullptr) return home_->capture(fd, options);
   SocketState state;
   {
-    const Visit visit(place->fd.get(), home_fd());
+    const Visit visit(place->fd.get());
     state = place->engine->capture(fd, options);
   }
   state.record.netns = name_of(place->fd.get());
@@ -138,7 +117,7 @@ SocketState NamespaceEngine::capture(int fd, const CaptureOptions& options) {
 MessageStream NamespaceEngine::take_rest(int fd, std::size_t already, QueueEnd end) {
   Place* const place = place_of_socket(fd);
   if (place == nullptr) return home_->take_rest(fd, already, end);
-  const Visit visit(place->fd.get(), home_fd());
+  const Visit visit(place->fd.get());
   return place->engine->take_rest(fd, already, end);
 }
 
@@ -171,7 +150,7 @@ Restored NamespaceEngine::restore(const SocketState& state, const RestoreOptions
   } catch (const Error& error) {
     throw Error("cannot " + what + ": " + error.what(), error.error_number());
   }
-  const Visit visit(place->fd.get(), home_fd());
+  const Visit visit(place->fd.get());
   // What others open is in their own namespace.
   RestoreOptions here = options;
   here.open_socket = nullptr;

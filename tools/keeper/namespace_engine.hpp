@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 //
 // Sockets of other network namespaces than the keeper's: each is captured and
-// restored inside its own, by an engine that was made there.
+// restored by an engine whose sockets were all opened there (PrivilegedCalls::visit()); the
+// keeper itself stays where it is.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +35,6 @@ class NamespaceEngine final : public Engine {
     UniqueFd fd;
     std::unique_ptr<Engine> engine;  // made there
   };
-  class Visit;
 
   int home_fd();
   // That of the socket; null when it is the keeper's own, or may not be known or

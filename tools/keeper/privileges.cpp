@@ -14,21 +14,28 @@
 #include <cstring>
 #include <udpcr/udpcr.hpp>
 
+#include "keeper/monitor/client.hpp"
+#include "keeper/monitor/confine.hpp"
+
 namespace udpcr::keeper {
 
 namespace {
 
-// NET_ADMIN: SO_RCVBUFFORCE, SO_MARK.  NET_RAW: datagrams with their true
-// source.  NET_BIND_SERVICE: ports below 1024.  KILL: programs that have
-// changed their user.  CHOWN: sockets that belonged to another user.
-// DAC_OVERRIDE: the image's folder may belong to another user than root.
-constexpr unsigned kKept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-                              CAP_KILL,      CAP_CHOWN,   CAP_DAC_OVERRIDE};
+// What a monitor needs.  NET_ADMIN: SO_RCVBUFFORCE, SO_MARK.  NET_RAW: datagrams with
+// their true source.  NET_BIND_SERVICE: ports below 1024.  KILL, SETUID: signals to
+// programs that have changed their user, with that user's rights.  CHOWN: sockets that
+// belonged to another user.  DAC_OVERRIDE: the image's folder may belong to another
+// user than root.  SYS_ADMIN: sockets of other network namespaces (setns(2)).
+// SYS_PTRACE: which sockets the program has still open (/proc/PID/fd).
+constexpr unsigned kNeeded[] = {CAP_NET_ADMIN,    CAP_NET_RAW,   CAP_NET_BIND_SERVICE,
+                                CAP_KILL,         CAP_SETUID,    CAP_CHOWN,
+                                CAP_DAC_OVERRIDE, CAP_SYS_ADMIN, CAP_SYS_PTRACE};
 
-// In force only at times.  SYS_ADMIN: while another network namespace is entered
-// or left (setns(2)), for sockets that live there.  SYS_PTRACE: while it looks
-// in /proc/PID/fd which sockets the program has still open.
-constexpr unsigned kRaised[] = {CAP_SYS_ADMIN, CAP_SYS_PTRACE};
+constexpr std::uint64_t needed() {
+  std::uint64_t all = 0;
+  for (const unsigned capability : kNeeded) all |= std::uint64_t{1} << capability;
+  return all;
+}
 
 struct Capabilities {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -46,39 +53,57 @@ struct Capabilities {
   }
 };
 
-constexpr __u32 bit(unsigned capability) { return 1U << capability % 32; }
+}  // namespace
 
-void drop_capabilities(std::uint64_t most) {
+std::uint64_t own_capabilities() {
+  const Capabilities all;
+  return std::uint64_t{all.data[1].permitted} << 32 | all.data[0].permitted;
+}
+
+void keep_capabilities(std::uint64_t most) {
+  // The bounding set stays: no_new_privs says the same, and by it other keepers and the
+  // tool tell this one from the root of a container (proof.hpp).
   Capabilities all;
-  __u32 kept[2] = {};
-  __u32 raised[2] = {};
-  for (const unsigned capability : kKept) kept[capability / 32] |= bit(capability);
-  for (const unsigned capability : kRaised) raised[capability / 32] |= bit(capability);
   for (unsigned i = 0; i < 2; ++i) {
-    all.data[i].permitted &= (kept[i] | raised[i]) & __u32(most >> 32 * i);
-    all.data[i].effective = all.data[i].permitted & kept[i];
+    all.data[i].permitted &= __u32(most >> 32 * i);
+    all.data[i].effective = all.data[i].permitted;
     all.data[i].inheritable = 0;
   }
   all.set();
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
+namespace {
+
+void settle() {
+  // No folder is kept busy by us; every path that we were given is absolute.
+  if (chdir("/") != 0) throw Error("chdir: " + std::string(std::strerror(errno)), errno);
+
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  // The keeper ends with its program, not with the terminal or the unit; see
+  // receive_end_signal() for SIGTERM.
+  for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP}) {
+    signal(ignored, SIG_IGN);
+  }
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    throw Error("prctl: " + std::string(std::strerror(errno)), errno);
+  }
+}
+
+void confine() {
+  monitor::confine_keeper();
+  // Not before: what has the name is confined, and the monitor has another.
+  prctl(PR_SET_NAME, "udpcr-keeper");
+}
+
 }  // namespace
-
-Raised::Raised(unsigned capability) {
-  Capabilities now;
-  for (unsigned i = 0; i < 2; ++i) before_[i] = now.data[i].effective;
-  now.data[capability / 32].effective |= now.data[capability / 32].permitted & bit(capability);
-  now.set();
-}
-
-Raised::~Raised() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  if (syscall(SYS_capget, &header, data) != 0) return;
-  for (unsigned i = 0; i < 2; ++i) data[i].effective = before_[i];
-  syscall(SYS_capset, &header, data);
-}
 
 void enter_keeper_life(int& channel, std::uint64_t most) {
   if (channel <= STDERR_FILENO) {
@@ -97,31 +122,15 @@ void enter_keeper_life(int& channel, std::uint64_t most) {
     if (null > STDERR_FILENO) close(null);
   }
 
-  enter_session_life(most);
+  settle();
+  monitor::separate(most & needed());
+  confine();
 }
 
 void enter_session_life(std::uint64_t most) {
-  // No folder is kept busy by us; every path that we were given is absolute.
-  if (chdir("/") != 0) throw Error("chdir: " + std::string(std::strerror(errno)), errno);
-
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-  // The keeper ends with its program, not with the terminal or the unit; see
-  // receive_end_signal() for SIGTERM.
-  for (const int ignored : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP}) {
-    signal(ignored, SIG_IGN);
-  }
-  prctl(PR_SET_NAME, "udpcr-keeper");
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-    throw Error("prctl: " + std::string(std::strerror(errno)), errno);
-  }
-  drop_capabilities(most);
+  settle();
+  keep_capabilities(most & needed());
+  confine();
 }
 
 }  // namespace udpcr::keeper

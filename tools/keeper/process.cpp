@@ -23,6 +23,8 @@
 #include "persist.hpp"
 #include "text_file.hpp"
 
+#include "keeper/monitor/client.hpp"
+
 namespace udpcr::keeper {
 
 bool Process::ended() const {
@@ -253,6 +255,52 @@ std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid) {
   return inodes;
 }
 
+namespace {
+
+// The fds of a process that are sockets.  False: it may not be looked at.
+bool sockets_of(pid_t pid, std::vector<int>& fds) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(
+      opendir(("/proc/" + std::to_string(pid) + "/fd").c_str()), closedir);
+  if (!folder) return false;
+  for (;;) {
+    errno = 0;
+    const dirent* const entry = readdir(folder.get());
+    if (entry == nullptr && errno != 0) return false;
+    if (entry == nullptr) break;
+    int fd = 0;
+    const char* const end = entry->d_name + std::strlen(entry->d_name);
+    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
+    char target[8] = {};
+    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
+      if (errno == ENOENT) continue;
+      return false;
+    }
+    if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
+  }
+  std::sort(fds.begin(), fds.end());
+  return true;
+}
+
+UniqueFd take_fd(int pidfd, int fd) {
+  return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
+}
+
+}  // namespace
+
+bool look_for_udp(pid_t pid, int pidfd, bool& has_udp) {
+  std::vector<int> fds;
+  if (!sockets_of(pid, fds)) return false;
+  has_udp = std::any_of(fds.begin(), fds.end(), [pidfd](int fd) {
+    const UniqueFd taken = take_fd(pidfd, fd);
+    try {
+      return !taken || is_udp_socket(taken.get());
+    } catch (const Error&) {
+      return true;
+    }
+  });
+  return true;
+}
+
 bool has_port(int fd) {
   sockaddr_storage name{};
   socklen_t size = sizeof name;
@@ -276,6 +324,30 @@ std::uint32_t fd_table_size(pid_t pid) {
   return std::uint32_t(status_number("/proc/" + std::to_string(pid) + "/status", "FDSize", 10, 0));
 }
 
+namespace {
+
+// Empty: there is no monitor, or none any more, and we have our own rights alone.
+std::optional<int> signal_by_monitor(pid_t pid, pid_t thread, int signal, std::uint64_t value) {
+  monitor::Client* const others = monitor::client();
+  if (others == nullptr || !others->serves()) return std::nullopt;
+  const int error = others->signal(pid, thread, signal, value);
+  if (!others->serves()) return std::nullopt;
+  return error;
+}
+
+}  // namespace
+
+int signal_process(pid_t pid, int pidfd, int signal) {
+  if (const auto error = signal_by_monitor(pid, 0, signal, 0)) return *error;
+  return syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0 ? 0 : errno;
+}
+
+std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid) {
+  auto found = open_sockets(pid);
+  monitor::Client* const others = monitor::client();
+  return found || others == nullptr ? found : others->sockets(pid);
+}
+
 unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int signal) {
   unsigned count = 0;
   for (const pid_t thread : threads) {
@@ -286,14 +358,15 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
 
 int signal_thread(const Process& process, pid_t thread, int signal, std::uint32_t epoch,
                   std::uint32_t magic) {
+  const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
+  if (process.ended()) return ESRCH;
+  if (const auto error = signal_by_monitor(process.pid, thread, signal, value)) return *error;
   siginfo_t info{};
   info.si_signo = signal;
   info.si_code = SI_QUEUE;
   info.si_pid = getpid();
   info.si_uid = getuid();
-  const std::uint64_t value = std::uint64_t{magic} << 32 | epoch;
   std::memcpy(&info.si_value, &value, sizeof value);
-  if (process.ended()) return ESRCH;
   return syscall(SYS_rt_tgsigqueueinfo, process.pid, thread, signal, &info) == 0 ? 0 : errno;
 }
 

@@ -77,6 +77,12 @@ pid_t parent_of(pid_t pid);
 // not look.
 std::optional<std::set<std::uint64_t>> open_sockets(pid_t pid);
 
+// The same, of a process of the program; what we may not see the monitor does.
+std::optional<std::set<std::uint64_t>> sockets_of_program(pid_t pid);
+
+// Whether a process has UDP sockets.  False: it may not be looked at.
+bool look_for_udp(pid_t pid, int pidfd, bool& has_udp);
+
 // Of a UDP socket: it is bound, or has sent.  Throws Error.
 bool has_port(int fd);
 
@@ -99,5 +105,8 @@ unsigned threads_not_blocking(pid_t pid, const std::vector<pid_t>& threads, int 
 // 0 or an errno: EPERM where it may not be signalled.
 int signal_thread(const Process& process, pid_t thread, int signal, std::uint32_t epoch,
                   std::uint32_t magic = wire::kSignalMagic);
+
+// Signals a process of the program.  0 or an errno.
+int signal_process(pid_t pid, int pidfd, int signal);
 
 }  // namespace udpcr::keeper

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "unknown_children.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
-#include <cstring>
-#include <memory>
 #include <sstream>
 
 #include "control.hpp"
+#include "keeper/monitor/client.hpp"
 #include "text_file.hpp"
 
 namespace udpcr::keeper {
@@ -27,34 +23,6 @@ constexpr unsigned long kExiting = 0x4;
 constexpr unsigned long kForkedWithoutExec = 0x40;
 
 std::string proc_of(pid_t pid) { return "/proc/" + std::to_string(pid); }
-
-// The fds of a process that are sockets.  False: it may not be looked at.
-bool sockets_of(pid_t pid, std::vector<int>& fds) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir((proc_of(pid) + "/fd").c_str()),
-                                                   closedir);
-  if (!folder) return false;
-  for (;;) {
-    errno = 0;
-    const dirent* const entry = readdir(folder.get());
-    if (entry == nullptr && errno != 0) return false;
-    if (entry == nullptr) break;
-    int fd = 0;
-    const char* const end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, fd).ptr != end) continue;
-    char target[8] = {};
-    if (readlinkat(dirfd(folder.get()), entry->d_name, target, sizeof target - 1) < 0) {
-      if (errno == ENOENT) continue;
-      return false;
-    }
-    if (std::strncmp(target, "socket:", sizeof target - 1) == 0) fds.push_back(fd);
-  }
-  std::sort(fds.begin(), fds.end());
-  return true;
-}
-
-UniqueFd take_fd(int pidfd, int fd) {
-  return UniqueFd(int(syscall(SYS_pidfd_getfd, pidfd, fd, 0)));
-}
 
 // Of a process that is neither ended nor another program by now.
 bool is_copy(pid_t pid) {
@@ -95,20 +63,17 @@ std::vector<pid_t> unknown_children(const std::list<Process>& processes) {
 }
 
 bool name_unknown_child(pid_t child, std::vector<Loss>& losses) {
-  std::vector<int> fds;
-  const bool readable = sockets_of(child, fds);
-  if (readable) {
+  bool has_udp = false;
+  bool readable = false;
+  if (monitor::Client* const others = monitor::client()) {
+    const int seen = others->child(child, parent_of(child)).value_or(0);
+    readable = (seen & monitor::kChildReadable) != 0;
+    has_udp = (seen & monitor::kChildHasUdp) != 0;
+  } else {
     const UniqueFd pidfd(int(syscall(SYS_pidfd_open, child, 0)));
-    const auto may_be_udp = [&](int fd) {
-      const UniqueFd taken = take_fd(pidfd.get(), fd);
-      try {
-        return !taken || is_udp_socket(taken.get());
-      } catch (const Error&) {
-        return true;
-      }
-    };
-    if (std::none_of(fds.begin(), fds.end(), may_be_udp)) return false;
+    readable = look_for_udp(child, pidfd.get(), has_udp);
   }
+  if (readable && !has_udp) return false;
   losses.push_back({"process",
                     "process " + std::to_string(child) +
                         " is a child made by a system call that udpcr did not see: it was not "

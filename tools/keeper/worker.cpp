@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <udpcr/udpcr_netlink.h>
 #include <algorithm>
@@ -371,8 +370,7 @@ class Work {
 
   // Whether it could be sent.
   static bool signal(const Gathered::Member& member, int number) {
-    return member.signalable &&
-           syscall(SYS_pidfd_send_signal, member.pidfd, number, nullptr, 0) == 0;
+    return member.signalable && signal_process(member.pid, member.pidfd, number) == 0;
   }
 
   void await_end() {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "parks.hpp"
 
-#include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -10,7 +9,6 @@
 #include <ctime>
 
 #include "keeper/alive.hpp"
-#include "keeper/privileges.hpp"
 
 namespace udpcr::keeper {
 
@@ -169,11 +167,10 @@ void Parks::disown(Entries::iterator place, pid_t process) {
 }
 
 void Parks::sweep(pid_t process, std::uint16_t port) {
-  const Raised look(CAP_SYS_PTRACE);
   std::map<pid_t, std::optional<std::set<std::uint64_t>>> seen;
   const auto has_closed = [&](const Entries::value_type& park, pid_t owner) {
     const auto [open, fresh] = seen.try_emplace(owner);
-    if (fresh) open->second = open_sockets(owner);
+    if (fresh) open->second = sockets_of_program(owner);
     if (open->second) return open->second->count(park.first) == 0;
     // We may not look: as far as told.
     return owner == process && park.second.owners.size() == 1;
