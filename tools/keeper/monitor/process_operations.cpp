@@ -47,13 +47,15 @@ bool is_pair(int channel) {
          peer == offsetof(sockaddr_un, sun_path);
 }
 
-// With the rights of `user` alone while it lives.  Root's may signal everybody.
+// With the rights of `user` alone while it lives.  Root's may signal everybody.  Only
+// root's monitor changes its user: another one has neither SETUID nor KILL (separate.cpp),
+// and signals what its own user may.
 class As {
  public:
   explicit As(uid_t user) {
-    if (user == 0) return;
+    if (user == 0 || getuid() != 0) return;
     changed_ = setresuid(user, user, uid_t(-1)) == 0;
-    allowed_ = changed_ || user == getuid();
+    allowed_ = changed_;
   }
   ~As() {
     if (changed_ && setresuid(0, 0, 0) != 0) _exit(125);

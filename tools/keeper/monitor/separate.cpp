@@ -43,7 +43,10 @@ std::unique_ptr<Client> of_keeper;
 Client* client() noexcept { return of_keeper.get(); }
 
 void separate(std::uint64_t most) {
-  const std::uint64_t rights = own_capabilities() & most;
+  std::uint64_t rights = own_capabilities() & most;
+  // By them the keeper of an ordinary user who has capabilities could signal whoever
+  // connects to it: a channel tells who made it, not that he is of the tree.
+  if (getuid() != 0) rights &= ~(std::uint64_t{1} << CAP_KILL | std::uint64_t{1} << CAP_SETUID);
   if (rights == 0) return keep_capabilities(0);
   int pair[2] = {-1, -1};
   const pid_t keeper = getpid();
