@@ -26,6 +26,7 @@ struct user_namespace;
  * @uid: fsuid of who parked it
  * @user_ns: his user namespace, referenced
  * @rights: his permitted capabilities
+ * @bounds: those of his bounding set that tell a root from a container's
  * @user: who is charged
  * @buffer: bytes charged, its SO_RCVBUF when it was parked
  * @seconds: how long it stays once it is left alone; under parked_lock
@@ -45,6 +46,7 @@ struct udpcr_parked {
 	kuid_t uid;
 	struct user_namespace *user_ns;
 	kernel_cap_t rights;
+	kernel_cap_t bounds;
 	struct udpcr_user *user;
 	size_t buffer;
 	u32 seconds;

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a restart with parked sockets means, with whoever holds them: the keeper, or the module."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 
 from fault_cases import PORT, SERVER, start
-from harness import BUILD, PYTHON, SOURCE, Clients, Program, all_read, check, equal, read_lines, until
+from harness import (PYTHON, SOURCE, Clients, Program, all_read, check, drop_all, equal, read_lines,
+                     until)
 
 MANY = SOURCE / "tests" / "programs" / "apps" / "many_sockets.py"
 
@@ -256,16 +255,6 @@ def few_fds():
     check(kept == 50 or missing, f"{line}, and no line names RLIMIT_NOFILE: "
           f"{program.complaints() + second.complaints()}")
     return kept
-
-
-def drop_all():
-    """What a case has left parked: its port must be free for the next one."""
-    tool = BUILD / "bin" / "udpcr"
-    listed = subprocess.run([tool, "list", "--json"], capture_output=True, text=True)
-    inodes = [str(one["inode"]) for one in json.loads(listed.stdout)["sockets"]
-              if one["park"]]
-    if inodes:
-        subprocess.run([tool, "drop", *inodes], check=True, stdout=subprocess.DEVNULL)
 
 
 def run_one(cases, name, case, *arguments):

@@ -10,6 +10,8 @@ from slices import chosen
 # Kernel, the virtual machine's seconds.
 DEFAULT = []  # the time of the default tier goes to the machines of the part `module`
 FULL = [("6.1", 3400), ("6.12", 3400), ("7.3", 3400)]
+# MB: many cases have copies of the tool, which all users can read.
+MEMORY = 4096
 # How much of what is done many times is done there, where everything takes five times as long:
 # by default, with --full.
 FEWER = {"TEST_KILLS": (50, 1000)}
@@ -31,7 +33,8 @@ def run(source, build, scripts, natively):
     def on(kernel, seconds):
         if module_part.built(source, kernel, scripts.tally):
             scripts.run(f"security/{kernel}",
-                        [source / "tests/vm/run.py", kernel, "--seconds", seconds, "--",
+                        [source / "tests/vm/run.py", kernel, "--memory", MEMORY,
+                         "--seconds", seconds, "--",
                          source / "tests/lib/security_cases.py", build, kernel],
                         seconds + module_part.MARGIN, sharing=True)
 

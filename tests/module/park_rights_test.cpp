@@ -41,10 +41,28 @@ void keep_only(std::initializer_list<int> kept) {
   demand(::syscall(SYS_capset, &head, sets) == 0, "capset");
 }
 
+// Before keep_only(), which gives up the right to.
+void bound_to(std::initializer_list<int> kept) {
+  for (int one = 0; one <= CAP_LAST_CAP; ++one) {
+    if (std::find(kept.begin(), kept.end(), one) != kept.end()) continue;
+    // Of newer kernels' capabilities an older one has none.
+    demand(::prctl(PR_CAPBSET_DROP, one) == 0 || errno == EINVAL, "PR_CAPBSET_DROP");
+  }
+}
+
 // As a container runtime leaves them to root, of which none is over a network.
 void become_container_root() {
-  keep_only({CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETUID, CAP_SETGID, CAP_KILL,
-             CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_AUDIT_WRITE});
+  const std::initializer_list<int> kLeft = {
+      CAP_CHOWN, CAP_DAC_OVERRIDE,     CAP_FOWNER,  CAP_SETUID,     CAP_SETGID,
+      CAP_KILL,  CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_AUDIT_WRITE};
+  bound_to(kLeft);
+  keep_only(kLeft);
+}
+
+// As the keeper service of the unit leaves a session, and a keeper that serves in its place.
+void become_session(bool of_unit) {
+  if (of_unit) bound_to({CAP_SETUID, CAP_SETGID, CAP_SYS_ADMIN, CAP_SYS_PTRACE});
+  keep_only({});
 }
 
 void enter_user_namespace() {
@@ -146,6 +164,29 @@ TEST_CASE("park: whoever has all that the parker was permitted may claim", "[smo
           demand_like(talk.ask(claim_of(left.inode)), EKEYREJECTED, {std::to_string(left.inode)});
           demand(inode_of(claim(talk, left.inode).get()) == left.inode, "another socket");
         }) == "");
+}
+
+TEST_CASE("park: keepers of root without a capability share, a container's root has none",
+          "[smoke][park]") {
+  for (const bool by_unit : {false, true}) {
+    const Left left = leave_one([&] {
+      become_session(by_unit);
+      return socket_at(address("127.0.0.1"));
+    });
+    for (const bool bare : {false, true}) {
+      CHECK(in_child([&] {
+              become_container_root();
+              if (bare) keep_only({});
+              Talk talk;
+              nothing_to_be_had(talk, left.inode, "rights you lack");
+            }) == "");
+    }
+    CHECK(in_child([&] {
+            become_session(!by_unit);
+            Talk talk;
+            demand(inode_of(claim(talk, left.inode).get()) == left.inode, "another socket");
+          }) == "");
+  }
 }
 
 TEST_CASE("park: a user of another user namespace has the same number and no right: EPERM",

@@ -80,6 +80,8 @@ Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
   }
   if (monitor::Client* const others = monitor::client()) {
     others->setup(folder_.folder(), folder_.name(), settings_.signal);
+    // Its service serves the next start, when it is there again.
+    if (settings_.keeper[0] != '\0') others->park_for_sessions();
   }
   presence_.listen(
       udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "proof.hpp"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -132,6 +133,17 @@ bool is_in_our_user_namespace(pid_t pid) {
 
 bool has_all(std::uint64_t theirs, std::uint64_t ours) { return (ours & ~theirs) == 0; }
 
+// What a bounding set says of a root: these are in that of each of the host's keepers,
+// its service in a unit with a smaller set included, and not all of them in a
+// container's (kmod/park.c goes by the same).
+constexpr std::uint64_t kTelling = std::uint64_t{1} << CAP_SETGID | std::uint64_t{1} << CAP_SETUID |
+                                   std::uint64_t{1} << CAP_SYS_PTRACE |
+                                   std::uint64_t{1} << CAP_SYS_ADMIN;
+
+bool is_bounded_as_we(const Rights& theirs, const Rights& ours) {
+  return has_all(theirs.bounding, ours.bounding & kTelling);
+}
+
 }  // namespace
 
 bool is_same_user(pid_t pid, uid_t uid, Role role) {
@@ -139,7 +151,7 @@ bool is_same_user(pid_t pid, uid_t uid, Role role) {
   if (uid != 0) return true;
   const Rights ours = Rights::of(getpid());
   const Rights theirs = Rights::of(pid);
-  return ours.known && theirs.known && has_all(theirs.bounding, ours.bounding) &&
+  return ours.known && theirs.known && is_bounded_as_we(theirs, ours) &&
          (role == Role::answers || has_all(theirs.permitted, ours.permitted));
 }
 
@@ -156,8 +168,7 @@ pid_t proven_peer(int connection, Role role, bool or_root) {
     // has lost.
     const Rights ours = Rights::of(getpid());
     const Rights theirs = Rights::of(peer.pid);
-    proven = is_in_our_user_namespace(peer.pid) && theirs.known &&
-             has_all(theirs.bounding, ours.bounding);
+    proven = is_in_our_user_namespace(peer.pid) && theirs.known && is_bounded_as_we(theirs, ours);
   }
   return proven && lives(pidfd) ? peer.pid : 0;
 }

@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <udpcr/udpcr_netlink.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -220,8 +221,17 @@ int Client::send_raw(int /*raw*/, int target, mmsghdr* messages, unsigned count)
   }
 }
 
+namespace {
+
+unsigned command_of(const void* request, std::size_t size) {
+  return size > NLMSG_HDRLEN ? static_cast<const std::uint8_t*>(request)[NLMSG_HDRLEN] : 0U;
+}
+
+}  // namespace
+
 ssize_t Client::send_to_module(int netlink, int socket, const void* request,
                                std::size_t size) noexcept {
+  if (parks_for_sessions_ && command_of(request, size) == UDPCR_CMD_PARK) return -1;
   const int error = call({Operation::module, {socket}}, bytes_of(request, size), {netlink, socket});
   return error == 0 ? static_cast<ssize_t>(size) : -1;
 }

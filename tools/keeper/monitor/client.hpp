@@ -43,6 +43,9 @@ class Client final : public PrivilegedCalls {
   void setup(const std::string& folder, const std::string& name, int signal);
   // Empty with errno: it cannot be opened.
   UniqueFd folder();
+  // What the module parks is for a session of the keeper service as well, which has no
+  // capability: it is parked with this process's rights.
+  void park_for_sessions() noexcept { parks_for_sessions_ = true; }
   // A process of the program has made itself known by `channel`.
   void join(pid_t pid, int pidfd, int channel);
   // 0 or an errno.  `thread` 0: the process.
@@ -68,6 +71,7 @@ class Client final : public PrivilegedCalls {
   UniqueFd channel_;
   pid_t owner_;  // whose the channel is
   bool may_send_raw_;
+  bool parks_for_sessions_ = false;
 };
 
 // Null: this keeper has no right that another one could have for it.
