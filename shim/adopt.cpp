@@ -72,7 +72,7 @@ class Fresh {
   }
 
   // An entry that was closed behind our back is no socket of ours.
-  [[nodiscard]] bool is_sound() const { return inode_of(fd_) == inode_; }
+  [[nodiscard]] bool is_sound() const { return has_inode(fd_, inode_); }
 
   // 0: no other process has it.
   [[nodiscard]] uint64_t shared_inode() const { return is_forked_ ? inode_ : 0; }

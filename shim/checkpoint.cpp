@@ -128,7 +128,7 @@ class Sender {
   bool drop_closed() {
     unsigned kept = 0;
     for (unsigned i = 0; i < count_; ++i) {
-      if (inode_of(entries[i].fd) != entries[i].inode) continue;
+      if (!has_inode(entries[i].fd, entries[i].inode)) continue;
       entries[kept] = entries[i];
       fds[kept++] = entries[i].fd;
     }

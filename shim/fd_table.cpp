@@ -2,7 +2,9 @@
 #include "fd_table.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
+#include "log.h"
 #include "sys.h"
 
 namespace udpcr {
@@ -153,7 +155,7 @@ void FdTable::change_socket_flags(int fd, uint32_t set, uint32_t clear) {
 FdSlot* find_or_track(int fd) {
   FdSlot* const known = fd_table.find(fd);
   // Closed behind our back, and now another one?
-  if (known != nullptr && inode_of(fd) == known->inode.load(std::memory_order_relaxed)) {
+  if (known != nullptr && has_inode(fd, known->inode.load(std::memory_order_relaxed))) {
     return known;
   }
   if (owner_pid->load(std::memory_order_relaxed) == kNoProcess) return nullptr;
@@ -171,25 +173,70 @@ FdSlot* find_or_track(int fd) {
   return fd_table.find(fd);
 }
 
+namespace {
+
+// A few times where a failure may be over at once.  0 or errno.
+template <typename Look>
+int attempt(Look look) {
+  constexpr int kAttempts = 10;
+  for (int left = kAttempts;; --left) {
+    if (look() == 0) return 0;
+    const bool passes = errno == EINTR || errno == ENOMEM || errno == ENOBUFS || errno == EAGAIN;
+    if (!passes || left == 0) return errno;
+  }
+}
+
+int look_at(int fd, struct stat& status) {
+  return attempt([&] { return sys::fstat(fd, &status); });
+}
+
+int look_at(int fd, int name, int& value) {
+  return attempt([&] {
+    socklen_t size = sizeof value;
+    return sys::getsockopt(fd, SOL_SOCKET, name, &value, &size);
+  });
+}
+
+// EBADF: another thread has just closed it.
+void say_unseen(int fd, int error) {
+  constinit static std::atomic<bool> said = false;
+  if (error == EBADF || said.exchange(true)) return;
+  Line line;
+  line << "fd " << fd << " cannot be looked at (fstat, getsockopt): " << strerrordesc_np(error)
+       << "; if it is a UDP socket it is not kept, and others may not be either: a seccomp filter "
+          "of the program must allow both";
+  log_line(LogLevel::error, line);
+}
+
+}  // namespace
+
 uint64_t inode_of(int fd) {
   const KeepErrno keep;
   struct stat status {};
-  return sys::fstat(fd, &status) == 0 ? status.st_ino : 0;
+  return look_at(fd, status) == 0 ? status.st_ino : 0;
+}
+
+bool has_inode(int fd, uint64_t inode) {
+  const KeepErrno keep;
+  struct stat status {};
+  const int error = look_at(fd, status);
+  return error == 0 ? status.st_ino == inode : error != EBADF;
 }
 
 bool examine_socket(int fd, uint64_t& inode, uint32_t& flags) {
   const KeepErrno keep;
   struct stat status {};
-  if (sys::fstat(fd, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
+  int error = look_at(fd, status);
+  if (error == 0 && !S_ISSOCK(status.st_mode)) return false;
   int type = 0;
   int family = 0;
   int protocol = 0;
-  socklen_t size = sizeof family;
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_DGRAM) {
-    return false;
-  }
-  if (sys::getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size) != 0 ||
-      sys::getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size) != 0) {
+  if (error == 0) error = look_at(fd, SO_TYPE, type);
+  if (error == 0 && type != SOCK_DGRAM) return false;
+  if (error == 0) error = look_at(fd, SO_DOMAIN, family);
+  if (error == 0) error = look_at(fd, SO_PROTOCOL, protocol);
+  if (error != 0) {
+    say_unseen(fd, error);
     return false;
   }
   if (family != AF_INET && family != AF_INET6) return false;

@@ -124,9 +124,12 @@ bool become_own_process();
 // (SCM_RIGHTS, raw system calls) is tracked from here on.  nullptr: it is none.
 FdSlot* find_or_track(int fd);
 
-// Inode and kind of an fd; false when it is no UDP socket over IPv4 or IPv6.
+// Inode and kind of an fd; false when it is no UDP socket over IPv4 or IPv6, or, which
+// is said, when it cannot be looked at.
 bool examine_socket(int fd, uint64_t& inode, uint32_t& flags);
-// 0: not open.
+// 0: not open, or it cannot be looked at.
 uint64_t inode_of(int fd);
+// What was known of an open fd holds where it cannot be looked at.
+bool has_inode(int fd, uint64_t inode);
 
 }  // namespace udpcr

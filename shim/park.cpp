@@ -81,7 +81,7 @@ int send(int fd, const FdSlot& slot, uint64_t inode) {
 
 bool has_other_fd(uint64_t inode) {
   bool has = false;
-  fd_table.each_of(inode, [&](int fd, FdSlot&) { has = has || inode_of(fd) == inode; });
+  fd_table.each_of(inode, [&](int fd, FdSlot&) { has = has || has_inode(fd, inode); });
   return has;
 }
 
@@ -165,7 +165,7 @@ Executing::~Executing() {
   const KeepErrno keep;
   fd_table.each([](int fd, FdSlot& slot) {
     const uint64_t inode = slot.inode.load(std::memory_order_relaxed);
-    return !is_parked(slot) || inode_of(fd) != inode || send(fd, slot, inode) == 0;
+    return !is_parked(slot) || !has_inode(fd, inode) || send(fd, slot, inode) == 0;
   });
 }
 

@@ -19,6 +19,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -192,6 +193,9 @@ static void enter(struct tracee* one) {
   }
   const long number = (long)info.entry.nr;
   if (one->role == UNKNOWN || number < 0 || number >= MOST_CALLS) return;
+  // No kernel refuses to wake: glibc ends a program that it tells so (nptl/futex-internal.h).
+  const unsigned long futex = info.entry.args[1] & FUTEX_CMD_MASK;
+  if (number == SYS_futex && futex != FUTEX_WAIT && futex != FUTEX_WAIT_BITSET) return;
   if (one->role == SHIM) {
     if (one->shim_end == 0) find_shim(one);
     const unsigned long place = info.instruction_pointer;
