@@ -199,6 +199,10 @@ def sandboxed(service):
           "inode of the namespace at its name")
     # All the same an image is written where the program's user may write.
     service.start()
+    # Protected is the service, not what it holds for a program.
+    sessions = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    equal([Path(f"/proc/{one}/oom_score_adj").read_text() for one in (pid, *sessions)],
+          ["-900\n", "0\n"], "oom_score_adj of the service and its session")
     image = service.home / "image"
     run(PREFIX / "bin/udpcr", "checkpoint", service.main_pid())
     equal(image.owner(), "daemon", "owner of the image")

@@ -18,6 +18,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <list>
 #include <map>
 #include <set>
@@ -29,6 +30,7 @@
 #include "listening_socket.hpp"
 #include "peer.hpp"
 #include "session_counts.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -130,6 +132,16 @@ class Service {
   std::list<Waiting> waiting_;
   std::set<pid_t> asking_;
 };
+
+// When memory ends the session is in no less danger than its program: the service's own
+// score, which a unit protects, is not for what strangers make it hold
+// (proc_pid_oom_score_adj(5)).  To raise it needs no right.
+void share_oom_score(pid_t program) {
+  const std::string file = "/oom_score_adj";
+  const int theirs = std::atoi(read_text("/proc/" + std::to_string(program) + file).c_str());
+  const int ours = std::atoi(read_text("/proc/self" + file).c_str());
+  if (theirs > ours) std::ofstream("/proc/self" + file) << theirs;
+}
 
 void Service::run() {
   sigset_t asleep;
@@ -258,6 +270,7 @@ void Service::live_in_session(UniqueFd channel, Packet& start, int place) {
     const int fd = channel.get();
     try {
       peer.identify();
+      share_oom_score(peer.pid());
       peer.become();
       // Its numbers in the namespaces that are entered now.
       start.sender = {peer.pid(), Rights::of(peer.pid()).real, gid_t(-1), peer.take_pidfd()};
