@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "errors.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 
 namespace udpcr {
@@ -103,8 +104,8 @@ Reach Routes::ask(const Address& address) {
   request.header.nlmsg_len = static_cast<std::uint32_t>(NLMSG_LENGTH(sizeof request.route) + used);
   alignas(nlmsghdr) char answer[4096];
   ssize_t length = 0;
-  if (::send(netlink_.get(), &request, request.header.nlmsg_len, 0) < 0 ||
-      (length = ::recv(netlink_.get(), answer, sizeof answer, 0)) < 0) {
+  if (persist([&] { return ::send(netlink_.get(), &request, request.header.nlmsg_len, 0); }) < 0 ||
+      (length = persist([&] { return ::recv(netlink_.get(), answer, sizeof answer, 0); })) < 0) {
     fail("ask for the route to " + to_string(address), errno, "");
   }
   nlmsghdr header;

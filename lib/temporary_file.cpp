@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <functional>
 
+#include "persist.hpp"
 #include "rights.hpp"
 
 namespace udpcr {
@@ -37,7 +38,7 @@ std::string slot_name(const std::string& image, unsigned slot) {
 // Nobody can foresee it, so nobody can be in its way; but nobody removes it either.
 std::string unforeseen_name() {
   std::uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) != sizeof random) return {};
+  if (persist([&] { return getrandom(&random, sizeof random, 0); }) != sizeof random) return {};
   char text[64];
   std::snprintf(text, sizeof text, ".udpcr-%d-%016llx.tmp", static_cast<int>(getpid()),
                 static_cast<unsigned long long>(random));

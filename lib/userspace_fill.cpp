@@ -21,6 +21,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "persist.hpp"
 #include "receive_room.hpp"
 #include "socket_facts.hpp"
 #include "userspace_engine.hpp"
@@ -224,12 +225,12 @@ std::uint16_t bind_private_port(int fd, int family) {
   any.family = static_cast<std::uint16_t>(family);
   socklen_t size = 0;
   sockaddr_storage name = any.to_sockaddr(size);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&name), size) != 0) {
+  if (persist([&] { return ::bind(fd, reinterpret_cast<const sockaddr*>(&name), size); }) != 0) {
     fail("bind a private port to put the receive queue back through", errno,
          "free a port of net.ipv4.ip_local_port_range");
   }
   size = sizeof name;
-  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size) != 0) {
+  if (persist([&] { return ::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &size); }) != 0) {
     fail("read the private port", errno, "");
   }
   return Address::from_sockaddr(name).port;

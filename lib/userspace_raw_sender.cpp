@@ -14,6 +14,7 @@
 #include "errors.hpp"
 #include "kernel_numbers.hpp"
 #include "options.hpp"
+#include "persist.hpp"
 #include "rights.hpp"
 #include "userspace_engine.hpp"
 #include "userspace_segments.hpp"
@@ -48,7 +49,7 @@ class RawSender final : public Sender {
  public:
   explicit RawSender(const SendTarget& target) : Sender(target) {
     std::uint16_t random[2] = {};
-    if (::getrandom(random, sizeof random, 0) != sizeof random) {
+    if (persist([&] { return ::getrandom(random, sizeof random, 0); }) != sizeof random) {
       fail("get random numbers", errno, "");
     }
     mark_.ipv4_id = static_cast<std::uint16_t>(random[0] | 1U);

@@ -174,7 +174,7 @@ class Fresh {
     }
     recorded_options::move(fresh, inode);
     sys::close(restored);
-    if (!placed && refused != 0) say_that_it_is_refused(refused);
+    if (!placed && refused != 0) say_that_it_is_refused(refused, entry.actual_port);
     return placed;
   }
 
@@ -196,9 +196,10 @@ class Fresh {
     return false;
   }
 
-  void say_that_it_is_refused(int error) const {
+  void say_that_it_is_refused(int error, unsigned port) const {
     Line line;
-    line << "not restored: fd " << fd_ << " cannot be replaced (dup3): " << strerrordesc_np(error)
+    line << "not restored: fd " << fd_ << ", port " << port
+         << ", cannot be replaced (dup3): " << strerrordesc_np(error)
          << "; if a seccomp filter of the program forbids it, it must allow dup3; the program goes "
             "on with a fresh socket";
     log_line(LogLevel::error, line);

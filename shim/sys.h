@@ -89,18 +89,32 @@ inline ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   return syscall(SYS_sendmsg, fd, message, flags);
 }
 
+// That the kernel was short of memory for a moment says nothing of what was asked.
+template <typename Call>
+long persist(Call call) {
+  constexpr int kAttempts = 10;
+  long result = call();
+  for (int left = kAttempts; result < 0 && errno == ENOMEM && left > 0; --left) {
+    const timespec pause{0, 1000000};
+    syscall(SYS_nanosleep, &pause, nullptr);
+    result = call();
+  }
+  return result;
+}
+
 inline ssize_t recvmsg(int fd, msghdr* message, int flags) {
-  return syscall(SYS_recvmsg, fd, message, flags);
+  return persist([&] { return syscall(SYS_recvmsg, fd, message, flags); });
 }
 
 // poll(2) proper is missing on newer architectures.
 inline int poll(pollfd* fds, nfds_t count, int timeout_ms) {
 #ifdef SYS_poll
-  return static_cast<int>(syscall(SYS_poll, fds, count, timeout_ms));
+  return static_cast<int>(persist([&] { return syscall(SYS_poll, fds, count, timeout_ms); }));
 #else
   timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
-  return static_cast<int>(
-      syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? nullptr : &timeout, nullptr, 0));
+  return static_cast<int>(persist([&] {
+    return syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? nullptr : &timeout, nullptr, 0);
+  }));
 #endif
 }
 

@@ -18,6 +18,7 @@
 #include "keeper/folder.hpp"
 #include "keeper_request.hpp"
 #include "parked_by_inode.hpp"
+#include "persist.hpp"
 #include "process_file.hpp"
 #include "program_file.hpp"
 #include "program_start.hpp"
@@ -99,7 +100,7 @@ Handover end_program(const RunningProgram& program, int timeout_seconds) {
                 " goes on as before: " + report.text.substr(0, report.text.find('\n')));
   }
   pollfd exit{program.pidfd.get(), POLLIN, 0};
-  if (poll(&exit, 1, kEndPatienceMs) != 1) {
+  if (persist([&] { return poll(&exit, 1, kEndPatienceMs); }) != 1) {
     throw Error("process " + std::to_string(program.pid) + " does not end; end it (kill -KILL " +
                 std::to_string(program.pid) +
                 "), then start it again: " + report.text.substr(0, report.text.find('\n')));

@@ -8,6 +8,7 @@
 #include <future>
 #include <system_error>
 
+#include "persist.hpp"
 #include "wire.h"
 
 namespace udpcr::keeper {
@@ -42,7 +43,8 @@ int poll_alive(pollfd* fds, nfds_t count, int timeout_ms) {
   for (;;) {
     show_life();
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    const int ready = poll(fds, count, int(std::clamp<decltype(left)>(left, 0, kIntervalMs)));
+    const int interval = int(std::clamp<decltype(left)>(left, 0, kIntervalMs));
+    const int ready = persist([&] { return poll(fds, count, interval); });
     if (ready != 0 || left <= 0) return ready;
   }
 }

@@ -127,6 +127,7 @@ std::vector<SocketRecord> ImageRestore::decode_records() {
 
 void ImageRestore::restore(std::size_t number, SocketRecord record, Engine& engine) {
   const ImageSocket& socket = image_.sockets[number];
+  const std::string where = to_string(record.local);
   if (settings_.fds == FdMode::adopt && !recognisable(record)) {
     log_.warn(
         "not restored: a socket that was neither bound nor connected cannot be told "
@@ -165,7 +166,8 @@ void ImageRestore::restore(std::size_t number, SocketRecord record, Engine& engi
     result.datagrams = restored.datagrams;
     restored_.push_back(std::move(result));
   } catch (const Error& error) {
-    log_.error("not restored: " + std::string(error.what()));
+    const std::string why = error.what();
+    log_.error("not restored: " + (why.find(where) == std::string::npos ? where + ": " : "") + why);
     complete_ = false;
   }
 }

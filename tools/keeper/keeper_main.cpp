@@ -7,6 +7,7 @@
 
 #include "keeper.hpp"
 #include "keeper/service/service.hpp"
+#include "persist.hpp"
 #include "privileges.hpp"
 #include "proof.hpp"
 
@@ -30,8 +31,9 @@ int keeper_main(int argc, char** argv) {
     tell_senders(channel, true);
     pollfd first{channel, POLLIN, 0};
     Packet start;
-    const Received received =
-        poll(&first, 1, 10'000) == 1 ? receive_packet(channel, start) : Received::nothing;
+    const Received received = persist([&] { return poll(&first, 1, 10'000); }) == 1
+                                  ? receive_packet(channel, start)
+                                  : Received::nothing;
     if (received == Received::end) return 0;  // the program was killed as it began
     if (received == Received::nothing || start.type() != wire::Type::start) {
       throw Error("no start message within 10 s");

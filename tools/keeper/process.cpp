@@ -30,12 +30,13 @@ namespace udpcr::keeper {
 bool Process::ended() const {
   if (!pidfd) return true;
   pollfd exit{pidfd.get(), POLLIN, 0};
-  return poll(&exit, 1, 0) == 1;
+  return persist([&] { return poll(&exit, 1, 0); }) == 1;
 }
 
 bool Process::has_left() const {
   pollfd end{channel.get(), 0, 0};
-  return channel_ended || (poll(&end, 1, 0) == 1 && (end.revents & POLLHUP) != 0);
+  return channel_ended ||
+         (persist([&] { return poll(&end, 1, 0); }) == 1 && (end.revents & POLLHUP) != 0);
 }
 
 namespace {
@@ -86,7 +87,7 @@ bool ends_within(int pidfd, std::chrono::milliseconds patience) {
   for (;;) {
     const auto left = duration_cast<milliseconds>(deadline - steady_clock::now());
     pollfd exit{pidfd, POLLIN, 0};
-    const int result = poll(&exit, 1, int(std::max(left, 0ms).count()));
+    const int result = persist([&] { return poll(&exit, 1, int(std::max(left, 0ms).count())); });
     if (result == 1) return true;
     if (left.count() <= 0) return false;
     if (result < 0) std::this_thread::sleep_for(5ms);

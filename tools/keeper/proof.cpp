@@ -16,6 +16,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "persist.hpp"
+
 // Of asm-generic/socket.h, Linux 6.5.
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
@@ -35,7 +37,7 @@ bool tell_senders(int channel, bool on) {
 
 bool lives(const UniqueFd& pidfd) {
   pollfd exit{pidfd.get(), POLLIN, 0};
-  return pidfd && poll(&exit, 1, 0) == 0;
+  return pidfd && persist([&] { return poll(&exit, 1, 0); }) == 0;
 }
 
 UniqueFd pidfd_of(pid_t pid) { return UniqueFd(int(syscall(SYS_pidfd_open, pid, 0))); }
@@ -52,7 +54,8 @@ UniqueFd pidfd_of_peer(int channel, pid_t pid, bool& by_number) {
 }
 
 Challenge::Challenge() {
-  if (getrandom(nonce_.data(), nonce_.size(), 0) != ssize_t(nonce_.size())) {
+  if (persist([&] { return getrandom(nonce_.data(), nonce_.size(), 0); }) !=
+      ssize_t(nonce_.size())) {
     throw Error("getrandom: " + std::string(std::strerror(errno)), errno);
   }
 }

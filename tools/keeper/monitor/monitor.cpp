@@ -12,6 +12,7 @@
 #include "channel.hpp"
 #include "folder_operations.hpp"
 #include "network_operations.hpp"
+#include "persist.hpp"
 #include "process_operations.hpp"
 
 namespace udpcr::keeper::monitor {
@@ -32,7 +33,7 @@ class Monitor {
     while (!channels_.empty()) {
       std::vector<pollfd> polled;
       for (const UniqueFd& channel : channels_) polled.push_back({channel.get(), POLLIN, 0});
-      if (poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
+      if (persist([&] { return poll(polled.data(), polled.size(), -1); }) < 0) return;
       auto channel = channels_.begin();
       for (const pollfd& one : polled) {
         const auto here = channel++;

@@ -16,6 +16,7 @@
 
 #include "fresh_socket.hpp"
 #include "keeper/process.hpp"
+#include "persist.hpp"
 
 namespace udpcr::keeper::monitor {
 
@@ -27,7 +28,7 @@ Result failure(int error) { return {error, 0, 0, {}}; }
 
 bool has_ended(int pidfd) {
   pollfd exit{pidfd, POLLIN, 0};
-  return poll(&exit, 1, 0) != 0;
+  return persist([&] { return poll(&exit, 1, 0); }) != 0;
 }
 
 // Made by socketpair(2): a socket that somebody listens on has a name, and tells the

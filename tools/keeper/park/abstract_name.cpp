@@ -14,6 +14,7 @@
 
 #include "keeper/proof.hpp"
 #include "keeper/service/outpost.hpp"
+#include "persist.hpp"
 #include "text_file.hpp"
 #include "wire.h"
 
@@ -86,7 +87,9 @@ UniqueFd listen_in(const std::string& stem, bool& fixed) {
   fixed = bool(fd);
   if (fixed) return fd;
   std::uint64_t random = 0;
-  if (getrandom(&random, sizeof random, 0) != ssize_t{sizeof random}) return {};
+  if (persist([&] { return getrandom(&random, sizeof random, 0); }) != ssize_t{sizeof random}) {
+    return {};
+  }
   char number[20];
   std::snprintf(number, sizeof number, "%016" PRIx64, random);
   return listen_on(AbstractName(stem + "/" + number));

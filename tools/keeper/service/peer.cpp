@@ -20,6 +20,7 @@
 #include "keeper/proof.hpp"
 #include "kernel_numbers.hpp"
 #include "outpost.hpp"
+#include "persist.hpp"
 
 namespace udpcr::keeper {
 
@@ -121,7 +122,7 @@ void Peer::identify() {
   const wire::IdentifyMessage question = challenge.question();
   send_packet(channel_, &question, sizeof question, {});
   pollfd answer{channel_, POLLIN, 0};
-  if (poll(&answer, 1, kIdentifyPatienceMs) != 1 ||
+  if (persist([&] { return poll(&answer, 1, kIdentifyPatienceMs); }) != 1 ||
       receive_packet(channel_, packet) != Received::packet) {
     refuse(pid_, "does not answer");
   }
