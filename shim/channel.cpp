@@ -85,7 +85,7 @@ wire::SharedPage* page() { return shared_page.load(std::memory_order_acquire); }
 
 bool has_ended() {
   pollfd state{fd(), 0, 0};
-  return sys::poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+  return sys::poll_once(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 bool is_given_up() {

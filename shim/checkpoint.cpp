@@ -227,7 +227,7 @@ void say_it(void*) { channel::say_that_it_is_given_up(); }
 void give_up(uint32_t epoch) {
   constexpr int kPauseMs = 10;
   if (channel::give_up(epoch) != channel::GivingUp::first) return;
-  while (!handler_stack::run(say_it, nullptr)) sys::poll(nullptr, 0, kPauseMs);
+  while (!handler_stack::run(say_it, nullptr)) sys::poll_once(nullptr, 0, kPauseMs);
 }
 
 // False: the keeper has ended.  One that is given up ends the epoch for all.

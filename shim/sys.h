@@ -106,16 +106,20 @@ inline ssize_t recvmsg(int fd, msghdr* message, int flags) {
   return persist([&] { return syscall(SYS_recvmsg, fd, message, flags); });
 }
 
-// poll(2) proper is missing on newer architectures.
-inline int poll(pollfd* fds, nfds_t count, int timeout_ms) {
+// poll(2) proper is missing on newer architectures.  In the signal handler, which has
+// little stack.
+inline int poll_once(pollfd* fds, nfds_t count, int timeout_ms) {
 #ifdef SYS_poll
-  return static_cast<int>(persist([&] { return syscall(SYS_poll, fds, count, timeout_ms); }));
+  return static_cast<int>(syscall(SYS_poll, fds, count, timeout_ms));
 #else
   timespec timeout{timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
-  return static_cast<int>(persist([&] {
-    return syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? nullptr : &timeout, nullptr, 0);
-  }));
+  return static_cast<int>(
+      syscall(SYS_ppoll, fds, count, timeout_ms < 0 ? nullptr : &timeout, nullptr, 0));
 #endif
+}
+
+inline int poll(pollfd* fds, nfds_t count, int timeout_ms) {
+  return static_cast<int>(persist([&] { return poll_once(fds, count, timeout_ms); }));
 }
 
 // Returns after a wake-up, a signal, `timeout_ms`, or at once when the word is
