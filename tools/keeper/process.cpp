@@ -159,11 +159,13 @@ Process child_process(UniqueFd channel) {
 
 void settle(Process& process, const Packet& packet) {
   if (!process.unanswered || packet.sender.pid != process.pid ||
-      !process.unanswered->is_answered_by(packet.as<wire::IdentifyMessage>()) || process.ended()) {
+      !process.unanswered->is_answered_by(packet.as<wire::IdentifyMessage>())) {
     throw Error(
         "it does not show that it is who has joined; it is not taken for one of the "
         "program's processes");
   }
+  // It has ended since: nothing is to be done to it, nor to be said of it.
+  if (process.ended()) return;
   process.unanswered.reset();
   tell_senders(process.channel.get(), false);
 }
