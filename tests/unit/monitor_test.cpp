@@ -171,6 +171,29 @@ TEST_CASE("monitor: a packet that is no datagram is not sent", "[monitor]") {
   CHECK_FALSE(passes(long_header, 40000));
 }
 
+TEST_CASE("monitor: a routing header may have no segments left", "[monitor]") {
+  Bytes bytes(40 + 24 + 8);
+  bytes[0] = 0x60;
+  bytes[6] = IPPROTO_ROUTING;
+  bytes[7] = 64;
+  bytes[39] = 1;  // to ::1
+  bytes[40] = IPPROTO_UDP;
+  bytes[41] = 2;  // 8-octet units behind the first one
+  bytes[42] = 2;  // type
+  bytes[66] = 40000 >> 8;
+  bytes[67] = 40000 & 0xff;
+  const auto may_pass = [&] {
+    Address destination;
+    return RawCheck(AF_INET6, IPPROTO_UDP, 40000).may_pass({}, bytes, destination);
+  };
+  CHECK(may_pass());
+  bytes[43] = 1;
+  CHECK_FALSE(may_pass());
+  bytes[43] = 0;
+  bytes[41] = 200;  // longer than the packet
+  CHECK_FALSE(may_pass());
+}
+
 TEST_CASE("monitor: a fragment follows its datagram's first one", "[monitor]") {
   Address destination;
   RawCheck check(AF_INET, IPPROTO_UDP, 40000);

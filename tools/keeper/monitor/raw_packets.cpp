@@ -73,9 +73,11 @@ bool RawCheck::read_ipv6(ByteView bytes, Address& destination) {
   bool first = true;
   std::uint32_t id = 0;
   ByteView rest = bytes.subspan(kHeader);
-  // No routing header: it would name other destinations.
-  while (next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT) {
+  while (next == IPPROTO_HOPOPTS || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT ||
+         next == IPPROTO_ROUTING) {
     if (rest.size() < kUdpHeader) return false;
+    // One with segments left names other destinations (RFC 8200, 4.4).
+    if (next == IPPROTO_ROUTING && rest[3] != 0) return false;
     std::size_t length = kUdpHeader;
     if (next == IPPROTO_FRAGMENT) {
       first = (number16(rest, 2) & 0xfff8U) == 0;
