@@ -78,13 +78,14 @@ Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
   } else if (settings_.log_file[0] != '\0') {
     log_.open_file(settings_.log_file);
   }
+  presence_.listen(
+      udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   if (monitor::Client* const others = monitor::client()) {
-    others->setup(folder_.folder(), folder_.name(), settings_.signal);
+    others->setup(folder_.folder(), folder_.name(), settings_.signal,
+                  presence_.worker_name().get());
     // Its service serves the next start, when it is there again.
     if (settings_.keeper[0] != '\0') others->park_for_sessions();
   }
-  presence_.listen(
-      udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   page_ = std::make_unique<Page>(start.fds.front());
   add_process(first_process(std::move(channel), start));
 }

@@ -71,9 +71,11 @@ void Presence::listen(std::uint64_t image) {
   listener_ = listen_in(stem_of(wire::kPresenceName, image), fixed);
 }
 
-void Presence::become_worker() {
+void Presence::become_worker() { listener_ = worker_name(); }
+
+UniqueFd Presence::worker_name() const {
   bool fixed = false;
-  listener_ = listen_in(stem_of(wire::kWorkerName, image_), fixed);
+  return listen_in(stem_of(wire::kWorkerName, image_), fixed);
 }
 
 void Presence::answer(bool ending) const {

@@ -25,6 +25,9 @@ class Presence {
   void listen(std::uint64_t image);
   // In a forked copy of the keeper.
   void become_worker();
+  // For another process that may have sockets of the program open when the keeper has
+  // been killed.
+  [[nodiscard]] UniqueFd worker_name() const;
   // -1: none.
   [[nodiscard]] int source() const noexcept { return listener_.get(); }
   // Tells one that has connected.

@@ -272,9 +272,9 @@ int Client::unlink_file(int folder, const char* name) noexcept {
   return call({Operation::unlink_file}, bytes_of(name, std::strlen(name) + 1), {});
 }
 
-void Client::setup(const std::string& folder, const std::string& name, int signal) {
+void Client::setup(const std::string& folder, const std::string& name, int signal, int listener) {
   const std::string names = folder + '\0' + name + '\0';
-  call({Operation::setup, {signal}}, bytes_of(names.data(), names.size()), {});
+  call({Operation::setup, {signal}}, bytes_of(names.data(), names.size()), {listener});
 }
 
 UniqueFd Client::folder() {

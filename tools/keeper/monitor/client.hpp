@@ -39,8 +39,9 @@ class Client final : public PrivilegedCalls {
   // False: the monitor has ended, or does not answer.
   [[nodiscard]] bool serves() const noexcept { return bool(channel_); }
 
-  // The image's folder and name, and the checkpoint signal; once.
-  void setup(const std::string& folder, const std::string& name, int signal);
+  // The image's folder and name, the checkpoint signal, and a worker's name
+  // (presence.hpp; -1: none); once.
+  void setup(const std::string& folder, const std::string& name, int signal, int listener);
   // Empty with errno: it cannot be opened.
   UniqueFd folder();
   // What the module parks is for a session of the keeper service as well, which has no

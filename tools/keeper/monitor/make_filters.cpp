@@ -161,8 +161,9 @@ constexpr int kKeeper[] = {
     SCMP_SYS(pipe2),
 };
 
-// Of the monitor alone: rights.
-constexpr int kMonitor[] = {SCMP_SYS(setns), SCMP_SYS(setresuid), SCMP_SYS(wait4)};
+// Of the monitor alone: rights, its name.
+constexpr int kMonitor[] = {SCMP_SYS(setns), SCMP_SYS(setresuid), SCMP_SYS(wait4), SCMP_SYS(listen),
+                            SCMP_SYS(accept4)};
 
 constexpr int kKeeperFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 constexpr int kMonitorFamilies[] = {AF_INET, AF_INET6, AF_NETLINK};

@@ -33,7 +33,12 @@ class Monitor {
     while (!channels_.empty()) {
       std::vector<pollfd> polled;
       for (const UniqueFd& channel : channels_) polled.push_back({channel.get(), POLLIN, 0});
+      polled.push_back({name_.get(), POLLIN, 0});
       if (persist([&] { return poll(polled.data(), polled.size(), -1); }) < 0) return;
+      // Whoever asks is told enough by the name's being there.
+      if (polled.back().revents != 0)
+        UniqueFd(accept4(name_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      polled.pop_back();
       auto channel = channels_.begin();
       for (const pollfd& one : polled) {
         const auto here = channel++;
@@ -80,6 +85,7 @@ class Monitor {
         case Operation::setup: {
           Result result = folder_.setup(asked);
           if (result.error == 0) {
+            take_name(asked);
             processes_.set_signal(asked.request.number[0]);
             network_.set_image(folder_.image());
           }
@@ -107,6 +113,14 @@ class Monitor {
     }
   }
 
+  // Sockets that were shown here stay open when the keeper has been killed: a start
+  // must not find their ports taken (presence.hpp).
+  void take_name(const Asked& asked) {
+    UniqueFd name(fcntl(asked.fd(0), F_DUPFD_CLOEXEC, 0));
+    // Who listened last is who has it (net/unix/af_unix.c, unix_listen).
+    if (name && listen(name.get(), SOMAXCONN) == 0) name_ = std::move(name);
+  }
+
   Result add_channel(const Asked& asked) {
     int type = 0;
     socklen_t size = sizeof type;
@@ -119,6 +133,7 @@ class Monitor {
   }
 
   std::list<UniqueFd> channels_;
+  UniqueFd name_;
   NetworkOperations network_;
   ProcessOperations processes_;
   FolderOperations folder_;
