@@ -30,4 +30,12 @@ std::string read_text(const std::string& path) {
   }
 }
 
+std::string read_text_or_nothing(const std::string& path) {
+  try {
+    return read_text(path);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 }  // namespace udpcr

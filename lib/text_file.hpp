@@ -9,5 +9,7 @@ namespace udpcr {
 // has ended, the kernel has no such thing) or is not for us to read.  Throws
 // Error when it could not be read.
 std::string read_text(const std::string& path);
+// Empty as well when it could not be read.
+std::string read_text_or_nothing(const std::string& path);
 
 }  // namespace udpcr

@@ -3,20 +3,19 @@
 #include <sys/utsname.h>
 
 #include <cerrno>
-#include <fstream>
+#include <cstdlib>
 
 #include "kernel_numbers.hpp"
 #include "options.hpp"
 #include "rights.hpp"
+#include "text_file.hpp"
 #include "userspace_engine.hpp"
 
 namespace udpcr {
 namespace {
 
 long sysctl(const char* path) {
-  long value = 0;
-  std::ifstream(path) >> value;
-  return value;
+  return std::strtol(read_text_or_nothing(path).c_str(), nullptr, 10);
 }
 
 bool has(int family, int level, int name) {

@@ -58,7 +58,7 @@ wire::ParkKey own_park_key(const Settings& settings) {
   return key;
 }
 
-int send_hello(const Settings& settings) {
+int send_hello(const Settings& settings, bool waits) {
   const bool has_stderr = stderr_is_the_same();
   const listen::Activation activation = listen::activation();
   // 65536 calls where nothing is open, so only where somebody asks.
@@ -74,7 +74,7 @@ int send_hello(const Settings& settings) {
                            activation.count,
                            room,
                            0,
-                           0,
+                           waits ? 1U : 0U,
                            {}};
   fd_table.each([&](int fd, FdSlot&) {
     wire::LiveFd& live = hello.live[hello.live_count++];

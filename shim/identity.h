@@ -18,7 +18,7 @@ void remember_identity(int argc, const char* const* argv);
 wire::ParkKey own_park_key(const Settings& settings);
 
 // Tells the keeper.  0 or errno.
-int send_hello(const Settings& settings);
+int send_hello(const Settings& settings, bool waits);
 
 enum class Standing : uint8_t {
   none,

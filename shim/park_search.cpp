@@ -105,16 +105,20 @@ bool is_closing(uint64_t names, unsigned number) {
          presence.ending != 0;
 }
 
-// One whose keeper was killed may still have the sockets.
-bool has_worker(uint64_t names) {
+// One whose keeper was killed may still have the sockets; a monitor has such a name, too.
+bool has_worker(uint64_t names, unsigned number) {
   const Fd probe(make_probe());
-  return probe.get() >= 0 && reach(probe.get(), wire::kWorkerName, names, 0) == Reached::ours;
+  return probe.get() >= 0 && reach(probe.get(), wire::kWorkerName, names, number) == Reached::ours;
 }
 
-// Each keeper takes the first name that is free, so that mostly there is no second;
-// what is missed here is waited for at bind(2).
+// Each keeper takes the first name that is free; one that executes another program leaves
+// its keeper there a moment longer.
 bool earlier_run_is_closing(uint64_t names) {
-  return is_closing(names, 0) || is_closing(names, 1) || has_worker(names);
+  bool closing = false;
+  for (unsigned number = 0; number < wire::kFixedNames && !closing; ++number) {
+    closing = is_closing(names, number) || has_worker(names, number);
+  }
+  return closing;
 }
 
 }  // namespace

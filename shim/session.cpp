@@ -151,16 +151,14 @@ int await_ready(const Settings& settings) {
 // `parked`: sockets may be.  0, or why the keeper does not answer.
 int greet(const Settings& settings, bool parked) {
   const Standing image = image_standing(settings);
-  int unsent = stored::send();
-  if (unsent == 0) unsent = send_hello(settings);
-  if (unsent != 0) return unsent;
   // The keeper says what is wrong with an unsound one.  One that is to keep
   // sockets must be there when the first is bound.
-  if (parked || settings.park != ParkMode::off || image == Standing::ours ||
-      image == Standing::unsound) {
-    return await_ready(settings);
-  }
-  return 0;
+  const bool waits = parked || settings.park != ParkMode::off || image == Standing::ours ||
+                     image == Standing::unsound;
+  int unsent = stored::send();
+  if (unsent == 0) unsent = send_hello(settings, waits);
+  if (unsent != 0) return unsent;
+  return waits ? await_ready(settings) : 0;
 }
 
 // False: there is none, or none that can be had.

@@ -61,8 +61,13 @@ inline int open(const char* path, int flags, unsigned mode = 0) {
   return static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, flags, mode));
 }
 
+// Of files.
 inline ssize_t read(int fd, void* buffer, size_t size) {
-  return syscall(SYS_read, fd, buffer, size);
+  ssize_t result = -1;
+  do {
+    result = syscall(SYS_read, fd, buffer, size);
+  } while (result < 0 && errno == EINTR);
+  return result;
 }
 
 inline ssize_t write(int fd, const void* buffer, size_t size) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
@@ -39,17 +40,26 @@ int usage(std::FILE* where, int status) {
   return status;
 }
 
+// What was to be told has not been told where stdout does not take it.  `status`, or 1.
+int written(int status) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return status;
+  std::fprintf(stderr, "udpcr: error: cannot write to stdout: %s\n",
+               errno != 0 ? std::strerror(errno) : "an earlier write has failed");
+  return status == 0 ? 1 : status;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 2) return usage(stderr, 2);
   for (const Command& command : kCommands) {
-    if (std::strcmp(argv[1], command.name) == 0) return command.main(argc - 1, argv + 1);
+    if (std::strcmp(argv[1], command.name) == 0) return written(command.main(argc - 1, argv + 1));
   }
-  if (std::strcmp(argv[1], "--help") == 0) return usage(stdout, 0);
+  if (std::strcmp(argv[1], "--help") == 0) return written(usage(stdout, 0));
   if (std::strcmp(argv[1], "--version") == 0) {
     std::puts("udpcr " UDPCR_VERSION);
-    return 0;
+    return written(0);
   }
   std::fprintf(stderr, "udpcr: error: there is no command \"%s\"\n\n", argv[1]);
   return usage(stderr, 2);

@@ -141,7 +141,7 @@ struct HelloMessage {
   uint32_t listen_count;     // LISTEN_FDS, when it is meant for this process
   uint32_t listen_room;      // fd numbers that are free behind those
   uint32_t live_count;
-  uint32_t pad;
+  uint32_t waits;  // 1: for `ready`; else nothing is to be restored: it binds its own ports
   LiveFd live[kMostLive];
 };
 

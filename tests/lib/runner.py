@@ -245,7 +245,9 @@ def part_scripts(name, without=(), at_once=1):
 
 
 def part_security(scripts):
-    security_part.run(SOURCE, BUILD, scripts, part_scripts("security", at_once=AT_ONCE))
+    # Its findings that are not mended yet are named in docs/security.md.
+    without = () if scripts.full else ("injections",)
+    security_part.run(SOURCE, BUILD, scripts, part_scripts("security", without, at_once=AT_ONCE))
 
 
 def part_asan(scripts):

@@ -46,6 +46,7 @@ Identity Identity::from_hello(const Packet& packet) {
   const std::vector<std::string> names = split_names({end, hello.names_size});
   identity.listen_count = hello.listen_count;
   identity.listen_room = hello.listen_room;
+  identity.waits = hello.waits != 0;
   for (std::size_t i = 0; i < hello.live_count; ++i) {
     LiveSocket live{hello.live[i].fd, hello.live[i].cookie, {}};
     const auto place = std::size_t(live.number - kFirstListenFd);

@@ -30,6 +30,7 @@ struct Identity {
   std::vector<LiveSocket> live;
   std::uint32_t listen_count = 0;  // LISTEN_FDS
   std::uint32_t listen_room = 0;   // free fd numbers behind those
+  bool waits = true;               // for what is restored
 
   static Identity from_hello(const Packet& packet);
   [[nodiscard]] bool has_alive(std::uint64_t cookie) const;

@@ -357,7 +357,12 @@ void Keeper::hello(Process& process, Packet& packet) {
   ready.header = {wire::Type::ready, wire::kVersion};
   // The program waits for the answer, whatever happens.
   try {
-    ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+    // A port that is restored for nobody is in the way: of a program that does not wait,
+    // as there was nothing for it when it started, and of the start after one that has
+    // ended.
+    if (identity_->waits && living() != 0) {
+      ready.abort = held_.restore(*identity_, engine.get()) ? 1 : 0;
+    }
     // Before the program binds anything: it may be killed right afterwards.
     park_answers_.listen_if_expected();
     held_.confirm_parked();

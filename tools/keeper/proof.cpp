@@ -12,11 +12,11 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <fstream>
 #include <iterator>
 #include <sstream>
 
 #include "persist.hpp"
+#include "text_file.hpp"
 
 // Of asm-generic/socket.h, Linux 6.5.
 #ifndef SO_PASSPIDFD
@@ -89,7 +89,7 @@ bool is_nameless_pair(int channel) {
 }
 
 Rights Rights::of(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  std::istringstream file(read_text_or_nothing("/proc/" + std::to_string(pid) + "/status"));
   Rights rights;
   int found = 0;
   for (std::string line; std::getline(file, line);) {
@@ -115,11 +115,6 @@ Rights Rights::of(pid_t pid) {
 
 namespace {
 
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // A process that is not dumpable, as keepers are, hides its namespaces from all
 // but root; how its users are mapped it shows to everybody.
 bool is_in_our_user_namespace(pid_t pid) {
@@ -129,9 +124,9 @@ bool is_in_our_user_namespace(pid_t pid) {
   if (stat("/proc/self/ns/user", &here) == 0 && stat((theirs + "/ns/user").c_str(), &there) == 0) {
     return here.st_ino == there.st_ino && here.st_dev == there.st_dev;
   }
-  const std::string map = text_of(theirs + "/uid_map");
-  return !map.empty() && map == text_of("/proc/self/uid_map") &&
-         text_of(theirs + "/gid_map") == text_of("/proc/self/gid_map");
+  const std::string map = read_text_or_nothing(theirs + "/uid_map");
+  return !map.empty() && map == read_text_or_nothing("/proc/self/uid_map") &&
+         read_text_or_nothing(theirs + "/gid_map") == read_text_or_nothing("/proc/self/gid_map");
 }
 
 bool has_all(std::uint64_t theirs, std::uint64_t ours) { return (ours & ~theirs) == 0; }

@@ -10,11 +10,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
 #include <system_error>
 #include <thread>
 
 #include "alive.hpp"
+#include "text_file.hpp"
 
 namespace udpcr::keeper {
 
@@ -35,9 +35,7 @@ enum class Decision : std::uint32_t { open, made, overruled };
 
 // By the letter of proc(5); false as well where that cannot be read.
 bool is_stopped(pid_t pid) {
-  std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  if (!std::getline(file, line)) return false;
+  const std::string line = read_text_or_nothing("/proc/" + std::to_string(pid) + "/stat");
   const std::size_t name_end = line.rfind(')');
   if (name_end == std::string::npos || name_end + 2 >= line.size()) return false;
   return line[name_end + 2] == 'T' || line[name_end + 2] == 't';

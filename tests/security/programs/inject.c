@@ -207,7 +207,10 @@ static void enter(struct tracee* one) {
     return;
   }
   one->fails = 1;
+  // It closes whatever it says (close(2)).
+  if (number == SYS_close) goto told;
   ptrace(PTRACE_POKEUSER, one->pid, (void*)offsetof(struct user, regs.orig_rax), (void*)-1L);
+told:
   if (wanted.told) return;
   wanted.told = 1;
   char room[32];

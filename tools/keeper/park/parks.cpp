@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "keeper/alive.hpp"
+#include "persist.hpp"
+#include "socket_address.hpp"
 
 namespace udpcr::keeper {
 
@@ -57,9 +60,13 @@ void Parks::refuse(const Park& park, const std::string& who, const std::string& 
 bool Parks::add(const wire::FdEntry& entry, pid_t process, UniqueFd socket) {
   show_life();
   struct stat status {};
-  if (fstat(socket.get(), &status) != 0 || !is_udp_socket(socket.get())) {
-    throw Error("what is to be parked is no UDP socket");
+  if (persist([&] { return fstat(socket.get(), &status); }) != 0) {
+    const int error = errno;
+    throw Error("not parked: " + to_string(local_address(socket.get())) +
+                    " cannot be looked at (fstat): " + std::strerror(error),
+                error);
   }
+  if (!is_udp_socket(socket.get())) throw Error("what is to be parked is no UDP socket");
   // Closed meanwhile, and its number is another's.
   if (entry.inode != status.st_ino) return false;
   const auto known = parks_.find(status.st_ino);
