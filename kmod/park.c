@@ -16,6 +16,31 @@
 #include "record.h"
 #include "user.h"
 
+/* The bounding set of the keeper service's unit: a session has this, or less, and
+ * must have what root's other keepers have parked. A container's root lacks the
+ * last two. tools/keeper/proof.cpp goes by the same.
+ */
+static bool is_bounded_as_service(const struct cred *cred)
+{
+	kernel_cap_t service = CAP_EMPTY_SET;
+
+	cap_raise(service, CAP_SETGID);
+	cap_raise(service, CAP_SETUID);
+	cap_raise(service, CAP_SYS_PTRACE);
+	cap_raise(service, CAP_SYS_ADMIN);
+	return cap_issubset(service, cred->cap_bset);
+}
+
+/* An ordinary user's bounding set says nothing of whose his sockets are. */
+static kernel_cap_t bounds_of(const struct cred *cred)
+{
+	kernel_cap_t none = CAP_EMPTY_SET;
+
+	if (!uid_eq(cred->fsuid, make_kuid(cred->user_ns, 0)))
+		return none;
+	return cred->cap_bset;
+}
+
 /* As ptrace(2) judges who may have another's memory, and with it his fds
  * (kernel/ptrace.c, security/commoncap.c): the same user of the same user
  * namespace, with all that the other was permitted. A number alone is shared by
@@ -28,24 +53,8 @@ static bool has_rights(const struct cred *cred, const struct udpcr_parked *parke
 	return uid_eq(cred->fsuid, parked->uid) &&
 	       cred->user_ns == parked->user_ns &&
 	       cap_issubset(parked->rights, cred->cap_permitted) &&
-	       cap_issubset(parked->bounds, cred->cap_bset);
-}
-
-/* What a bounding set says of a root: these are in that of each of the host's
- * keepers, its service in a unit with a smaller set included, and not all of them
- * in a container's. An ordinary user's says nothing.
- */
-static kernel_cap_t telling_bounds(const struct cred *cred)
-{
-	kernel_cap_t telling = CAP_EMPTY_SET;
-
-	if (!uid_eq(cred->fsuid, make_kuid(cred->user_ns, 0)))
-		return telling;
-	cap_raise(telling, CAP_SETGID);
-	cap_raise(telling, CAP_SETUID);
-	cap_raise(telling, CAP_SYS_PTRACE);
-	cap_raise(telling, CAP_SYS_ADMIN);
-	return cap_intersect(telling, cred->cap_bset);
+	       (cap_issubset(parked->bounds, cred->cap_bset) ||
+		is_bounded_as_service(cred));
 }
 
 /**
@@ -149,7 +158,7 @@ static struct udpcr_parked *new_parked(const struct udpcr_target *target,
 	parked->uid = current_fsuid();
 	parked->user_ns = get_user_ns(current_user_ns());
 	parked->rights = current_cred()->cap_permitted;
-	parked->bounds = telling_bounds(current_cred());
+	parked->bounds = bounds_of(current_cred());
 	parked->buffer = READ_ONCE(target->sk->sk_rcvbuf);
 	parked->seconds = seconds_of(attrs[UDPCR_A_SECONDS]);
 	if (attrs[UDPCR_A_KEY]) {

@@ -26,7 +26,7 @@ struct user_namespace;
  * @uid: fsuid of who parked it
  * @user_ns: his user namespace, referenced
  * @rights: his permitted capabilities
- * @bounds: those of his bounding set that tell a root from a container's
+ * @bounds: root's bounding set; of others none
  * @user: who is charged
  * @buffer: bytes charged, its SO_RCVBUF when it was parked
  * @seconds: how long it stays once it is left alone; under parked_lock

@@ -23,7 +23,6 @@ constexpr uint32_t kScanTo = 4096;
 constexpr int kPolledAtOnce = 256;
 // Flags that are true of all its fds.
 constexpr uint32_t kFdOfSocket = kFdWireFlags & ~wire::kFdCloexec;
-constexpr int kLooks = 3;  // at one fd that cannot be looked at
 
 // Epoch + 1 of the checkpoint that this process has sent its fds for; 0: none.
 constinit std::atomic<uint64_t> sent_for = 0;
@@ -74,10 +73,8 @@ class Sender {
   int send_if_socket(int fd) {
     struct stat status {};
     if (own_fds::is_own(fd)) return 0;
-    if (const int error = look_at(fd, status); error != 0) {
-      // Closed by another thread; any other failure does not say that it is none.
-      return error == EBADF ? 0 : error;
-    }
+    // Closed by another thread; any other failure does not say that it is none.
+    if (sys::fstat(fd, &status) != 0) return errno == EBADF ? 0 : errno;
     if (!S_ISSOCK(status.st_mode)) return 0;
     const FdSlot* const slot = fd_table.find(fd);
     // Closed behind our back, it may be another one.
@@ -89,15 +86,6 @@ class Sender {
     entries[count_] = {fd, flags, status.st_ino};
     fds[count_++] = fd;
     return count_ == wire::kFdsPerPart ? send_part(false) : 0;
-  }
-
-  // fstat(2), a few times where its failure may be over at once.  0 or errno.
-  static int look_at(int fd, struct stat& status) {
-    for (int attempt = 0;; ++attempt) {
-      if (sys::fstat(fd, &status) == 0) return 0;
-      const bool passes = errno == EINTR || errno == ENOMEM || errno == EAGAIN;
-      if (!passes || attempt == kLooks) return errno;
-    }
   }
 
   int send_part(bool last) {

@@ -21,7 +21,7 @@ constexpr int kPollMs = 5;
 // Whoever has ended has given up his name, or his channel, a moment before the last of
 // his sockets is closed.  For all binds of the process together: most ports that are in
 // use are in use by somebody else.
-constinit std::atomic<int> looks_at_an_end{40};
+constinit std::atomic<int> looks_at_an_end{10};
 
 bool look_once_more() {
   if (looks_at_an_end.fetch_sub(1, std::memory_order_relaxed) > 0) {

@@ -175,32 +175,11 @@ FdSlot* find_or_track(int fd) {
 
 namespace {
 
-// A few times where a failure may be over at once.  0 or errno.
-template <typename Look>
-int attempt(Look look) {
-  constexpr int kAttempts = 10;
-  for (int left = kAttempts;; --left) {
-    if (look() == 0) return 0;
-    const bool passes = errno == EINTR || errno == ENOMEM || errno == ENOBUFS || errno == EAGAIN;
-    if (!passes || left == 0) return errno;
-  }
-}
-
-int look_at(int fd, struct stat& status) {
-  return attempt([&] { return sys::fstat(fd, &status); });
-}
-
-int look_at(int fd, int name, int& value) {
-  return attempt([&] {
-    socklen_t size = sizeof value;
-    return sys::getsockopt(fd, SOL_SOCKET, name, &value, &size);
-  });
-}
+constinit std::atomic<bool> said_unseen = false;
 
 // EBADF: another thread has just closed it.
 void say_unseen(int fd, int error) {
-  constinit static std::atomic<bool> said = false;
-  if (error == EBADF || said.exchange(true)) return;
+  if (error == EBADF || said_unseen.exchange(true)) return;
   Line line;
   line << "fd " << fd << " cannot be looked at (fstat, getsockopt): " << strerrordesc_np(error)
        << "; if it is a UDP socket it is not kept, and others may not be either: a seccomp filter "
@@ -213,30 +192,31 @@ void say_unseen(int fd, int error) {
 uint64_t inode_of(int fd) {
   const KeepErrno keep;
   struct stat status {};
-  return look_at(fd, status) == 0 ? status.st_ino : 0;
+  return sys::fstat(fd, &status) == 0 ? status.st_ino : 0;
 }
 
 bool has_inode(int fd, uint64_t inode) {
   const KeepErrno keep;
   struct stat status {};
-  const int error = look_at(fd, status);
-  return error == 0 ? status.st_ino == inode : error != EBADF;
+  return sys::fstat(fd, &status) == 0 ? status.st_ino == inode : errno != EBADF;
 }
 
 bool examine_socket(int fd, uint64_t& inode, uint32_t& flags) {
   const KeepErrno keep;
   struct stat status {};
-  int error = look_at(fd, status);
-  if (error == 0 && !S_ISSOCK(status.st_mode)) return false;
   int type = 0;
   int family = 0;
   int protocol = 0;
-  if (error == 0) error = look_at(fd, SO_TYPE, type);
-  if (error == 0 && type != SOCK_DGRAM) return false;
-  if (error == 0) error = look_at(fd, SO_DOMAIN, family);
-  if (error == 0) error = look_at(fd, SO_PROTOCOL, protocol);
-  if (error != 0) {
-    say_unseen(fd, error);
+  const auto read = [fd](int name, int& value) {
+    socklen_t size = sizeof value;
+    return sys::getsockopt(fd, SOL_SOCKET, name, &value, &size) == 0;
+  };
+  bool known = sys::fstat(fd, &status) == 0;
+  if (known && !S_ISSOCK(status.st_mode)) return false;
+  known = known && read(SO_TYPE, type);
+  if (known && type != SOCK_DGRAM) return false;
+  if (!known || !read(SO_DOMAIN, family) || !read(SO_PROTOCOL, protocol)) {
+    say_unseen(fd, errno);
     return false;
   }
   if (family != AF_INET && family != AF_INET6) return false;

@@ -105,20 +105,16 @@ bool is_closing(uint64_t names, unsigned number) {
          presence.ending != 0;
 }
 
-// One whose keeper was killed may still have the sockets; a monitor has such a name, too.
-bool has_worker(uint64_t names, unsigned number) {
+// One whose keeper was killed may still have the sockets.
+bool has_worker(uint64_t names) {
   const Fd probe(make_probe());
-  return probe.get() >= 0 && reach(probe.get(), wire::kWorkerName, names, number) == Reached::ours;
+  return probe.get() >= 0 && reach(probe.get(), wire::kWorkerName, names, 0) == Reached::ours;
 }
 
-// Each keeper takes the first name that is free; one that executes another program leaves
-// its keeper there a moment longer.
+// Each keeper takes the first name that is free, so that mostly there is no second;
+// what is missed here is waited for at bind(2).
 bool earlier_run_is_closing(uint64_t names) {
-  bool closing = false;
-  for (unsigned number = 0; number < wire::kFixedNames && !closing; ++number) {
-    closing = is_closing(names, number) || has_worker(names, number);
-  }
-  return closing;
+  return is_closing(names, 0) || is_closing(names, 1) || has_worker(names);
 }
 
 }  // namespace

@@ -74,16 +74,32 @@ inline ssize_t write(int fd, const void* buffer, size_t size) {
   return syscall(SYS_write, fd, buffer, size);
 }
 
+// That the kernel was short of memory for a moment says nothing of what was asked.
+template <typename Call>
+long persist(Call call) {
+  constexpr int kAttempts = 10;
+  long result = call();
+  for (int left = kAttempts; result < 0 && (errno == ENOMEM || errno == ENOBUFS) && left > 0;
+       --left) {
+    const timespec pause{0, 1000000};
+    syscall(SYS_nanosleep, &pause, nullptr);
+    result = call();
+  }
+  return result;
+}
+
 // Of glibc's from 2.33 on fstat() is newfstatat(2): a program's seccomp filter may know
 // only that one, or only the other.
 inline int fstat(int fd, struct stat* status) {
-  if (syscall(SYS_fstat, fd, status) == 0) return 0;
-  if (errno == EBADF) return -1;
-  return static_cast<int>(syscall(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH));
+  const long result = persist([&] { return syscall(SYS_fstat, fd, status); });
+  if (result == 0 || errno == EBADF) return static_cast<int>(result);
+  return static_cast<int>(
+      persist([&] { return syscall(SYS_newfstatat, fd, "", status, AT_EMPTY_PATH); }));
 }
 
 inline int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
-  return static_cast<int>(syscall(SYS_getsockopt, fd, level, name, value, size));
+  return static_cast<int>(
+      persist([&] { return syscall(SYS_getsockopt, fd, level, name, value, size); }));
 }
 
 inline int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
@@ -92,19 +108,6 @@ inline int setsockopt(int fd, int level, int name, const void* value, socklen_t 
 
 inline ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   return syscall(SYS_sendmsg, fd, message, flags);
-}
-
-// That the kernel was short of memory for a moment says nothing of what was asked.
-template <typename Call>
-long persist(Call call) {
-  constexpr int kAttempts = 10;
-  long result = call();
-  for (int left = kAttempts; result < 0 && errno == ENOMEM && left > 0; --left) {
-    const timespec pause{0, 1000000};
-    syscall(SYS_nanosleep, &pause, nullptr);
-    result = call();
-  }
-  return result;
 }
 
 inline ssize_t recvmsg(int fd, msghdr* message, int flags) {

@@ -32,7 +32,7 @@
 namespace udpcr::wire {
 
 constexpr uint32_t kMagic = 0x72706475;  // "udpr" in memory, little-endian
-constexpr uint32_t kVersion = 7;
+constexpr uint32_t kVersion = 8;
 
 // SCM_MAX_FD of include/net/scm.h, Linux 6.1.
 constexpr unsigned kMaxFds = 253;

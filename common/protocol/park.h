@@ -48,6 +48,9 @@ inline uint64_t park_hash(uint64_t image, const NameOwner& owner) {
 constexpr char kPresenceName[] = "udpcr-keeper/";
 // A worker listens at one of these, and answers nobody.
 constexpr char kWorkerName[] = "udpcr-worker/";
+// Of the monitors of keepers, which may have a socket open when their keeper has been
+// killed.  Its next one asks for them where a port is taken.
+constexpr char kMonitorName[] = "udpcr-monitor/";
 
 struct PresenceMessage {
   WireHeader header{Type::presence, kVersion};

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: sandbox.py fork|fstat|ipv6|pidfd COMMAND [ARGUMENT...]
+"""usage: sandbox.py fork|fstat|ipv6|pidfd|seccomp COMMAND [ARGUMENT...]
 
 Executes COMMAND under a seccomp filter that allows no new process, or no fstat(2) (glibc
 calls newfstatat), or no IPv6 socket, or knows no SO_PASSPIDFD and SO_PEERPIDFD, as kernels
-before 6.5.
+before 6.5, or allows no other filter.
 """
 
 import ctypes
@@ -18,6 +18,7 @@ ALLOW, FAIL_WITH_EPERM = 0x7fff0000, 0x00050000 | 1
 # fork, vfork, clone, clone3
 FORKS = {"x86_64": (57, 58, 56, 435), "aarch64": (220, 435)}[platform.machine()]
 
+PRCTL = {"x86_64": 157, "aarch64": 167}[platform.machine()]
 FSTAT = {"x86_64": 5, "aarch64": 80}[platform.machine()]
 SOCKET = {"x86_64": 41, "aarch64": 198}[platform.machine()]
 SETSOCKOPT, GETSOCKOPT = {"x86_64": (54, 55), "aarch64": (208, 209)}[platform.machine()]
@@ -31,6 +32,9 @@ if sys.argv[1] == "fork":
         steps.append((JUMP_EQUAL, len(FORKS) - place, 0, number))
 elif sys.argv[1] == "fstat":
     steps.append((JUMP_EQUAL, 1, 0, FSTAT))
+elif sys.argv[1] == "seccomp":
+    steps += [(JUMP_EQUAL, 0, 2, PRCTL), (LOAD, 0, 0, FIRST_ARGUMENT),
+              (JUMP_EQUAL, 1, 0, PR_SET_SECCOMP)]
 elif sys.argv[1] == "pidfd":
     steps += [(JUMP_EQUAL, 1, 0, SETSOCKOPT), (JUMP_EQUAL, 0, 3, GETSOCKOPT),
               (LOAD, 0, 0, THIRD_ARGUMENT), (JUMP_EQUAL, 2, 0, SO_PASSPIDFD),

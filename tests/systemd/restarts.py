@@ -33,7 +33,7 @@ PREFIX = Path("/usr/local")
 RESTARTS = 10 if FULL else 2
 # `systemd-analyze security` of the keeper service, of 10.
 MOST_EXPOSED = 3.0
-# Of its unit, by number: KILL, SETGID, SETUID, NET_BIND_SERVICE, NET_RAW, SYS_PTRACE, SYS_ADMIN.
+# Of its unit, by number: SETGID, SETUID, SYS_PTRACE, SYS_ADMIN.
 CAPABILITIES = (6, 7, 19, 21)
 # As a service may have it that knows nothing of udpcr; it is restarted here more often than
 # five times in ten seconds, which systemd refuses by default.

@@ -5,6 +5,8 @@
 #include "keeper/monitor/monitor.hpp"
 
 #include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <udpcr/udpcr_netlink.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -19,9 +22,12 @@
 #include <cstring>
 #include <random>
 
+#include "attributes.hpp"
 #include "keeper/monitor/channel.hpp"
+#include "keeper/monitor/module_requests.hpp"
 #include "keeper/monitor/operations.hpp"
 #include "keeper/monitor/raw_packets.hpp"
+#include "keeper/park/key.hpp"
 #include "scratch_folder.hpp"
 
 using namespace udpcr;
@@ -92,6 +98,46 @@ class Served {
   UniqueFd keeper_;
   pid_t pid_ = -1;
 };
+
+// From Linux 6.5 on; before, the keeper's own end may have got a name.
+bool has_peer_pidfd(int channel) {
+  constexpr int kSoPeerpidfd = 77;  // include/uapi/asm-generic/socket.h
+  int pidfd = -1;
+  socklen_t size = sizeof pidfd;
+  const bool has = ::getsockopt(channel, SOL_SOCKET, kSoPeerpidfd, &pidfd, &size) == 0;
+  if (has) ::close(pidfd);
+  return has;
+}
+
+// A request to the module, of family 20.
+Bytes request_of(std::uint8_t command, const AttributeWriter& attributes, std::uint16_t flags = 0,
+                 std::uint16_t family = 20) {
+  nlmsghdr header{};
+  header.nlmsg_type = family;
+  header.nlmsg_flags = flags;
+  header.nlmsg_len =
+      static_cast<std::uint32_t>(NLMSG_HDRLEN + GENL_HDRLEN + attributes.bytes().size());
+  const genlmsghdr command_of{command, 1, 0};
+  Bytes bytes(NLMSG_HDRLEN + GENL_HDRLEN);
+  std::memcpy(bytes.data(), &header, sizeof header);
+  std::memcpy(bytes.data() + NLMSG_HDRLEN, &command_of, sizeof command_of);
+  bytes.insert(bytes.end(), attributes.bytes().begin(), attributes.bytes().end());
+  return bytes;
+}
+
+AttributeWriter named(std::uint64_t inode, std::initializer_list<std::uint32_t> fds) {
+  AttributeWriter attributes;
+  attributes.u64(UDPCR_A_INO, inode);
+  for (const std::uint32_t fd : fds) attributes.u32(UDPCR_A_FD, fd);
+  return attributes;
+}
+
+AttributeWriter key_for(AttributeWriter attributes, std::uint64_t image) {
+  udpcr::keeper::ParkKey key;
+  key.image = image;
+  attributes.put(UDPCR_A_KEY, &key, sizeof key);
+  return attributes;
+}
 
 UniqueFd udp(int family = AF_INET) {
   return UniqueFd(::socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -316,6 +362,12 @@ TEST_CASE("monitor: it signals who has joined by a pair of his own, and nobody e
     const UniqueFd caller(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     REQUIRE(::connect(caller.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
     CHECK(monitor.ask(Operation::join, {::getpid()}, {}, {pidfd.get(), caller.get()}) == EPERM);
+    // And what it accepts is made by whoever has connected, no child of anybody's here.
+    const UniqueFd accepted(::accept(listener.get(), nullptr, nullptr));
+    REQUIRE(accepted);
+    const int refused =
+        monitor.ask(Operation::join, {::getpid()}, {}, {pidfd.get(), accepted.get()});
+    if (has_peer_pidfd(accepted.get())) CHECK(refused == EPERM);
     CHECK(monitor.ask(Operation::sockets, {victim}, {}, {}) == ESRCH);
     CHECK(monitor.ask(Operation::child, {victim, 1}, {}, {}) == ESRCH);
     // Ourselves, who have made the pair: then only what is on the list.
@@ -330,6 +382,95 @@ TEST_CASE("monitor: it signals who has joined by a pair of his own, and nobody e
   CHECK(::waitpid(victim, nullptr, WNOHANG) == 0);
   ::kill(victim, SIGKILL);
   ::waitpid(victim, nullptr, 0);
+}
+
+TEST_CASE("monitor: the module is asked of shown sockets, own lists and own parks", "[monitor]") {
+  ModuleRequests requests;
+  constexpr std::uint64_t kShown = 77;
+  constexpr std::uint64_t kImage = 5;
+  const auto passes = [&](const Bytes& packet, int number = 9) {
+    return requests.may_pass(packet, number, kShown);
+  };
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_SET, named(kShown, {9}))));  // no family yet
+  requests.set_family(20);
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_SET, named(kShown, {9}), 0, GENL_ID_CTRL)));
+  for (const std::uint8_t command :
+       {UDPCR_CMD_SOCKET, UDPCR_CMD_QUEUE, UDPCR_CMD_TAKE, UDPCR_CMD_STAGE, UDPCR_CMD_SET}) {
+    CHECK(passes(request_of(command, named(kShown, {9}))));
+    // Another's, by its inode alone, or by a number that was not shown.
+    CHECK_FALSE(passes(request_of(command, named(78, {}))));
+    CHECK_FALSE(passes(request_of(command, named(kShown, {}))));
+    CHECK_FALSE(passes(request_of(command, named(78, {9}))));
+    CHECK_FALSE(passes(request_of(command, named(kShown, {10}))));
+    CHECK_FALSE(passes(request_of(command, named(kShown, {9, 10}))));
+    CHECK_FALSE(passes(request_of(command, named(kShown, {10, 9}))));
+    CHECK_FALSE(passes(request_of(command, named(kShown, {0xffffffffU})), -1));
+  }
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_SOCKET, {}, NLM_F_DUMP)));
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_SOCKET, named(kShown, {9}), NLM_F_DUMP)));
+  AttributeWriter list;
+  list.u32(UDPCR_A_HANDLE, 3);
+  for (const std::uint8_t command :
+       {UDPCR_CMD_QUEUE, UDPCR_CMD_DATAGRAM, UDPCR_CMD_PUT, UDPCR_CMD_DROP}) {
+    CHECK(passes(request_of(command, list), -1));
+    CHECK_FALSE(passes(request_of(command, {}), -1));
+  }
+  AttributeWriter both = list;
+  both.u64(UDPCR_A_INO, 78);
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_QUEUE, both), -1));
+
+  const Bytes park = request_of(UDPCR_CMD_PARK, key_for(named(kShown, {9}), kImage));
+  const Bytes unpark = request_of(UDPCR_CMD_UNPARK, named(kShown, {}));
+  CHECK_FALSE(passes(park));  // for no image
+  requests.set_image(kImage);
+  CHECK_FALSE(passes(unpark, -1));
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_PARK, key_for(named(kShown, {9}), 6))));
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_PARK, key_for(named(78, {9}), kImage))));
+  CHECK(passes(park));
+  CHECK(passes(unpark, -1));
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_UNPARK, named(78, {})), -1));
+  CHECK(passes(request_of(UDPCR_CMD_PARKED, {}, NLM_F_DUMP), -1));
+  AttributeWriter everywhere;
+  everywhere.put(UDPCR_A_ALL_NETNS, nullptr, 0);
+  CHECK_FALSE(passes(request_of(UDPCR_CMD_PARKED, everywhere, NLM_F_DUMP), -1));
+  for (const std::uint8_t command : {UDPCR_CMD_OPEN, UDPCR_CMD_CLAIM, __UDPCR_CMD_MAX}) {
+    CHECK_FALSE(passes(request_of(command, key_for(named(kShown, {9}), kImage))));
+  }
+  // One behind another, and one that is cut off.
+  Bytes two = request_of(UDPCR_CMD_SET, named(kShown, {9}));
+  two.resize(NLMSG_ALIGN(two.size()));
+  const Bytes second = request_of(UDPCR_CMD_SET, named(78, {}));
+  two.insert(two.end(), second.begin(), second.end());
+  CHECK_FALSE(passes(two));
+  Bytes cut = park;
+  cut.pop_back();
+  CHECK_FALSE(passes(cut));
+}
+
+TEST_CASE("monitor: packets are of the family of the socket that is filled", "[monitor]") {
+  Served monitor;
+  const UniqueFd six = udp(AF_INET6);
+  const int only = 1;
+  REQUIRE(::setsockopt(six.get(), SOL_IPV6, IPV6_V6ONLY, &only, sizeof only) == 0);
+  sockaddr_in6 name{};
+  name.sin6_family = AF_INET6;
+  REQUIRE(::bind(six.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0);
+  const std::uint16_t port = *private_port_of(six.get());
+  // Another's, who has the port of the other family.
+  const UniqueFd victim = udp();
+  sockaddr_in here{};
+  here.sin_family = AF_INET;
+  here.sin_port = htons(port);
+  REQUIRE(::bind(victim.get(), reinterpret_cast<const sockaddr*>(&here), sizeof here) == 0);
+  const Bytes bytes = packet_to(kHere, port);
+  RawPacket packet{};
+  packet.size = static_cast<std::uint32_t>(bytes.size());
+  Bytes payload(sizeof packet);
+  std::memcpy(payload.data(), &packet, sizeof packet);
+  payload.insert(payload.end(), bytes.begin(), bytes.end());
+  CHECK(monitor.ask(Operation::raw, {AF_INET, 1}, payload, {six.get()}) == EPERM);
+  char byte = 0;
+  CHECK(::recv(victim.get(), &byte, 1, MSG_DONTWAIT) < 0);
 }
 
 TEST_CASE("monitor: whatever comes, it answers and goes on", "[monitor]") {

@@ -21,6 +21,7 @@
 #include "keeper/park/abstract_name.hpp"
 #include "keeper/service/program_socket.hpp"
 #include "namespace_engine.hpp"
+#include "privileges.hpp"
 #include "start_packet.hpp"
 
 namespace udpcr::keeper {
@@ -78,11 +79,16 @@ Keeper::Keeper(UniqueFd channel, Packet& start, Log& log, Origin origin)
   } else if (settings_.log_file[0] != '\0') {
     log_.open_file(settings_.log_file);
   }
+  if (!is_confined()) {
+    log_.warn(
+        "the keeper runs without a filter of system calls: seccomp is not to be had here; where a "
+        "sandbox forbids it, let it allow prctl(PR_SET_SECCOMP)");
+  }
   presence_.listen(
       udpcr_identity_hash(UDPCR_HASH_START, settings_.image, std::strlen(settings_.image)));
   if (monitor::Client* const others = monitor::client()) {
     others->setup(folder_.folder(), folder_.name(), settings_.signal,
-                  presence_.worker_name().get());
+                  presence_.monitor_name().get());
     // Its service serves the next start, when it is there again.
     if (settings_.keeper[0] != '\0') others->park_for_sessions();
   }

@@ -47,7 +47,8 @@ bool is_ending(int keeper) {
   }
 }
 
-// Those of our own user, but for this one; and workers whose keepers are not among them.
+// Those of our own user, but for this one; and workers and monitors whose keepers are not
+// among them.
 std::vector<Asked> connect_to_all(std::uint64_t image) {
   std::vector<Asked> all;
   std::set<pid_t> keepers;
@@ -56,9 +57,11 @@ std::vector<Asked> connect_to_all(std::uint64_t image) {
     keepers.insert(keeper);
     if (keeper != getpid()) all.push_back({std::move(one.connection), keeper});
   }
-  for (Holder& one : find_in(stem_of(wire::kWorkerName, image), is_ours)) {
-    const pid_t worker = peer_of(one.connection.get()).pid;
-    if (keepers.count(parent_of(worker)) == 0) all.push_back({std::move(one.connection), 0});
+  for (const char* const kind : {wire::kWorkerName, wire::kMonitorName}) {
+    for (Holder& one : find_in(stem_of(kind, image), is_ours)) {
+      const pid_t worker = peer_of(one.connection.get()).pid;
+      if (keepers.count(parent_of(worker)) == 0) all.push_back({std::move(one.connection), 0});
+    }
   }
   return all;
 }
@@ -71,11 +74,14 @@ void Presence::listen(std::uint64_t image) {
   listener_ = listen_in(stem_of(wire::kPresenceName, image), fixed);
 }
 
-void Presence::become_worker() { listener_ = worker_name(); }
-
-UniqueFd Presence::worker_name() const {
+void Presence::become_worker() {
   bool fixed = false;
-  return listen_in(stem_of(wire::kWorkerName, image_), fixed);
+  listener_ = listen_in(stem_of(wire::kWorkerName, image_), fixed);
+}
+
+UniqueFd Presence::monitor_name() const {
+  bool fixed = false;
+  return listen_in(stem_of(wire::kMonitorName, image_), fixed);
 }
 
 void Presence::answer(bool ending) const {

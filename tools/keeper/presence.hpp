@@ -25,9 +25,9 @@ class Presence {
   void listen(std::uint64_t image);
   // In a forked copy of the keeper.
   void become_worker();
-  // For another process that may have sockets of the program open when the keeper has
-  // been killed.
-  [[nodiscard]] UniqueFd worker_name() const;
+  // For the monitor, which may have sockets of the program open when the keeper has been
+  // killed.  Whoever listens last is told to those who connect.
+  [[nodiscard]] UniqueFd monitor_name() const;
   // -1: none.
   [[nodiscard]] int source() const noexcept { return listener_.get(); }
   // Tells one that has connected.
@@ -35,7 +35,7 @@ class Presence {
 
   enum class Others : std::uint8_t {
     none,    // that are about to close anything
-    ending,  // at least one says so, or its worker is at work alone
+    ending,  // at least one says so, or its worker or monitor is there alone
     silent,  // at least one does not say
   };
   // Of the same image and our own user; takes up to 50 ms.  `on_asked`

@@ -97,8 +97,10 @@ void settle() {
   }
 }
 
+bool confined = false;
+
 void confine() {
-  monitor::confine_keeper();
+  confined = monitor::confine_keeper();
   // Not before: what has the name is confined, and the monitor has another.
   prctl(PR_SET_NAME, "udpcr-keeper");
 }
@@ -126,6 +128,8 @@ void enter_keeper_life(int& channel, std::uint64_t most) {
   monitor::separate(most & needed());
   confine();
 }
+
+bool is_confined() noexcept { return confined; }
 
 void enter_session_life(std::uint64_t most) {
   settle();

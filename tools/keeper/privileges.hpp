@@ -27,4 +27,8 @@ void enter_keeper_life(int& channel, std::uint64_t most = kAllCapabilities);
 // it must not have, and has no monitor.
 void enter_session_life(std::uint64_t most);
 
+// Whether this process makes the system calls of a list alone: false where a sandbox or
+// the kernel has no seccomp(2) for it.
+bool is_confined() noexcept;
+
 }  // namespace udpcr::keeper

@@ -131,15 +131,15 @@ bool is_in_our_user_namespace(pid_t pid) {
 
 bool has_all(std::uint64_t theirs, std::uint64_t ours) { return (ours & ~theirs) == 0; }
 
-// What a bounding set says of a root: these are in that of each of the host's keepers,
-// its service in a unit with a smaller set included, and not all of them in a
-// container's (kmod/park.c goes by the same).
-constexpr std::uint64_t kTelling = std::uint64_t{1} << CAP_SETGID | std::uint64_t{1} << CAP_SETUID |
-                                   std::uint64_t{1} << CAP_SYS_PTRACE |
-                                   std::uint64_t{1} << CAP_SYS_ADMIN;
+// The bounding set of the keeper service's unit: a session has this, or less, and must
+// have what root's other keepers have.  A container's root lacks the last two.
+constexpr std::uint64_t kOfService =
+    std::uint64_t{1} << CAP_SETGID | std::uint64_t{1} << CAP_SETUID |
+    std::uint64_t{1} << CAP_SYS_PTRACE | std::uint64_t{1} << CAP_SYS_ADMIN;
 
+// kmod/park.c goes by the same.
 bool is_bounded_as_we(const Rights& theirs, const Rights& ours) {
-  return has_all(theirs.bounding, ours.bounding & kTelling);
+  return has_all(theirs.bounding, ours.bounding) || has_all(theirs.bounding, kOfService);
 }
 
 }  // namespace

@@ -71,8 +71,9 @@ enum class Role : std::uint8_t { answers, asks };
 
 // Whether another process is the same user as this one: uid, user namespace and,
 // because uid 0 alone says little, capabilities: the other must have all that we
-// have in the bounding set and, where it asks, permitted (the root of a container that
-// shares our network has not).
+// have in the bounding set, or what the keeper service's unit has, and, where it asks,
+// permitted (the root of a container that shares our network has not; a keeper has given
+// up what it was permitted).
 bool is_same_user(pid_t pid, uid_t uid, Role role);
 
 // Who holds the other end of a connection to an abstract name: the pid, or 0

@@ -39,7 +39,7 @@ class Client final : public PrivilegedCalls {
   // False: the monitor has ended, or does not answer.
   [[nodiscard]] bool serves() const noexcept { return bool(channel_); }
 
-  // The image's folder and name, the checkpoint signal, and a worker's name
+  // The image's folder and name, the checkpoint signal, and the monitor's name
   // (presence.hpp; -1: none); once.
   void setup(const std::string& folder, const std::string& name, int signal, int listener);
   // Empty with errno: it cannot be opened.

@@ -119,7 +119,6 @@ constexpr int kKeeper[] = {
     SCMP_SYS(linkat),
     SCMP_SYS(fgetxattr),
     SCMP_SYS(close_range),
-    SCMP_SYS(socketpair),
     SCMP_SYS(listen),
     SCMP_SYS(accept4),
     SCMP_SYS(accept),
@@ -195,6 +194,11 @@ class Filter {
                            SCMP_A0(SCMP_CMP_EQ, scmp_datum_t(family))));
     }
   }
+  // The kernel makes both before it asks the family whether it has pairs.
+  void allow_pairs() {
+    add(seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
+                         SCMP_A0(SCMP_CMP_EQ, scmp_datum_t(AF_UNIX))));
+  }
   void allow_questions() {
     for (const unsigned long question : kQuestions) {
       add(seccomp_rule_add(context_.get(), SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
@@ -250,6 +254,7 @@ int main() {
   keeper.allow(kCommon);
   keeper.allow(kKeeper);
   keeper.allow_families(kKeeperFamilies);
+  keeper.allow_pairs();
   keeper.allow_questions();
   keeper.allow_fork();
   keeper.print("kKeeperFilter");

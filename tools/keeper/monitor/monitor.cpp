@@ -36,8 +36,12 @@ class Monitor {
       polled.push_back({name_.get(), POLLIN, 0});
       if (persist([&] { return poll(polled.data(), polled.size(), -1); }) < 0) return;
       // Whoever asks is told enough by the name's being there.
-      if (polled.back().revents != 0)
-        UniqueFd(accept4(name_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (polled.back().revents != 0 && !UniqueFd(persist([&] {
+            return accept4(name_.get(), nullptr, nullptr, SOCK_CLOEXEC);
+          })) &&
+          !is_passing(errno) && errno != ECONNABORTED) {
+        name_.reset();  // it would wake us for ever
+      }
       polled.pop_back();
       auto channel = channels_.begin();
       for (const pollfd& one : polled) {

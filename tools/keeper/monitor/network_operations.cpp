@@ -2,11 +2,10 @@
 #include "network_operations.hpp"
 
 #include <fcntl.h>
-#include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <udpcr/udpcr_netlink.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,6 +82,15 @@ int domain_of(int socket) {
   int value = 0;
   socklen_t size = sizeof value;
   return getsockopt(socket, SOL_SOCKET, SO_DOMAIN, &value, &size) == 0 ? value : -1;
+}
+
+// Whether it is the one that gets packets of the family to its port: of the other family
+// that port is somebody else's.
+bool is_of_family(int socket, int family) {
+  const int domain = domain_of(socket);
+  if (family == domain) return true;
+  return family == AF_INET && domain == AF_INET6 &&
+         read_number(socket, SOL_IPV6, IPV6_V6ONLY).value_or(1) == 0;
 }
 
 }  // namespace
@@ -200,7 +208,7 @@ Result NetworkOperations::send_raw(const Asked& asked) {
   const int family = asked.request.number[0];
   const int count = asked.request.number[1];
   const std::optional<std::uint16_t> port = private_port_of(asked.fd(0));
-  if (!port || (family != AF_INET && family != AF_INET6) || count <= 0) return failure(EPERM);
+  if (!port || !is_of_family(asked.fd(0), family) || count <= 0) return failure(EPERM);
   if (!ready_to_send(family, read_cookie(asked.fd(0), kSoNetnsCookie))) return failure(errno);
 
   const int protocol = protocol_of(asked.fd(0));
@@ -259,6 +267,7 @@ Result NetworkOperations::send_raw(const Asked& asked) {
 
 void NetworkOperations::set_image(const std::string& path) {
   image_ = udpcr_identity_hash(UDPCR_HASH_START, path.data(), path.size());
+  module_.set_image(image_);
 }
 
 Result NetworkOperations::claim(const Asked& asked) {
@@ -277,35 +286,26 @@ Result NetworkOperations::claim(const Asked& asked) {
   }
 }
 
-// Each message of the packet is one to the module, which checks all the rest.
 Result NetworkOperations::send_to_module(const Asked& asked) {
   const int netlink = asked.fd(0);
   if (domain_of(netlink) != AF_NETLINK || protocol_of(netlink) != NETLINK_GENERIC) {
     return failure(EPERM);
   }
+  const int number = asked.request.number[0];
+  struct stat shown {};
+  if (number >= 0 && (!is_udp_socket(asked.fd(1)) || fstat(asked.fd(1), &shown) != 0)) {
+    return failure(EPERM);
+  }
   try {
-    if (module_family_ == 0) module_family_ = ModuleClient().family();
+    if (module_.family() == 0) module_.set_family(ModuleClient().family());
   } catch (const Error& error) {
     return failure(error.error_number() != 0 ? error.error_number() : EPERM);
   }
-  for (ByteView rest = asked.payload; !rest.empty();) {
-    nlmsghdr header{};
-    if (rest.size() < sizeof header) return failure(EPERM);
-    std::memcpy(&header, rest.data(), sizeof header);
-    if (header.nlmsg_type != module_family_ || header.nlmsg_len < sizeof header ||
-        header.nlmsg_len > rest.size() || header.nlmsg_len < NLMSG_HDRLEN + GENL_HDRLEN) {
-      return failure(EPERM);
-    }
-    // The fds that these give would be ours.
-    const unsigned command = rest[NLMSG_HDRLEN];
-    if (command == UDPCR_CMD_OPEN || command == UDPCR_CMD_CLAIM) return failure(EPERM);
-    rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(header.nlmsg_len), rest.size()));
-  }
+  if (!module_.may_pass(asked.payload, number, shown.st_ino)) return failure(EPERM);
   // The module looks the socket up among our fds, by its number in the keeper.
-  const int number = asked.request.number[0];
   UniqueFd as_named;
   if (number >= 0) {
-    if (!is_udp_socket(asked.fd(1)) || fcntl(number, F_GETFD) >= 0) return failure(EPERM);
+    if (fcntl(number, F_GETFD) >= 0) return failure(EPERM);
     as_named = UniqueFd(dup3(asked.fd(1), number, O_CLOEXEC));
     if (!as_named) return failure(errno);
   }

@@ -3,6 +3,7 @@
 
 #include <udpcr/udpcr.hpp>
 
+#include "module_requests.hpp"
 #include "operations.hpp"
 #include "raw_packets.hpp"
 #include "rights.hpp"
@@ -53,7 +54,7 @@ class NetworkOperations {
   int raw_family_ = 0;
   std::uint64_t raw_place_ = 0;  // SO_NETNS_COOKIE
   std::uint64_t image_ = 0;      // its hash
-  int module_family_ = 0;
+  ModuleRequests module_;
 };
 
 }  // namespace udpcr::keeper::monitor

@@ -11,7 +11,7 @@ namespace udpcr::keeper::monitor {
 
 enum class Operation : std::uint32_t {
   // Once, first.  number: the checkpoint signal; payload: the image's folder and
-  // name, each with its NUL; fd: a socket that listens at a worker's name (presence.hpp),
+  // name, each with its NUL; fd: a socket that listens at a monitor's name (presence.hpp),
   // the monitor's until it ends.
   setup = 1,
   // fd: a channel for the requests of a process that the keeper has forked.  Not

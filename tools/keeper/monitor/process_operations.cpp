@@ -31,21 +31,22 @@ bool has_ended(int pidfd) {
   return persist([&] { return poll(&exit, 1, 0); }) != 0;
 }
 
-// Made by socketpair(2): a socket that somebody listens on has a name, and tells the
-// listener's credentials.
-bool is_pair(int channel) {
+bool has_no_name(int channel, int (*name_of)(int, sockaddr*, socklen_t*)) {
+  sockaddr_un name{};
+  socklen_t size = sizeof name;
+  return name_of(channel, reinterpret_cast<sockaddr*>(&name), &size) == 0 &&
+         size == offsetof(sockaddr_un, sun_path);
+}
+
+// Made by socketpair(2): of a connection one end has the name of somebody's listening
+// socket.  `may_be_named`: our own has got a name by asking for credentials (unix(7)).
+bool is_pair(int channel, bool may_be_named) {
   int domain = 0;
   int type = 0;
   socklen_t size = sizeof domain;
-  if (getsockopt(channel, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0 || domain != AF_UNIX ||
-      getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) {
-    return false;
-  }
-  // Our own end may have got one by asking for credentials (unix(7)).
-  sockaddr_un name{};
-  socklen_t peer = sizeof name;
-  return getpeername(channel, reinterpret_cast<sockaddr*>(&name), &peer) == 0 &&
-         peer == offsetof(sockaddr_un, sun_path);
+  return getsockopt(channel, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
+         getsockopt(channel, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET &&
+         has_no_name(channel, getpeername) && (may_be_named || has_no_name(channel, getsockname));
 }
 
 // With the rights of `user` alone while it lives.  Root's may signal everybody.  Only
@@ -98,7 +99,7 @@ const ProcessOperations::Member* ProcessOperations::living(pid_t pid) {
 
 Result ProcessOperations::join(const Asked& asked) {
   const pid_t pid = asked.request.number[0];
-  if (pid <= 0 || !is_pair(asked.fd(1))) return failure(EPERM);
+  if (pid <= 0) return failure(EPERM);
   ucred maker{};
   socklen_t size = sizeof maker;
   if (getsockopt(asked.fd(1), SOL_SOCKET, SO_PEERCRED, &maker, &size) != 0 || maker.pid != pid) {
@@ -112,11 +113,15 @@ Result ProcessOperations::join(const Asked& asked) {
   constexpr int kSoPeerpidfd = 77;  // include/uapi/asm-generic/socket.h
   int maker_fd = -1;
   size = sizeof maker_fd;
+  bool by_number = false;
   if (getsockopt(asked.fd(1), SOL_SOCKET, kSoPeerpidfd, &maker_fd, &size) != 0) {
     if (errno != ENOPROTOOPT) return failure(ESRCH);
+    by_number = true;
     maker_fd = int(syscall(SYS_pidfd_open, pid, 0));
   }
   Member member{UniqueFd(maker_fd), maker.uid};
+  // By number the keeper has asked for an answer, and with it for credentials.
+  if (!is_pair(asked.fd(1), by_number)) return failure(EPERM);
   if (!member.pidfd || members_.size() >= kMostMembers) return failure(EPERM);
   if (has_ended(member.pidfd.get()) || has_ended(asked.fd(0))) return failure(ESRCH);
   members_.insert_or_assign(pid, std::move(member));

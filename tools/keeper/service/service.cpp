@@ -138,8 +138,9 @@ class Service {
 // (proc_pid_oom_score_adj(5)).  To raise it needs no right.
 void share_oom_score(pid_t program) {
   const std::string file = "/oom_score_adj";
-  const int theirs = std::atoi(read_text("/proc/" + std::to_string(program) + file).c_str());
-  const int ours = std::atoi(read_text("/proc/self" + file).c_str());
+  const int theirs =
+      std::atoi(read_text_or_nothing("/proc/" + std::to_string(program) + file).c_str());
+  const int ours = std::atoi(read_text_or_nothing("/proc/self" + file).c_str());
   if (theirs > ours) std::ofstream("/proc/self" + file) << theirs;
 }
 
